@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What differs between two revisions: configuration, and each disk's bytes. */
+#ifndef VMSCM_DIFF_H
+#define VMSCM_DIFF_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <vmscm/error.h>
+#include <vmscm/revision.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum vmscm_diff_kind { VMSCM_DIFF_SAME, VMSCM_DIFF_CHANGED, VMSCM_DIFF_ADDED, VMSCM_DIFF_REMOVED };
+
+struct vmscm_diff_field {
+    const char *path;   /* e.g. "memory", "disks.sda.bus", "config/domain.xml" */
+    const char *before; /* NULL: was not there */
+    const char *after;  /* NULL: is not there now */
+};
+
+/* Bytes of the guest's address space that are in different chunks. A change of one byte shows as
+ * its whole chunk: the granularity is that of the store, 4 KiB blocks up to 256 KiB. */
+struct vmscm_diff_range {
+    uint64_t offset;
+    uint64_t length;
+};
+
+struct vmscm_diff_disk {
+    const char *id;
+    enum vmscm_diff_kind kind;
+    uint64_t before_size; /* 0 if added */
+    uint64_t after_size;  /* 0 if removed */
+    uint64_t changed;     /* bytes in the ranges */
+    uint64_t stored;      /* bytes in packs of the chunks that only `after` has of the two */
+    const struct vmscm_diff_range *ranges;
+    size_t range_count;
+};
+
+struct vmscm_diff_sink {
+    void *data;
+    int (*field)(void *data, const struct vmscm_diff_field *field); /* non-zero ends the diff */
+    int (*disk)(void *data, const struct vmscm_diff_disk *disk);    /* same disks are told too */
+};
+
+/* *differs becomes 1 if anything does. Compares leaves; reads no chunk. */
+VMSCM_API int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
+    const struct vmscm_diff_sink *sink, int *differs, struct vmscm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

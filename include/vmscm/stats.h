@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a repository holds and what it costs. */
+#ifndef VMSCM_STATS_H
+#define VMSCM_STATS_H
+
+#include <stdint.h>
+#include <vmscm/error.h>
+#include <vmscm/repo.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vmscm_stats {
+    uint64_t machines;
+    uint64_t revisions;     /* reachable from machines and tags */
+    uint64_t tags;
+    uint64_t guest_bytes;   /* of all reachable revisions' disks, as the guests see them */
+    uint64_t data_bytes;    /* of those, not zero runs */
+    uint64_t unique_bytes;  /* plain bytes of all stored chunks */
+    uint64_t chunks;        /* stored */
+    uint64_t leaves;        /* stored */
+    uint64_t packs;
+    uint64_t pack_bytes;    /* files, indexes inside them included */
+    uint64_t index_bytes;   /* of pack footers and multi-pack indexes */
+    uint64_t history_bytes; /* the git directory */
+    uint64_t temporary_bytes; /* tmp, quarantine and trash */
+};
+
+VMSCM_API int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo,
+    struct vmscm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What an image file is, read by ourselves before any other program sees it. Nothing is trusted:
+ * every length and offset is checked against the file and against fixed bounds before it is used;
+ * memory is bounded whatever the file says.
+ *
+ * Formats and their sources:
+ *   qcow2      docs/interop/qcow2.txt of QEMU
+ *   vmdk       "Virtual Disk Format 5.0", VMware
+ *   vdi        VirtualBox, VDICore.h's description of the header
+ *   vpc        "Virtual Hard Disk Image Format Specification", Microsoft
+ *   vhdx       [MS-VHDX]
+ *   parallels  docs/interop/parallels.txt of QEMU
+ *
+ * Threading: functions here share no state.
+ */
+#ifndef IMAGE_PROBE_H
+#define IMAGE_PROBE_H
+
+#include "base/error.h"
+#include "base/vec.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <vmscm/checkin.h>
+#include <vmscm/machine.h>
+
+enum vmscm_probe_format {
+    VMSCM_PROBE_RAW,
+    VMSCM_PROBE_QCOW2,
+    VMSCM_PROBE_VMDK,
+    VMSCM_PROBE_VDI,
+    VMSCM_PROBE_VPC,
+    VMSCM_PROBE_VHDX,
+    VMSCM_PROBE_PARALLELS,
+};
+
+#define VMSCM_PROBE_DEPTH_MAX 64  /* images in a backing chain */
+#define VMSCM_PROBE_FILES_MAX 4096 /* extents of one vmdk */
+
+/* A file an image is made of. */
+struct vmscm_probe_file {
+    char *path;     /* as opened: the image's directory joined with the name it gives */
+    struct stat st; /* at probing */
+};
+
+struct vmscm_probe {
+    enum vmscm_probe_format format;
+    char *path;           /* of the image */
+    uint64_t size;        /* bytes the guest sees, by the rule qemu uses for this format */
+    uint64_t snapshots;   /* internal snapshots, which are left out */
+    bool compressed;      /* may hold compressed clusters */
+    bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
+    struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */
+    size_t option_count;
+    VMSCM_VEC(struct vmscm_probe_file) files; /* [0] the image itself; then data file, extents */
+    struct vmscm_probe *backing;              /* NULL: none */
+};
+
+/*
+ * Probe path and, through its backing chain, everything it needs. format NULL: find out; a file
+ * of no known magic is raw. A given format is held against the file: a mismatch is VMSCM_EINPUT,
+ * except that "raw" is always believed. allow: enum vmscm_allow.
+ *
+ * Errors: VMSCM_ENOTFOUND, VMSCM_EIO; VMSCM_EINPUT: not a regular file, empty, truncated,
+ * malformed, too large (over 2^62 bytes); VMSCM_EREFUSED, with the option that overrides it as the
+ * hint where there is one: a backing or data file or extent outside the image's own directory,
+ * json: and protocol names, an absolute or ".." extent path, unknown incompatible features, two formats
+ * at once, a loop or too deep a chain, encryption; VMSCM_EUNSUPPORTED: a known format we cannot read
+ * (qed, qcow1, ...: never silently raw).
+ */
+int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
+    unsigned allow, struct vmscm_error *err);
+void vmscm_probe_close(struct vmscm_probe *probe); /* NULL is fine */
+
+/* "raw", "qcow2", ...; and back. */
+const char *vmscm_probe_format_name(enum vmscm_probe_format format);
+int vmscm_probe_format_parse(enum vmscm_probe_format *out, const char *name,
+    struct vmscm_error *err);
+/* "img", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "hdd". */
+const char *vmscm_probe_format_suffix(enum vmscm_probe_format format);
+
+/* VMSCM_EBUSY if any file of the chain is not what it was at probing (size, mtime, ctime, inode). */
+int vmscm_probe_unchanged(const struct vmscm_probe *probe, struct vmscm_error *err);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Making and changing a struct vmscm_machine. Pure; one thread at a time per machine. */
+#ifndef MACHINE_MODEL_H
+#define MACHINE_MODEL_H
+
+#include "base/error.h"
+#include <vmscm/machine.h>
+
+/* A machine of sensible defaults: x86_64, bios, 1 CPU, 1 GiB, no disks, one virtio user NIC. */
+int vmscm_model_new(struct vmscm_machine **out, struct vmscm_error *err);
+void vmscm_model_free(struct vmscm_machine *machine); /* NULL is fine */
+int vmscm_model_copy(struct vmscm_machine **out, const struct vmscm_machine *from,
+    struct vmscm_error *err);
+
+/* Append a disk with this id (checked: see vmscm_model_check_disk_id; VMSCM_EEXIST if there is one);
+ * *out is borrowed from the machine and zero but for the id. */
+int vmscm_model_add_disk(struct vmscm_machine_disk **out, struct vmscm_machine *machine,
+    const char *id, struct vmscm_error *err);
+int vmscm_model_add_nic(struct vmscm_machine_nic **out, struct vmscm_machine *machine,
+    struct vmscm_error *err);
+/* Append or replace. */
+int vmscm_model_set_option(struct vmscm_machine_disk *disk, const char *name, const char *value,
+    struct vmscm_error *err);
+/* NULL if there is none. Borrowed. */
+const char *vmscm_model_option(const struct vmscm_machine_disk *disk, const char *name);
+struct vmscm_machine_disk *vmscm_model_disk(const struct vmscm_machine *machine, const char *id);
+/* Replace a string field: free the old one, copy the new one (NULL: none). */
+int vmscm_model_set(char **field, const char *value, struct vmscm_error *err);
+/* Free a disk's own strings and take it out of the machine. */
+void vmscm_model_remove_disk(struct vmscm_machine *machine, const char *id);
+
+/* 1 to 64 of A-Z a-z 0-9 . _ -, not starting with '.' or '-'. 0 or VMSCM_EUSAGE. */
+int vmscm_model_check_disk_id(const char *id, struct vmscm_error *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Running a helper program, confined: rlimits (address space, CPU seconds, core), a seccomp filter
+ * that allows no sockets but Unix ones, Landlock rules that leave it only the files it needs, no
+ * inherited descriptors, an environment of PATH, LANG=C and TMPDIR, stdin from /dev/null, and a
+ * parent-death signal. No shell is ever involved.
+ */
+#ifndef SYS_SPAWN_H
+#define SYS_SPAWN_H
+
+#include "base/buf.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct vmscm_spawn_options {
+    const char *const *argv;        /* argv[0] is looked up on PATH; NULL-terminated */
+    const char *const *read_only;   /* files and directories it may read; NULL-terminated; NULL: none
+                                       beyond what programs need to start (libraries, locale) */
+    const char *const *read_write;  /* files and directories it may change; likewise */
+    uint64_t max_memory;            /* RLIMIT_AS in bytes; 0: no limit */
+    uint64_t max_cpu_seconds;       /* 0: no limit */
+    uint64_t max_file_size;         /* RLIMIT_FSIZE; 0: no limit */
+    bool confined;                  /* false: only the environment and the descriptors are cleaned */
+};
+
+/* A running program. */
+struct vmscm_spawn {
+    pid_t pid;
+    int out; /* read end of its stdout, or -1 */
+    int err; /* read end of its stderr, or -1 */
+    char *name; /* of the program, for messages */
+};
+
+/* VMSCM_ETOOL "NAME: not installed" (hint: the Debian package) if it is not on PATH. */
+int vmscm_spawn_start(struct vmscm_spawn *child, const struct vmscm_spawn_options *options,
+    bool want_stdout, struct vmscm_error *err);
+
+/* Wait for it; VMSCM_ETOOL with the last line of its stderr if it did not exit with 0. */
+int vmscm_spawn_wait(struct vmscm_spawn *child, struct vmscm_error *err);
+
+/* SIGTERM, then SIGKILL after two seconds; reaps. Fine on one that is gone. */
+void vmscm_spawn_kill(struct vmscm_spawn *child);
+
+/* Run to the end; stdout (at most max bytes; more is VMSCM_ETOOL) appended to out if not NULL.
+ * canceled(data) (may be NULL) is polled; non-zero kills it: VMSCM_ECANCELED. */
+int vmscm_spawn_run(struct vmscm_buf *out, size_t max, const struct vmscm_spawn_options *options,
+    int (*canceled)(void *data), void *data, struct vmscm_error *err);
+
+/* What of the confinement this kernel offers, e.g. "rlimits, seccomp, landlock 4". Static. */
+const char *vmscm_spawn_confinement(void);
+
+#endif

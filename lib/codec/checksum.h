@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * XXH3-64 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md): fast, not cryptographic. Used
+ * where chance, not an adversary, is the enemy, and to choose cut points.
+ */
+#ifndef CODEC_CHECKSUM_H
+#define CODEC_CHECKSUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed);
+
+#endif

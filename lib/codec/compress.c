@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "codec/compress.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+struct vmscm_compress {
+    ZSTD_CCtx *cctx; /* made on first use: a reader needs none */
+    ZSTD_DCtx *dctx;
+    int level;
+};
+
+int vmscm_compress_new(struct vmscm_compress **out, int level, struct vmscm_error *err)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return vmscm_error_nomem(err);
+    (*out)->level = level;
+    return 0;
+}
+
+void vmscm_compress_free(struct vmscm_compress *compress)
+{
+    if (!compress)
+        return;
+    ZSTD_freeCCtx(compress->cctx);
+    ZSTD_freeDCtx(compress->dctx);
+    free(compress);
+}
+
+int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *out_len,
+    enum vmscm_compress_algorithm *algorithm, const void *data, size_t len, const void *base,
+    size_t base_len, struct vmscm_error *err)
+{
+    if (!compress->cctx) {
+        compress->cctx = ZSTD_createCCtx();
+        if (!compress->cctx)
+            return vmscm_error_nomem(err);
+        if (ZSTD_isError(ZSTD_CCtx_setParameter(
+                compress->cctx, ZSTD_c_compressionLevel, compress->level)))
+            return vmscm_error_set(
+                err, VMSCM_EUSAGE, "zstd level %d: out of range", compress->level);
+    }
+    if (base && ZSTD_isError(ZSTD_CCtx_refPrefix(compress->cctx, base, base_len)))
+        return vmscm_error_nomem(err);
+
+    /* Room for one byte less than would pay makes zstd give up early on noise. */
+    size_t worth = len - len / 32;
+    size_t n = worth > 1 ? ZSTD_compress2(compress->cctx, out, worth - 1, data, len) : 0;
+    if (worth <= 1 || ZSTD_isError(n)) {
+        memcpy(out, data, len);
+        *out_len = len;
+        *algorithm = VMSCM_COMPRESS_NONE;
+        return 0;
+    }
+    *out_len = n;
+    *algorithm = VMSCM_COMPRESS_ZSTD;
+    return 0;
+}
+
+int vmscm_compress_decode(struct vmscm_compress *compress, void *out, size_t out_len,
+    int algorithm, const void *data, size_t len, const void *base, size_t base_len,
+    struct vmscm_error *err)
+{
+    size_t n;
+
+    switch (algorithm) {
+    case VMSCM_COMPRESS_NONE:
+        if (len != out_len)
+            return vmscm_error_set(err, VMSCM_EDAMAGED, "plain record of the wrong length");
+        memcpy(out, data, len);
+        return 0;
+    case VMSCM_COMPRESS_ZSTD:
+        if (!compress->dctx && !(compress->dctx = ZSTD_createDCtx()))
+            return vmscm_error_nomem(err);
+        if (base && ZSTD_isError(ZSTD_DCtx_refPrefix(compress->dctx, base, base_len)))
+            return vmscm_error_nomem(err);
+        n = ZSTD_decompressDCtx(compress->dctx, out, out_len, data, len);
+        if (ZSTD_isError(n) || n != out_len)
+            return vmscm_error_set(err, VMSCM_EDAMAGED, "zstd: %s",
+                ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong length");
+        return 0;
+    default:
+        return vmscm_error_set(
+            err, VMSCM_EUNSUPPORTED, "compression algorithm %d: unknown", algorithm);
+    }
+}

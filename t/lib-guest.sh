@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Real Debian guests for tests and measurements: built with mmdebstrap, kept in a cache outside the
+# tree under a name made of their recipe, booted with qemu by direct kernel boot.
+#
+# A guest is a raw file with one ext4 file system, NAME.raw, and beside it NAME.boot/ (vmlinuz,
+# initrd, packages). Its own systemd prints on the serial console, once it is up,
+#     vmscm-guest: ready, N packages, HASH
+# where HASH is of `dpkg-query -W`; then it powers itself off. So a boot proves both that the disk
+# works and which of several states of it is the one that runs.
+
+GUEST_CACHE=${VMSCM_TEST_CACHE:-${TMPDIR:-/tmp}/vmscm-test-cache}
+
+# Part of every recipe: raise it when what follows would build other guests.
+GUEST_RECIPE=1
+
+# Why guests cannot be made here; nothing if they can.
+guest_why_not() {
+    local tool
+    if [ "$(id -u)" != 0 ]; then
+        echo "making guests needs root"
+        return
+    fi
+    for tool in mmdebstrap mke2fs flock chroot; do
+        if ! command -v "$tool" >/dev/null; then
+            echo "$tool is not installed"
+            return
+        fi
+    done
+    if ! losetup -f >/dev/null 2>&1; then
+        echo "no loop devices"
+    fi
+}
+
+# The mirror the host itself uses: what reaches one reaches the other.
+guest_mirror() {
+    local uri
+    uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
+        2>/dev/null | sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\/debian\)\/\{0,1\}$/\1/p
+            s/^deb[[:space:]]\(\[[^]]*\][[:space:]]\)\{0,1\}\([^[:space:]]*\/debian\)\/\{0,1\}[[:space:]].*/\2/p' \
+        | head -n 1)
+    echo "${uri:-http://deb.debian.org/debian}"
+}
+
+# guest_key WORDS...: a short name for a recipe
+guest_key() {
+    printf '%s\n' "$GUEST_RECIPE" "$@" | sha256sum | cut -c 1-16
+}
+
+# What every guest gets: the unit that prints the line. guest_furnish ROOT
+guest_furnish() {
+    mkdir -p "$1/etc/systemd/system/multi-user.target.wants"
+    cat >"$1/usr/local/sbin/guest-ready" <<'END'
+#!/bin/sh
+hash=$(dpkg-query -W | sha256sum | cut -c 1-16)
+echo "vmscm-guest: ready, $(dpkg-query -W | wc -l) packages, $hash" >/dev/ttyS0
+systemctl --no-block poweroff
+END
+    chmod 755 "$1/usr/local/sbin/guest-ready"
+    cat >"$1/etc/systemd/system/guest-ready.service" <<'END'
+[Unit]
+Description=Say on the serial console that the guest is up
+ConditionKernelCommandLine=guest.ready
+After=sysinit.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/guest-ready
+END
+    ln -sf /etc/systemd/system/guest-ready.service \
+        "$1/etc/systemd/system/multi-user.target.wants/guest-ready.service"
+    echo guest >"$1/etc/hostname"
+    echo '/dev/vda / ext4 errors=remount-ro 0 1' >"$1/etc/fstab"
+}
+
+# guest_keep_boot ROOT DIR: kernel, initrd and the package list out of a root file system
+guest_keep_boot() {
+    local kernel initrd
+    mkdir -p "$2"
+    kernel=$(find "$1/boot" -name 'vmlinuz-*' | sort -V | tail -n 1)
+    initrd=$(find "$1/boot" -name 'initrd.img-*' | sort -V | tail -n 1)
+    cp "$kernel" "$2/vmlinuz" && cp "$initrd" "$2/initrd" &&
+        LC_ALL=C chroot "$1" dpkg-query -W >"$2/packages"
+}
+
+# guest_line RAW: the line that a boot of it will print
+guest_line() {
+    local list=${1%.raw}.boot/packages
+    echo "vmscm-guest: ready, $(wc -l <"$list") packages, $(sha256sum <"$list" | cut -c 1-16)"
+}
+
+# guest_make SUITE VARIANT PACKAGES SIZE: prints the path of the raw file; packages comma-separated
+guest_make() {
+    local suite=$1 variant=$2 packages=$3 size=$4 name tmp
+    name=$GUEST_CACHE/$suite-$(guest_key "$@")
+    mkdir -p "$GUEST_CACHE" || return 1
+    (
+        flock 9
+        [ -e "$name.raw" ] && exit 0
+        tmp=$(mktemp -d "$GUEST_CACHE/tmp.XXXXXX") || exit 1
+        trap 'rm -rf "$tmp"' EXIT
+        mmdebstrap --quiet --mode=root --variant="$variant" --include="$packages" \
+            --components=main --aptopt='APT::Install-Recommends "false"' \
+            "$suite" "$tmp/root" "$(guest_mirror)" &&
+            guest_furnish "$tmp/root" &&
+            guest_keep_boot "$tmp/root" "$tmp/boot" &&
+            truncate -s "$size" "$tmp/raw" &&
+            # Fixed ids, so that only what differs in the guests differs in their images.
+            mke2fs -q -t ext4 -U 6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b11 \
+                -E hash_seed=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b12,lazy_itable_init=1 \
+                -d "$tmp/root" "$tmp/raw" &&
+            rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
+    ) 9>"$name.lock" >&2 || return 1
+    echo "$name.raw"
+}
+
+# guest_install RAW PACKAGES: a copy of the guest with packages installed in it, in place, by its
+# own apt; prints the path of the new raw file
+guest_install() {
+    local from=$1 packages=$2 name
+    name=${from%.raw}-$(guest_key "$packages")
+    (
+        flock 9
+        [ -e "$name.raw" ] && exit 0
+        tmp=$(mktemp -d "$GUEST_CACHE/tmp.XXXXXX") || exit 1
+        trap 'guest_unmount "$tmp/root"; rm -rf "$tmp"' EXIT
+        mkdir "$tmp/root" "$GUEST_CACHE/debs" 2>/dev/null
+        cp --sparse=always "$from" "$tmp/raw" &&
+            mount -o loop "$tmp/raw" "$tmp/root" &&
+            mount -t tmpfs none "$tmp/root/run" &&
+            mount -t proc none "$tmp/root/proc" &&
+            mount --bind /dev "$tmp/root/dev" &&
+            mkdir -p "$GUEST_CACHE/debs/partial" &&
+            mount --bind "$GUEST_CACHE/debs" "$tmp/root/var/cache/apt/archives" &&
+            guest_install_in "$tmp/root" "${packages//,/ }" >"$tmp/log" 2>&1 || {
+            tail -n 20 "$tmp/log"
+            exit 1
+        }
+        guest_keep_boot "$tmp/root" "$tmp/boot" && guest_unmount "$tmp/root" &&
+            rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
+    ) 9>"$name.lock" >&2 || return 1
+    echo "$name.raw"
+}
+
+guest_install_in() {
+    local root=$1 packages=$2 rc
+    cp /etc/resolv.conf "$root/etc/resolv.conf.guest" && cp -L /etc/hosts "$root/etc/hosts.guest"
+    # The guest's own files stay as they are: only for the time of this are the host's in place.
+    mv -f "$root/etc/resolv.conf" "$root/etc/resolv.conf.kept" 2>/dev/null
+    mv -f "$root/etc/resolv.conf.guest" "$root/etc/resolv.conf"
+    rm -f "$root/etc/hosts.guest"
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive LC_ALL=C chroot "$root" sh -ec '
+        apt-get -qq update
+        apt-get -qq -y -o Dpkg::Use-Pty=0 -o APT::Keep-Downloaded-Packages=true --no-install-recommends install "$@"
+    ' sh $packages </dev/null
+    rc=$?
+    rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/resolv.conf"
+    mv -f "$root/etc/resolv.conf.kept" "$root/etc/resolv.conf" 2>/dev/null
+    return $rc
+}
+
+# Unmount a guest's root and all in it; fine if it is not mounted.
+guest_unmount() {
+    local rc=0
+    if mountpoint -q "$1"; then
+        umount -R "$1" || { sleep 1 && umount -R "$1"; } || rc=1
+    fi
+    return $rc
+}
+
+# guest_boot FORMAT IMAGE BOOT-DIR LOG [SECONDS]: boot until the guest has said its line and powered
+# off; the console is kept in LOG. The image is not changed.
+guest_boot() {
+    local format=$1 image=$2 boot=$3 log=$4 seconds=${5:-600}
+    timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 768 \
+        -nodefaults -no-user-config -no-reboot -display none -serial "file:$log" \
+        -drive "file=$image,format=$format,if=virtio,snapshot=on" \
+        -kernel "$boot/vmlinuz" -initrd "$boot/initrd" \
+        -append "root=/dev/vda rw console=ttyS0 quiet guest.ready net.ifnames=0" </dev/null
+}

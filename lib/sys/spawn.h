@@ -24,22 +24,32 @@ struct vmscm_spawn_options {
     bool confined;                  /* false: only the environment and the descriptors are cleaned */
 };
 
-/* A running program. */
+/* A running program. Start it from any thread and wait for it in any other: it dies with this
+ * process, not with the thread. Its stderr is drained meanwhile, so it never blocks on that. */
 struct vmscm_spawn {
-    pid_t pid;
-    int out; /* read end of its stdout, or -1 */
-    int err; /* read end of its stderr, or -1 */
+    pid_t pid;  /* 0: none */
+    int out;    /* read end of its stdout, or -1 */
     char *name; /* of the program, for messages */
+    struct vmscm_spawn_keeper *keeper;
 };
+
+#define VMSCM_SPAWN_INIT                                                                           \
+    {                                                                                              \
+        0, -1, NULL, NULL                                                                          \
+    }
 
 /* VMSCM_ETOOL "NAME: not installed" (hint: the Debian package) if it is not on PATH. */
 int vmscm_spawn_start(struct vmscm_spawn *child, const struct vmscm_spawn_options *options,
     bool want_stdout, struct vmscm_error *err);
 
-/* Wait for it; VMSCM_ETOOL with the last line of its stderr if it did not exit with 0. */
+/* Is it still running? Does not wait. */
+bool vmscm_spawn_alive(const struct vmscm_spawn *child);
+
+/* Wait for it and release *child; VMSCM_ETOOL with the last line of its stderr if it did not exit with 0. */
 int vmscm_spawn_wait(struct vmscm_spawn *child, struct vmscm_error *err);
 
-/* SIGTERM, then SIGKILL after two seconds; reaps. Fine on one that is gone. */
+/* SIGTERM, then SIGKILL after two seconds; reaps and releases. Fine on one that is gone, and after
+ * vmscm_spawn_wait. */
 void vmscm_spawn_kill(struct vmscm_spawn *child);
 
 /* Run to the end; stdout (at most max bytes; more is VMSCM_ETOOL) appended to out if not NULL.
@@ -47,7 +57,8 @@ void vmscm_spawn_kill(struct vmscm_spawn *child);
 int vmscm_spawn_run(struct vmscm_buf *out, size_t max, const struct vmscm_spawn_options *options,
     int (*canceled)(void *data), void *data, struct vmscm_error *err);
 
-/* What of the confinement this kernel offers, e.g. "rlimits, seccomp, landlock 4". Static. */
+/* What of the confinement this kernel offers, e.g. "rlimits, seccomp, landlock 4". Static. See
+ * sys/sandbox.h. */
 const char *vmscm_spawn_confinement(void);
 
 #endif

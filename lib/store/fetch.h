@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading records: every byte handed out was hashed and has the id that was asked for. A record
+ * that is damaged in one pack is looked for in the others; one that is missing makes the store
+ * look at its directory again.
+ *
+ * Threading: one struct vmscm_fetch per thread, any number per store.
+ */
+#ifndef STORE_FETCH_H
+#define STORE_FETCH_H
+
+#include "base/buf.h"
+#include "store/store.h"
+
+struct vmscm_fetch;
+
+int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err);
+void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
+
+/* The plain bytes of a record of exactly len bytes. VMSCM_EDAMAGED: missing, of another type or
+ * length, or damaged wherever it is. */
+int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
+    const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err);
+
+/* The same where the length, at most max, is not known; buf is emptied first. */
+int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
+    const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err);
+
+/* Check the record at an entry of a pack: its checksum, its header against the entry, its bytes
+ * against its id. */
+int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_error *err);
+
+#endif

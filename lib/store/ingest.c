@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/ingest.h"
+#include "base/buf.h"
+#include "base/endian.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "store/packwriter.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define HELD_MAX (32u << 20) /* bytes that units ahead of their turn may have ready, in all */
+#define UNITS_MAX 1024u      /* units ahead of their turn, at most */
+
+/* What this ingest brings and no open pack shows yet: claimed by a unit, or written to the pack at
+ * hand. Open addressing; an empty slot has state 0. */
+enum claim_state { CLAIM_EMPTY, CLAIM_TAKEN, CLAIM_WRITTEN };
+
+struct claim {
+    struct vmscm_id id;
+    uint64_t unit : 56;
+    uint64_t state : 8;
+};
+
+/* A record that waits for its unit's turn. */
+struct waiting {
+    struct vmscm_pack_record record;
+    size_t at, len;
+};
+
+struct unit {
+    struct vmscm_buf bytes;
+    VMSCM_VEC(struct waiting) records;
+    bool ended;
+};
+
+struct vmscm_ingest {
+    struct vmscm_store *store;
+    char *repo_dir;
+    int level;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t turn;
+    struct vmscm_packwriter *writer; /* NULL until there is something to write */
+    struct claim *claims;
+    size_t claim_room, claim_count;
+    struct unit *units; /* ring of UNITS_MAX by number */
+    uint64_t head;      /* the unit whose turn it is */
+    size_t held;
+    bool stopped;
+    struct vmscm_ingest_counts counts;
+    uint64_t pack_bytes; /* written to the pack at hand */
+    atomic_uint packs;   /* finished; tells a thread that what it did not find may be there now */
+};
+
+struct vmscm_ingest_lane {
+    struct vmscm_ingest *ingest;
+    struct vmscm_compress *compress;
+    struct vmscm_buf record;
+};
+
+int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
+    int level, struct vmscm_error *err)
+{
+    struct vmscm_ingest *in = calloc(1, sizeof *in);
+    int rc;
+
+    if (!in)
+        return vmscm_error_nomem(err);
+    in->store = store;
+    in->level = level;
+    pthread_mutex_init(&in->lock, NULL);
+    pthread_cond_init(&in->turn, NULL);
+    in->claim_room = 1024;
+    in->claims = calloc(in->claim_room, sizeof *in->claims);
+    in->units = calloc(UNITS_MAX, sizeof *in->units);
+    if (!in->claims || !in->units)
+        rc = vmscm_error_nomem(err);
+    else if (!(rc = vmscm_str_dup(&in->repo_dir, repo_dir, err)))
+        rc = vmscm_packwriter_sweep(repo_dir, err);
+    if (rc) {
+        vmscm_ingest_abort(in);
+        return rc;
+    }
+    *out = in;
+    return 0;
+}
+
+int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *ingest,
+    struct vmscm_error *err)
+{
+    struct vmscm_ingest_lane *lane = calloc(1, sizeof *lane);
+    int rc;
+
+    if (!lane)
+        return vmscm_error_nomem(err);
+    lane->ingest = ingest;
+    if ((rc = vmscm_compress_new(&lane->compress, ingest->level, err))) {
+        free(lane);
+        return rc;
+    }
+    *out = lane;
+    return 0;
+}
+
+void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane)
+{
+    if (!lane)
+        return;
+    vmscm_compress_free(lane->compress);
+    vmscm_buf_release(&lane->record);
+    free(lane);
+}
+
+static struct claim *claim_slot(struct claim *claims, size_t room, const struct vmscm_id *id)
+{
+    size_t i = (size_t)vmscm_get_le64(id->bytes) & (room - 1);
+
+    while (claims[i].state != CLAIM_EMPTY && vmscm_hash_cmp(&claims[i].id, id) != 0)
+        i = (i + 1) & (room - 1);
+    return &claims[i];
+}
+
+/* A table with the claims that are kept, a quarter full at most. */
+static int rebuild_claims(struct vmscm_ingest *in, bool keep_written, struct vmscm_error *err)
+{
+    size_t kept = 0, room = 1024;
+
+    for (size_t i = 0; i < in->claim_room; i++)
+        kept += in->claims[i].state == CLAIM_TAKEN ||
+            (in->claims[i].state == CLAIM_WRITTEN && keep_written);
+    while (room < 4 * kept)
+        room *= 2;
+    struct claim *claims = calloc(room, sizeof *claims);
+    if (!claims)
+        return vmscm_error_nomem(err);
+    in->claim_count = 0;
+    for (size_t i = 0; i < in->claim_room; i++) {
+        struct claim *old = &in->claims[i];
+        if (old->state == CLAIM_TAKEN || (old->state == CLAIM_WRITTEN && keep_written)) {
+            *claim_slot(claims, room, &old->id) = *old;
+            in->claim_count++;
+        }
+    }
+    free(in->claims);
+    in->claims = claims;
+    in->claim_room = room;
+    return 0;
+}
+
+/* *mine: this unit is the first, of those known so far, to bring the record, and must ready it. */
+static int claim(struct vmscm_ingest *in, uint64_t unit, const struct vmscm_id *id, bool *mine,
+    struct vmscm_error *err)
+{
+    struct claim *c;
+
+    *mine = false;
+    if (in->claim_count * 2 >= in->claim_room) {
+        int rc = rebuild_claims(in, true, err);
+        if (rc)
+            return rc;
+    }
+    c = claim_slot(in->claims, in->claim_room, id);
+    if (c->state == CLAIM_EMPTY) {
+        *c = (struct claim){.id = *id, .unit = unit, .state = CLAIM_TAKEN};
+        in->claim_count++;
+        *mine = true;
+    } else if (c->state == CLAIM_TAKEN && unit < c->unit) {
+        c->unit = unit;
+        *mine = true;
+    }
+    return 0;
+}
+
+/* The pack at hand is full: finish it, and let the store find what is in it. */
+static int finish_pack(struct vmscm_ingest *in, struct vmscm_error *err)
+{
+    char file[VMSCM_PACKFILE_NAME];
+    uint64_t bytes = 0;
+    struct vmscm_packwriter *writer = in->writer;
+    int rc;
+
+    in->writer = NULL;
+    if (!writer)
+        return 0;
+    if ((rc = vmscm_packwriter_finish(writer, file, &bytes, err)) ||
+        (rc = vmscm_store_add(in->store, file, err)))
+        return rc;
+    in->counts.stored += bytes;
+    in->pack_bytes = 0;
+    atomic_fetch_add(&in->packs, 1);
+    return rebuild_claims(in, false, err);
+}
+
+/* In its unit's turn: write a record unless an earlier one did. */
+static int write_record(struct vmscm_ingest *in, const struct vmscm_pack_record *record,
+    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+{
+    struct claim *c = claim_slot(in->claims, in->claim_room, &record->id);
+    struct vmscm_pack_entry entry;
+    int rc;
+
+    if (c->state == CLAIM_WRITTEN)
+        return 0;
+    /* The claim went with a pack that was finished since: an earlier unit wrote it there. */
+    if (c->state == CLAIM_EMPTY)
+        return vmscm_store_find(in->store, &entry, &record->id)
+            ? 0
+            : vmscm_error_set(err, VMSCM_EIO, "a pack just written cannot be read");
+    if (!in->writer && (rc = vmscm_packwriter_open(&in->writer, in->repo_dir, err)))
+        return rc;
+    if ((rc = vmscm_packwriter_add(in->writer, record, bytes, len, err)))
+        return rc;
+    c->state = CLAIM_WRITTEN;
+    in->pack_bytes += len;
+    if (record->type == VMSCM_PACK_CHUNK) {
+        in->counts.fresh += record->plain_len;
+        in->counts.fresh_chunks++;
+    }
+    return vmscm_packwriter_full(in->writer) ? finish_pack(in, err) : 0;
+}
+
+/* Write what the unit at the head has ready; move the head past units that ended. */
+static int advance(struct vmscm_ingest *in, struct vmscm_error *err)
+{
+    for (;;) {
+        struct unit *u = &in->units[in->head % UNITS_MAX];
+        for (size_t i = 0; i < u->records.len; i++) {
+            struct waiting *w = &u->records.items[i];
+            int rc = write_record(in, &w->record, u->bytes.data + w->at, w->len, err);
+            if (rc)
+                return rc;
+        }
+        in->held -= u->bytes.len;
+        u->records.len = 0;
+        vmscm_buf_release(&u->bytes);
+        if (!u->ended)
+            return 0;
+        vmscm_vec_release(&u->records);
+        u->ended = false;
+        in->head++;
+        pthread_cond_broadcast(&in->turn);
+    }
+}
+
+static int fail(struct vmscm_ingest *in, int rc)
+{
+    in->stopped = true;
+    pthread_cond_broadcast(&in->turn);
+    return rc;
+}
+
+/* Until the unit is within the ring and there is room for len more bytes, or it is its turn. */
+static int wait_for_room(struct vmscm_ingest *in, uint64_t unit, size_t len,
+    struct vmscm_error *err)
+{
+    while (!in->stopped && unit != in->head &&
+        (unit - in->head >= UNITS_MAX || in->held + len > HELD_MAX))
+        pthread_cond_wait(&in->turn, &in->lock);
+    return in->stopped ? vmscm_error_set(err, VMSCM_ECANCELED, "stopped") : 0;
+}
+
+static int hand_over(struct vmscm_ingest *in, uint64_t unit, const struct vmscm_pack_record *record,
+    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+{
+    struct waiting *slot;
+    int rc = wait_for_room(in, unit, len, err);
+
+    if (rc)
+        return rc;
+    if (unit == in->head)
+        return write_record(in, record, bytes, len, err);
+    struct unit *u = &in->units[unit % UNITS_MAX];
+    if (vmscm_vec_add(&u->records, &slot, err))
+        return VMSCM_ENOMEM;
+    *slot = (struct waiting){.record = *record, .at = u->bytes.len, .len = len};
+    if ((rc = vmscm_buf_append(&u->bytes, bytes, len, err)))
+        return rc;
+    in->held += len;
+    return 0;
+}
+
+int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
+    const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err)
+{
+    struct vmscm_ingest *in = lane->ingest;
+    struct vmscm_pack_record record = {
+        .type = (uint8_t)type, .plain_len = (uint32_t)len, .id = *id};
+    struct vmscm_pack_entry entry;
+    enum vmscm_compress_algorithm algorithm;
+    size_t stored;
+    bool mine;
+    int rc;
+
+    if (len == 0 || len > VMSCM_PACK_PLAIN_MAX)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "record of %zu bytes", len);
+    unsigned packs = atomic_load(&in->packs);
+    if (vmscm_store_find(in->store, &entry, id))
+        return 0;
+    pthread_mutex_lock(&in->lock);
+    if (in->stopped)
+        rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
+    else if (packs != atomic_load(&in->packs) && vmscm_store_find(in->store, &entry, id))
+        rc = 0, mine = false;
+    else
+        rc = claim(in, unit, id, &mine, err);
+    if (rc)
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    if (rc || !mine)
+        return rc;
+
+    lane->record.len = 0;
+    if ((rc = vmscm_buf_reserve(&lane->record, VMSCM_PACK_RECORD_SIZE + len, err)))
+        return rc;
+    uint8_t *payload = lane->record.data + VMSCM_PACK_RECORD_SIZE;
+    if ((rc = vmscm_compress_encode(
+             lane->compress, payload, &stored, &algorithm, data, len, NULL, 0, err)))
+        return rc;
+    record.compression = (uint8_t)algorithm;
+    record.stored_len = (uint32_t)stored;
+    size_t head = vmscm_pack_encode_record(lane->record.data, &record, payload);
+
+    pthread_mutex_lock(&in->lock);
+    rc = hand_over(in, unit, &record, lane->record.data, head + stored, err);
+    if (rc)
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    return rc;
+}
+
+int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)
+{
+    struct vmscm_ingest *in = lane->ingest;
+    int rc;
+
+    pthread_mutex_lock(&in->lock);
+    if (!(rc = wait_for_room(in, unit, 0, err))) {
+        in->units[unit % UNITS_MAX].ended = true;
+        if (unit == in->head)
+            rc = advance(in, err);
+    }
+    if (rc)
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    return rc;
+}
+
+void vmscm_ingest_stop(struct vmscm_ingest *in)
+{
+    pthread_mutex_lock(&in->lock);
+    fail(in, 0);
+    pthread_mutex_unlock(&in->lock);
+}
+
+void vmscm_ingest_count(struct vmscm_ingest *in, struct vmscm_ingest_counts *counts)
+{
+    pthread_mutex_lock(&in->lock);
+    *counts = in->counts;
+    counts->stored += in->pack_bytes;
+    pthread_mutex_unlock(&in->lock);
+}
+
+int vmscm_ingest_finish(struct vmscm_ingest *in, struct vmscm_ingest_counts *counts,
+    struct vmscm_error *err)
+{
+    int rc = in->stopped ? vmscm_error_set(err, VMSCM_ECANCELED, "stopped") : finish_pack(in, err);
+
+    *counts = in->counts;
+    vmscm_ingest_abort(in);
+    return rc;
+}
+
+void vmscm_ingest_abort(struct vmscm_ingest *in)
+{
+    if (!in)
+        return;
+    vmscm_packwriter_abort(in->writer);
+    for (size_t i = 0; in->units && i < UNITS_MAX; i++) {
+        vmscm_buf_release(&in->units[i].bytes);
+        vmscm_vec_release(&in->units[i].records);
+    }
+    free(in->units);
+    free(in->claims);
+    free(in->repo_dir);
+    pthread_mutex_destroy(&in->lock);
+    pthread_cond_destroy(&in->turn);
+    free(in);
+}

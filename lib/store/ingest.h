@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Adding records to a store: deduplicated, compressed by many threads, written in one order.
+ *
+ * Work comes in numbered units (segments), each done by one thread. Units may be worked on in any
+ * order and at once, but their records go to the pack in the order of their numbers: what is
+ * written does not depend on how many threads there are. Of two units that bring the same chunk,
+ * the one with the lower number writes it.
+ *
+ * Memory is bounded: what units ahead of their turn have ready is held up to a budget; beyond it,
+ * they wait. The unit whose turn it is never waits.
+ *
+ * Threading: several threads, each with a lane of its own; open and finish are for one thread.
+ */
+#ifndef STORE_INGEST_H
+#define STORE_INGEST_H
+
+#include "codec/compress.h"
+#include "store/store.h"
+
+struct vmscm_ingest;
+
+struct vmscm_ingest_counts {
+    uint64_t fresh;        /* plain bytes of chunks that were new */
+    uint64_t fresh_chunks;
+    uint64_t stored;       /* bytes of finished pack files */
+};
+
+/* level: zstd. Also removes what dead writers left in tmp/. */
+int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
+    int level, struct vmscm_error *err);
+
+/* A lane: one thread's compressor and buffers. */
+struct vmscm_ingest_lane;
+int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *ingest,
+    struct vmscm_error *err);
+void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane); /* NULL is fine */
+
+/* Add a record of a unit, its id computed by the caller; nothing happens if it is there. */
+int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
+    const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err);
+
+/* A unit adds nothing more. Every unit from 0 on must be ended, once. */
+int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err);
+
+/* Wakes all that wait, which then fail with VMSCM_ECANCELED: for when a thread gives up. */
+void vmscm_ingest_stop(struct vmscm_ingest *ingest);
+
+/* So far; from any thread. `stored` is then what was handed to the kernel. */
+void vmscm_ingest_count(struct vmscm_ingest *ingest, struct vmscm_ingest_counts *counts);
+
+/* Finish the last pack: durable and visible. All units are ended. Closes. */
+int vmscm_ingest_finish(struct vmscm_ingest *ingest, struct vmscm_ingest_counts *counts,
+    struct vmscm_error *err);
+
+/* Throw the unfinished pack away; finished ones stay for the next try. NULL is fine. */
+void vmscm_ingest_abort(struct vmscm_ingest *ingest);
+
+#endif

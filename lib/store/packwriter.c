@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/packwriter.h"
+#include "base/buf.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "codec/checksum.h"
+#include "sys/file.h"
+#include "sys/lockfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define WRITE_BUFFER (1u << 20)
+#define LEAVES_HELD (4u << 20)
+#define WRITEBACK (8u << 20) /* bytes after which the kernel is asked to start writing */
+
+struct encoded_entry {
+    uint8_t bytes[VMSCM_PACK_ENTRY_SIZE];
+};
+
+struct held_leaf {
+    struct vmscm_pack_record record;
+    size_t at, len; /* in `leaves` */
+};
+
+struct vmscm_packwriter {
+    char *repo_dir;
+    char *path; /* under tmp/ */
+    uint8_t name[VMSCM_MIDX_NAME_SIZE];
+    int fd;
+    uint64_t offset;    /* of the next record */
+    uint64_t written;   /* of those, handed to the kernel */
+    uint64_t writeback; /* of those, asked to be written out */
+    struct vmscm_buf buffer;
+    struct vmscm_buf leaves;
+    VMSCM_VEC(struct held_leaf) held;
+    VMSCM_VEC(struct encoded_entry) entries;
+};
+
+static int tmp_lock(int *fd, const char *repo_dir, enum vmscm_lockfile_mode mode, bool wait,
+    struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_str_printf(&path, err, "%s/locks/tmp", repo_dir);
+
+    if (!rc)
+        rc = wait ? vmscm_lockfile_acquire(fd, path, mode, err)
+                  : vmscm_lockfile_try(fd, path, mode, err);
+    free(path);
+    return rc;
+}
+
+int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
+    struct vmscm_error *err)
+{
+    struct vmscm_packwriter *w = calloc(1, sizeof *w);
+    char file[VMSCM_PACKFILE_NAME];
+    uint8_t header[VMSCM_PACK_HEADER_SIZE];
+    int lock = -1, rc;
+
+    if (!w)
+        return vmscm_error_nomem(err);
+    w->fd = -1;
+    if (getrandom(w->name, sizeof w->name, 0) != sizeof w->name) {
+        rc = vmscm_error_errno(err, errno, "random numbers");
+        goto out;
+    }
+    vmscm_packfile_format_name(file, w->name);
+    /* Shared: a sweep, which holds it alone, cannot see the file before it is locked. */
+    if ((rc = vmscm_str_dup(&w->repo_dir, repo_dir, err)) ||
+        (rc = vmscm_str_printf(&w->path, err, "%s/tmp/%s", repo_dir, file)) ||
+        (rc = tmp_lock(&lock, repo_dir, VMSCM_LOCK_SHARED, true, err)) ||
+        (rc = vmscm_file_open(&w->fd, w->path, O_RDWR | O_CREAT | O_EXCL, 0444, err)))
+        goto out;
+    if (flock(w->fd, LOCK_EX | LOCK_NB) < 0) {
+        rc = vmscm_error_errno(err, errno, "%s: locking", w->path);
+        goto out;
+    }
+    vmscm_pack_encode_header(header);
+    rc = vmscm_buf_append(&w->buffer, header, sizeof header, err);
+    w->offset = sizeof header;
+out:
+    vmscm_lockfile_release(&lock);
+    if (rc)
+        vmscm_packwriter_abort(w);
+    else
+        *out = w;
+    return rc;
+}
+
+static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
+{
+    int rc = vmscm_file_write(w->fd, w->buffer.data, w->buffer.len, w->path, err);
+
+    if (rc)
+        return rc;
+    w->written += w->buffer.len;
+    w->buffer.len = 0;
+    /* Spread the writing out, so that the fsync at the end finds little left to do. */
+    if (w->written - w->writeback >= WRITEBACK) {
+        sync_file_range(w->fd, (off_t)w->writeback, (off_t)(w->written - w->writeback),
+            SYNC_FILE_RANGE_WRITE);
+        w->writeback = w->written;
+    }
+    return 0;
+}
+
+static int append(struct vmscm_packwriter *w, const struct vmscm_pack_record *record,
+    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+{
+    struct vmscm_pack_entry entry = {.id = record->id,
+        .offset = (uint32_t)w->offset,
+        .length = (uint32_t)len,
+        .plain_len = record->plain_len,
+        .type = record->type};
+    struct encoded_entry *slot;
+    int rc;
+
+    if (w->offset + len > VMSCM_PACK_FILE_MAX / 2)
+        return vmscm_error_set(err, VMSCM_EIO, "%s: pack is too large", w->path);
+    if (vmscm_vec_add(&w->entries, &slot, err))
+        return VMSCM_ENOMEM;
+    vmscm_pack_encode_entry(slot->bytes, &entry);
+    if ((rc = vmscm_buf_append(&w->buffer, bytes, len, err)))
+        return rc;
+    w->offset += len;
+    return w->buffer.len >= WRITE_BUFFER ? flush(w, err) : 0;
+}
+
+static int write_leaves(struct vmscm_packwriter *w, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < w->held.len && !rc; i++)
+        rc = append(w, &w->held.items[i].record, w->leaves.data + w->held.items[i].at,
+            w->held.items[i].len, err);
+    w->held.len = 0;
+    w->leaves.len = 0;
+    return rc;
+}
+
+int vmscm_packwriter_add(struct vmscm_packwriter *w, const struct vmscm_pack_record *record,
+    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+{
+    struct held_leaf *held;
+    int rc;
+
+    if (record->type != VMSCM_PACK_LEAF)
+        return append(w, record, bytes, len, err);
+    if (vmscm_vec_add(&w->held, &held, err))
+        return VMSCM_ENOMEM;
+    *held = (struct held_leaf){.record = *record, .at = w->leaves.len, .len = len};
+    if ((rc = vmscm_buf_append(&w->leaves, bytes, len, err)))
+        return rc;
+    return w->leaves.len >= LEAVES_HELD ? write_leaves(w, err) : 0;
+}
+
+bool vmscm_packwriter_full(const struct vmscm_packwriter *w)
+{
+    return w->offset + w->leaves.len >= VMSCM_PACKWRITER_BYTES ||
+        w->entries.len + w->held.len >= VMSCM_PACKWRITER_RECORDS;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(a, b, VMSCM_HASH_SIZE);
+}
+
+int vmscm_packwriter_finish(struct vmscm_packwriter *w, char *file, uint64_t *bytes,
+    struct vmscm_error *err)
+{
+    uint8_t encoded[VMSCM_PACK_TRAILER_SIZE];
+    struct vmscm_pack_trailer trailer;
+    char *to = NULL, *dir = NULL;
+    int rc = write_leaves(w, err);
+
+    if (rc)
+        goto out;
+    *bytes = 0;
+    file[0] = '\0';
+    if (!w->entries.len)
+        goto out;
+    qsort(w->entries.items, w->entries.len, sizeof *w->entries.items, compare_entries);
+    trailer.index_offset = w->offset;
+    trailer.entry_count = (uint32_t)w->entries.len;
+    trailer.index_checksum =
+        vmscm_checksum_64(w->entries.items, w->entries.len * VMSCM_PACK_ENTRY_SIZE, 0);
+    vmscm_pack_encode_trailer(encoded, &trailer);
+    if ((rc = vmscm_buf_append(&w->buffer, w->entries.items,
+             w->entries.len * VMSCM_PACK_ENTRY_SIZE, err)) ||
+        (rc = vmscm_buf_append(&w->buffer, encoded, sizeof encoded, err)) || (rc = flush(w, err)) ||
+        (rc = vmscm_file_fsync(w->fd, w->path, err)))
+        goto out;
+    vmscm_packfile_format_name(file, w->name);
+    *bytes = w->written;
+    if ((rc = vmscm_str_printf(&dir, err, "%s/packs", w->repo_dir)) ||
+        (rc = vmscm_path_join(&to, dir, file, err)) ||
+        (rc = vmscm_file_rename_new(w->path, to, err)))
+        goto out;
+    /* From here on the pack is no longer ours to remove. */
+    free(w->path);
+    w->path = NULL;
+    rc = vmscm_file_sync_dir(dir, err);
+out:
+    free(to);
+    free(dir);
+    vmscm_packwriter_abort(w);
+    return rc;
+}
+
+void vmscm_packwriter_abort(struct vmscm_packwriter *w)
+{
+    if (!w)
+        return;
+    if (w->path && w->fd >= 0)
+        unlink(w->path);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w->path);
+    free(w->repo_dir);
+    vmscm_buf_release(&w->buffer);
+    vmscm_buf_release(&w->leaves);
+    vmscm_vec_release(&w->held);
+    vmscm_vec_release(&w->entries);
+    free(w);
+}
+
+int vmscm_packwriter_sweep(const char *repo_dir, struct vmscm_error *err)
+{
+    char *dir = NULL;
+    DIR *d = NULL;
+    int lock = -1, rc;
+
+    rc = tmp_lock(&lock, repo_dir, VMSCM_LOCK_EXCLUSIVE, false, err);
+    if (rc == VMSCM_EBUSY) {
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (rc || (rc = vmscm_str_printf(&dir, err, "%s/tmp", repo_dir)))
+        goto out;
+    if (!(d = opendir(dir))) {
+        rc = vmscm_error_errno(err, errno, "%s", dir);
+        goto out;
+    }
+    for (struct dirent *e; (e = readdir(d));) {
+        uint8_t name[VMSCM_MIDX_NAME_SIZE];
+        if (!vmscm_packfile_parse_name(name, e->d_name))
+            continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+        close(fd);
+    }
+out:
+    if (d)
+        closedir(d);
+    free(dir);
+    vmscm_lockfile_release(&lock);
+    return rc;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing one pack: under tmp/ and flocked until it is whole, then fsynced, renamed into packs/
+ * without replacing, and the directory fsynced. Leaves are held back and written together at the
+ * end, so that whoever reads only leaves (diff, fsck, fetch) reads one stretch.
+ *
+ * Threading: one thread at a time.
+ */
+#ifndef STORE_PACKWRITER_H
+#define STORE_PACKWRITER_H
+
+#include "format/pack.h"
+#include "store/packfile.h"
+
+#define VMSCM_PACKWRITER_BYTES (256u << 20)  /* a pack is full at about this size */
+#define VMSCM_PACKWRITER_RECORDS (128u << 10) /* or with this many records */
+
+struct vmscm_packwriter;
+
+/* repo_dir: the repository. */
+int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
+    struct vmscm_error *err);
+
+/* Append an encoded record (header, base id, payload). */
+int vmscm_packwriter_add(struct vmscm_packwriter *writer, const struct vmscm_pack_record *record,
+    const uint8_t *bytes, size_t len, struct vmscm_error *err);
+
+bool vmscm_packwriter_full(const struct vmscm_packwriter *writer);
+
+/* Make it durable and visible; file (room for VMSCM_PACKFILE_NAME) gets its name, *bytes the
+ * file's size. An empty one leaves nothing and gives "". The writer is closed in any case. */
+int vmscm_packwriter_finish(struct vmscm_packwriter *writer, char *file, uint64_t *bytes,
+    struct vmscm_error *err);
+
+/* Throw it away. NULL is fine. */
+void vmscm_packwriter_abort(struct vmscm_packwriter *writer);
+
+/* Remove what writers that died left under tmp/: files nobody holds a lock on. */
+int vmscm_packwriter_sweep(const char *repo_dir, struct vmscm_error *err);
+
+#endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* lib/store: what is added is read back, once, in one order, and damage is noticed. */
+#include "codec/compress.h"
+#include "codec/hash.h"
+#include "store/fetch.h"
+#include "store/ingest.h"
+#include "store/packwriter.h"
+#include "sys/file.h"
+#include "sys/parallel.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/vmscm-test-store-XXXXXX";
+
+static int setup(void **state)
+{
+    char path[64];
+
+    (void)state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    if (!mkdtemp(dir))
+        return -1;
+    static const char *const subs[] = {"packs", "tmp", "locks"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
+        if (mkdir(path, 0777))
+            return -1;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return vmscm_file_remove_tree(dir, NULL);
+}
+
+/* Contents number n: half noise, half text, 1 to 64 KiB. */
+static size_t make_data(uint8_t *data, uint64_t n)
+{
+    size_t len = 1 + (size_t)(n * 2654435761u % 65536);
+    uint64_t x = n * 0x9e3779b97f4a7c15u + 1;
+
+    for (size_t i = 0; i < len; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        data[i] = i < len / 2 ? (uint8_t)x : (uint8_t)("vmscm"[i % 5]);
+    }
+    return len;
+}
+
+static void id_of(struct vmscm_id *id, const void *data, size_t len)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_hash *hash;
+
+    assert_done(vmscm_hash_new(&hash, &err), &err);
+    assert_done(vmscm_hash_compute(hash, id, data, len, &err), &err);
+    vmscm_hash_free(hash);
+}
+
+/* Units of 16 records; every record comes in two units. */
+struct job {
+    struct vmscm_ingest *ingest;
+    atomic_uint next;
+    unsigned units;
+};
+
+static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
+{
+    struct job *job = p->data;
+    struct vmscm_ingest_lane *lane;
+    struct vmscm_hash *hash;
+    uint8_t *data = malloc(65536);
+    unsigned unit;
+    int rc = 0;
+
+    (void)index;
+    if (vmscm_ingest_lane_new(&lane, job->ingest, err) || vmscm_hash_new(&hash, err))
+        return VMSCM_ENOMEM;
+    while (!rc && (unit = atomic_fetch_add(&job->next, 1)) < job->units) {
+        for (unsigned i = 0; i < 16 && !rc; i++) {
+            struct vmscm_id id;
+            size_t len = make_data(data, unit / 2 * 16 + i);
+            vmscm_hash_compute(hash, &id, data, len, err);
+            rc = vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, &id, data, len, err);
+        }
+        if (!rc)
+            rc = vmscm_ingest_end_unit(lane, unit, err);
+    }
+    if (rc)
+        vmscm_ingest_stop(job->ingest);
+    vmscm_ingest_lane_free(lane);
+    vmscm_hash_free(hash);
+    free(data);
+    return rc;
+}
+
+static struct vmscm_ingest_counts ingest(struct vmscm_store *store, unsigned jobs, unsigned units)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_ingest_counts counts;
+    struct job job = {.units = units};
+
+    assert_done(vmscm_ingest_open(&job.ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_parallel_run(jobs, add_units, &job, &err), &err);
+    assert_done(vmscm_ingest_finish(job.ingest, &counts, &err), &err);
+    return counts;
+}
+
+static void check_all(struct vmscm_store *store, unsigned units)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_fetch *fetch;
+    uint8_t *data = malloc(65536), *back = malloc(65536);
+
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    for (unsigned n = 0; n < units / 2 * 16; n++) {
+        struct vmscm_id id;
+        size_t len = make_data(data, n);
+        id_of(&id, data, len);
+        assert_done(vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, back, len, &err), &err);
+        assert_memory_equal(data, back, len);
+    }
+    vmscm_fetch_free(fetch);
+    free(data);
+    free(back);
+}
+
+static void file_bytes(struct vmscm_buf *buf, const struct vmscm_packfile *pack)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    assert_done(vmscm_file_read(buf, pack->path, 1u << 30, &err), &err);
+}
+
+/* One record each, whatever the number of threads, and the same pack bytes. */
+static void same_with_any_threads(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_buf first = VMSCM_BUF_INIT, second = VMSCM_BUF_INIT;
+    struct vmscm_store *store;
+    struct vmscm_ingest_counts counts;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    counts = ingest(store, 1, 100);
+    assert_int_equal(counts.fresh_chunks, 50 * 16);
+    assert_int_equal(vmscm_store_pack_count(store), 1);
+    file_bytes(&first, vmscm_store_pack(store, 0));
+    assert_int_equal(counts.stored, first.len);
+    check_all(store, 100);
+
+    counts = ingest(store, 4, 100);
+    assert_int_equal(counts.fresh_chunks, 0);
+    assert_int_equal(counts.stored, 0);
+    assert_int_equal(vmscm_store_pack_count(store), 1);
+    vmscm_store_close(store);
+
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    ingest(store, 8, 100);
+    assert_int_equal(vmscm_store_pack_count(store), 1);
+    file_bytes(&second, vmscm_store_pack(store, 0));
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    vmscm_store_close(store);
+    vmscm_buf_release(&first);
+    vmscm_buf_release(&second);
+}
+
+static void found_by_others(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_store *ours, *theirs;
+
+    (void)state;
+    assert_done(vmscm_store_open(&theirs, dir, &err), &err);
+    assert_done(vmscm_store_open(&ours, dir, &err), &err);
+    ingest(ours, 2, 10);
+    check_all(theirs, 10); /* reloads when it misses */
+    vmscm_store_close(ours);
+    vmscm_store_close(theirs);
+}
+
+/* Ten packs: a multi-pack index comes, everything is found with it, without it, and when it lies. */
+static void multi_pack_index(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_store *store;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    for (unsigned n = 2; n <= 20; n += 2)
+        ingest(store, 2, n);
+    assert_int_equal(vmscm_store_pack_count(store), 10);
+    assert_done(vmscm_store_reindex(store, &err), &err);
+    assert_int_equal(vmscm_store_midx_count(store), 1);
+    const struct vmscm_midxfile *midx = vmscm_store_midx(store, 0);
+    assert_true(vmscm_midxfile_check(midx));
+    assert_int_equal(midx->header.entry_count, 160);
+    check_all(store, 20);
+
+    assert_done(vmscm_store_reindex(store, &err), &err);
+    assert_int_equal(vmscm_store_midx_count(store), 1);
+
+    /* Every offset in it wrong: the packs' own indexes save the day. */
+    char *path = strdup(vmscm_store_midx(store, 0)->path);
+    midx = vmscm_store_midx(store, 0);
+    uint64_t at = midx->header.entries_offset, entries = midx->header.entry_count;
+    vmscm_store_close(store);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_WRONLY);
+    for (uint64_t i = 0; i < entries; i++)
+        assert_int_equal(pwrite(fd, "\x11\x22", 2,
+                             (off_t)(at + i * VMSCM_PACK_ENTRY_SIZE + VMSCM_HASH_SIZE + 4)),
+            2);
+    close(fd);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_false(vmscm_midxfile_check(vmscm_store_midx(store, 0)));
+    check_all(store, 20);
+    vmscm_store_close(store);
+
+    assert_int_equal(truncate(path, 100), 0);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_int_equal(vmscm_store_midx_count(store), 0);
+    check_all(store, 20);
+    vmscm_store_close(store);
+    free(path);
+}
+
+/* Any byte of a pack changed: nothing wrong is ever handed out. */
+static void damage_is_noticed(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_buf whole = VMSCM_BUF_INIT;
+    uint8_t *data = malloc(65536), *back = malloc(65536);
+    unsigned noticed = 0;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    ingest(store, 1, 2);
+    char *path = strdup(vmscm_store_pack(store, 0)->path);
+    file_bytes(&whole, vmscm_store_pack(store, 0));
+    vmscm_store_close(store);
+    assert_int_equal(chmod(path, 0600), 0);
+    for (size_t at = 0; at < whole.len; at += whole.len < 400 ? 1 : whole.len / 400) {
+        uint8_t flipped = whole.data[at] ^ 0x40;
+        int fd = open(path, O_WRONLY);
+        assert_int_equal(pwrite(fd, &flipped, 1, (off_t)at), 1);
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+        unsigned bad = 0;
+        for (unsigned n = 0; n < 16; n++) {
+            struct vmscm_id id;
+            size_t len = make_data(data, n);
+            id_of(&id, data, len);
+            int rc = vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, back, len, &err);
+            if (rc)
+                bad++;
+            else
+                assert_memory_equal(data, back, len);
+        }
+        /* Header and index damage the whole pack, a record only itself. The bytes of a checksum
+         * are for fsck; reading rests on the hash. */
+        for (size_t i = 0; i < vmscm_store_pack_count(store); i++)
+            for (uint32_t e = 0; e < vmscm_store_pack(store, i)->trailer.entry_count; e++) {
+                struct vmscm_pack_entry entry;
+                vmscm_packfile_entry(vmscm_store_pack(store, i), &entry, e);
+                if (vmscm_fetch_check(fetch, vmscm_store_pack(store, i), &entry, &err))
+                    bad++;
+            }
+        noticed += bad != 0;
+        assert_true(bad != 0);
+        vmscm_fetch_free(fetch);
+        vmscm_store_close(store);
+        assert_int_equal(pwrite(fd, whole.data + at, 1, (off_t)at), 1);
+        close(fd);
+    }
+    assert_in_range(noticed, 100, 1000);
+    vmscm_buf_release(&whole);
+    free(path);
+    free(data);
+    free(back);
+}
+
+/* A record compressed against another, as written by later versions. */
+static void record_with_base(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer;
+    struct vmscm_compress *compress;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    uint8_t base[65536], data[65536], back[65536], record[65536 + 128], payload[65536];
+    char file[VMSCM_PACKFILE_NAME];
+    enum vmscm_compress_algorithm algorithm;
+    uint64_t bytes;
+    size_t stored, len = 0;
+
+    (void)state;
+    for (uint64_t n = 1; len < 30000; n++)
+        len = make_data(base, n);
+    memcpy(data, base, len);
+    data[len / 3] ^= 1;
+    assert_done(vmscm_compress_new(&compress, 3, &err), &err);
+    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    for (int with_base = 0; with_base < 2; with_base++) {
+        struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK,
+            .plain_len = (uint32_t)len,
+            .flags = with_base ? VMSCM_PACK_HAS_BASE : 0};
+        id_of(&r.id, with_base ? data : base, len);
+        id_of(&r.base, base, len);
+        assert_done(vmscm_compress_encode(compress, payload, &stored, &algorithm,
+                        with_base ? data : base, len, with_base ? base : NULL, len, &err),
+            &err);
+        if (with_base)
+            assert_in_range(stored, 1, 200);
+        r.compression = (uint8_t)algorithm;
+        r.stored_len = (uint32_t)stored;
+        size_t head = vmscm_pack_encode_record(record, &r, payload);
+        memcpy(record + head, payload, stored);
+        assert_done(vmscm_packwriter_add(writer, &r, record, head + stored, &err), &err);
+    }
+    assert_done(vmscm_packwriter_finish(writer, file, &bytes, &err), &err);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    struct vmscm_id id;
+    id_of(&id, data, len);
+    assert_done(vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, back, len, &err), &err);
+    assert_memory_equal(data, back, len);
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
+    vmscm_compress_free(compress);
+}
+
+/* What a dead writer left is swept; what a living one writes is not. */
+static void sweep(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer;
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tmp/pack-00112233445566778899aabbccddeeff.vpk", dir);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    assert_done(vmscm_packwriter_sweep(dir, &err), &err);
+    assert_false(vmscm_file_exists(path));
+    uint8_t bytes[80] = {0}, one = 1;
+    struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK, .plain_len = 1, .stored_len = 1};
+    id_of(&r.id, &one, 1);
+    size_t head = vmscm_pack_encode_record(bytes, &r, &one);
+    bytes[head] = one;
+    assert_done(vmscm_packwriter_add(writer, &r, bytes, head + 1, &err), &err);
+    char file[VMSCM_PACKFILE_NAME];
+    uint64_t size;
+    assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
+    snprintf(path, sizeof path, "%s/packs/%s", dir, file);
+    assert_true(vmscm_file_exists(path));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(same_with_any_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(found_by_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(multi_pack_index, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(record_with_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(sweep, setup, teardown),
+    };
+    return unit_run(tests);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm cat: a stored disk to standard output. */
+#include "cmd.h"
+#include "format.h"
+#include "progress.h"
+#include "report.h"
+#include <string.h>
+#include <unistd.h>
+#include <vmscm/disk.h>
+
+struct opts {
+    const char *format;
+};
+
+/*
+ * REV or REV:DISK. A tag is written the same way, so the whole is tried as a revision first; *disk,
+ * into spec, is what follows the last colon if it was none.
+ */
+static int resolve(struct vmscm_revision **out, const char **disk, struct vmscm_repo *repo,
+    char *spec, struct vmscm_error *err)
+{
+    struct vmscm_error second = VMSCM_ERROR_INIT;
+    int rc = vmscm_revision_resolve(out, repo, spec, err);
+    char *colon = strrchr(spec, ':');
+
+    *disk = NULL;
+    if ((rc != VMSCM_ENOTFOUND && rc != VMSCM_EUSAGE) || !colon || !colon[1])
+        return rc;
+    *colon = '\0';
+    if (vmscm_revision_resolve(out, repo, spec, &second) != 0)
+        return rc;
+    *disk = colon + 1;
+    return 0;
+}
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    const struct opts *o = values;
+    struct vmscm_revision *rev = NULL;
+    struct vmscm_disk *disk = NULL;
+    const char *id;
+    int rc;
+
+    (void)argc;
+    if (isatty(STDOUT_FILENO)) {
+        report_set(err, VMSCM_EREFUSED, "standard output: a terminal, no place for a disk");
+        return report_hint(err, "send it to a file or a pipe");
+    }
+    rc = ctx_repo(ctx, err);
+    if (!rc)
+        rc = resolve(&rev, &id, ctx->repo, argv[0], err);
+    if (!rc)
+        rc = vmscm_disk_open(&disk, rev, id, err);
+    if (rc == VMSCM_ENOTFOUND && rev)
+        report_hint(err, "'vmscm show' lists the disks, 'vmscm tag -l' the tags of a machine");
+    if (!rc)
+        rc = vmscm_disk_write(disk, STDOUT_FILENO, format_name(o->format), progress_events(ctx),
+            err);
+    vmscm_disk_close(disk);
+    vmscm_revision_free(rev);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {0, "format", OPT_CHOICE, offsetof(struct opts, format), "FORMAT", FORMAT_CHOICES,
+        "write it in this format; the default is raw"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[--format=FORMAT] REV[:DISK]", NULL};
+
+const struct cmd cmd_cat = {
+    .name = "cat",
+    .summary = "write a disk to standard output",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "revision",
+    .min_args = 1,
+    .max_args = 1,
+    .group = GROUP_WORK,
+    .flags = CMD_PROGRESS,
+    .run = run,
+};

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm checkin: record a machine's disks as a new revision. */
+#include "cmd.h"
+#include "format.h"
+#include "json.h"
+#include "memory.h"
+#include "message.h"
+#include "progress.h"
+#include "report.h"
+#include "text.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <vmscm/checkin.h>
+#include <vmscm/checkout.h>
+
+struct opts {
+    struct opt_list message;
+    const char *file;
+    const char *config;
+    const char *format;
+    const char *author;
+    const char *date;
+    const char *onto;
+    int force_parent;
+    unsigned level;
+    unsigned jobs;
+    int allow_outside;
+    int allow_ambiguous;
+};
+
+static bool is_id_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+        c == '_' || c == '-';
+}
+
+/* SOURCE is PATH or ID=PATH; a file that is named so as a whole is a PATH. *id is the caller's. */
+static void parse_source(struct vmscm_checkin_disk *disk, char **id, const char *source)
+{
+    size_t len = 0;
+
+    disk->path = source;
+    while (is_id_char(source[len]))
+        len++;
+    if (len == 0 || source[len] != '=' || source[len + 1] == '\0' || access(source, F_OK) == 0)
+        return;
+    disk->id = *id = memory_printf("%.*s", (int)len, source);
+    disk->path = source + len + 1;
+}
+
+static int check_in_sources(struct ctx *ctx, const struct opts *o,
+    const struct vmscm_checkin_options *options, int argc, char **argv,
+    struct vmscm_checkin_result *result, struct vmscm_error *err)
+{
+    size_t count = (size_t)argc - 1;
+    struct vmscm_checkin_disk *disks = memory_zero(count * sizeof *disks);
+    char **ids = memory_zero(count * sizeof *ids);
+    int rc;
+
+    for (size_t i = 0; i < count; i++) {
+        parse_source(&disks[i], &ids[i], argv[i + 1]);
+        disks[i].format = format_name(o->format);
+    }
+    rc = ctx_repo(ctx, err);
+    if (!rc)
+        rc = vmscm_revision_set_author(ctx->repo, o->author, o->date, err);
+    if (!rc)
+        rc = vmscm_checkin(ctx->repo, argv[0], disks, count, options, progress_events(ctx), result,
+            err);
+    for (size_t i = 0; i < count; i++)
+        free(ids[i]);
+    free(ids);
+    free(disks);
+    return rc;
+}
+
+/* --force-parent: what the machine's tip is now, whatever the checkout was made from. */
+static int moved_tip(char id[VMSCM_ID_HEX + 1], struct vmscm_repo *repo, const char *machine,
+    struct vmscm_error *err)
+{
+    struct vmscm_revision *tip = NULL;
+    int rc = vmscm_revision_resolve(&tip, repo, machine, err);
+
+    if (!rc)
+        memcpy(id, vmscm_revision_id(tip), VMSCM_ID_HEX + 1);
+    vmscm_revision_free(tip);
+    return rc;
+}
+
+static int check_in_workdir(struct ctx *ctx, const struct opts *o,
+    struct vmscm_checkin_options *options, char **machine, struct vmscm_checkin_result *result,
+    struct vmscm_error *err)
+{
+    struct vmscm_workdir *dir = NULL;
+    char tip[VMSCM_ID_HEX + 1];
+    int rc = vmscm_workdir_open(&dir, ".", err);
+
+    if (rc == VMSCM_ENOTFOUND)
+        report_hint(err, "outside a checkout, name the machine and its disks: vmscm checkin "
+                         "MACHINE SOURCE...");
+    if (!rc)
+        rc = ctx_repo_at(ctx, vmscm_workdir_repository(dir), err);
+    if (!rc)
+        rc = vmscm_revision_set_author(ctx->repo, o->author, o->date, err);
+    if (!rc && o->force_parent) {
+        rc = moved_tip(tip, ctx->repo, vmscm_workdir_machine(dir), err);
+        options->expected_base = tip;
+    }
+    if (!rc)
+        *machine = memory_dup(o->onto ? o->onto : vmscm_workdir_machine(dir));
+    if (!rc)
+        rc = vmscm_workdir_checkin(dir, ctx->repo, o->onto, options, progress_events(ctx), result,
+            err);
+    vmscm_workdir_close(dir);
+    return rc;
+}
+
+static void print_json(const char *machine, const struct vmscm_checkin_result *r)
+{
+    json_t *root = json_object();
+
+    json_put(root, "machine", json_text(machine));
+    json_put(root, "id", json_text(r->id));
+    json_put(root, "unchanged", json_boolean(r->unchanged));
+    json_put(root, "size", json_number(r->size));
+    json_put(root, "read", json_number(r->read));
+    json_put(root, "new", json_number(r->fresh));
+    json_put(root, "stored", json_number(r->stored));
+    json_put(root, "chunks", json_number(r->chunks));
+    json_put(root, "new_chunks", json_number(r->fresh_chunks));
+    json_put(root, "seconds", json_real(r->seconds));
+    json_print(root);
+}
+
+static void print_line(const char *machine, const struct vmscm_checkin_result *r)
+{
+    char id[TEXT_MAX], read[TEXT_MAX], fresh[TEXT_MAX], stored[TEXT_MAX], time[TEXT_MAX];
+
+    text_put(stdout, machine);
+    printf(" %s  %s", text_id(id, r->id), r->unchanged ? "unchanged, " : "");
+    printf("%s read, ", text_size(read, r->read));
+    if (!r->unchanged)
+        printf("%s new, %s stored, ", text_size(fresh, r->fresh), text_size(stored, r->stored));
+    printf("%s\n", text_seconds(time, r->seconds));
+}
+
+/* Options that make no sense together, or where they are. */
+static int check(const struct opts *o, int argc, struct vmscm_error *err)
+{
+    if (argc == 1) {
+        report_set(err, VMSCM_EUSAGE, "checkin: no SOURCE");
+        return report_hint(err, "give the machine's disk images, or nothing inside a checkout");
+    }
+    if (argc > 0 && (o->onto || o->force_parent))
+        return report_set(err, VMSCM_EUSAGE, "%s: only for a checkout",
+            o->onto ? "--onto" : "--force-parent");
+    if (o->onto && o->force_parent)
+        return report_set(err, VMSCM_EUSAGE, "--onto: not together with --force-parent");
+    if (argc == 0 && o->format)
+        return report_set(err, VMSCM_EUSAGE, "--format: only with SOURCEs");
+    if (o->allow_ambiguous && !o->format)
+        return report_set(err, VMSCM_EUSAGE, "--allow-ambiguous: needs --format, which says what "
+                                             "the image is");
+    if (o->level > 22)
+        return report_set(err, VMSCM_EUSAGE, "--level: %u: not between 1 and 22", o->level);
+    return 0;
+}
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    const struct opts *o = values;
+    struct vmscm_checkin_options options = {0};
+    struct vmscm_checkin_result result = {{0}, 0, 0, 0, 0, 0, 0, 0, 0};
+    char *message = NULL, *machine = NULL;
+    int rc = check(o, argc, err);
+
+    if (!rc)
+        rc = message_read(&message, &o->message, o->file, err);
+    if (rc)
+        goto out;
+    options.message = message;
+    options.config = o->config;
+    options.compression_level = (int)o->level;
+    options.jobs = o->jobs;
+    options.allow = (o->allow_outside ? (unsigned)VMSCM_ALLOW_OUTSIDE : 0) |
+        (o->allow_ambiguous ? (unsigned)VMSCM_ALLOW_AMBIGUOUS : 0);
+    if (argc > 0) {
+        machine = memory_dup(argv[0]);
+        rc = check_in_sources(ctx, o, &options, argc, argv, &result, err);
+    } else {
+        rc = check_in_workdir(ctx, o, &options, &machine, &result, err);
+    }
+    if (rc)
+        goto out;
+    progress_clear();
+    if (ctx->common.json)
+        print_json(machine, &result);
+    else if (!ctx->common.quiet)
+        print_line(machine, &result);
+out:
+    free(message);
+    free(machine);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {'m', "message", OPT_LIST, offsetof(struct opts, message), "TEXT", NULL,
+        "what this revision is; each further one is a paragraph"},
+    {'F', "file", OPT_STRING, offsetof(struct opts, file), "FILE", "file",
+        "read the message from FILE, or standard input for '-'"},
+    {0, "config", OPT_STRING, offsetof(struct opts, config), "XML", "file",
+        "the machine's configuration, a libvirt domain"},
+    {0, "format", OPT_CHOICE, offsetof(struct opts, format), "FORMAT", FORMAT_CHOICES,
+        "take every SOURCE for this format"},
+    {0, "author", OPT_STRING, offsetof(struct opts, author), "PERSON", NULL,
+        "who made it, as 'Name <email>'"},
+    {0, "date", OPT_STRING, offsetof(struct opts, date), "DATE", NULL, "when it was made"},
+    {0, "onto", OPT_STRING, offsetof(struct opts, onto), "MACHINE", "machine",
+        "record it as a new machine"},
+    {0, "force-parent", OPT_FLAG, offsetof(struct opts, force_parent), NULL, NULL,
+        "build on the machine's tip though it has moved"},
+    {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL, "zstd level, 1 to 22"},
+    {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
+    {0, "allow-outside", OPT_FLAG, offsetof(struct opts, allow_outside), NULL, NULL,
+        "follow backing and data files to other directories"},
+    {0, "allow-ambiguous", OPT_FLAG, offsetof(struct opts, allow_ambiguous), NULL, NULL,
+        "accept a file that is of two formats at once"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[OPTION]... MACHINE [ID=]SOURCE...", "[OPTION]...", NULL};
+
+const struct cmd cmd_checkin = {
+    .name = "checkin",
+    .summary = "record a machine's disks as a new revision",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "machine file*",
+    .max_args = -1,
+    .group = GROUP_WORK,
+    .flags = CMD_JSON | CMD_PROGRESS,
+    .run = run,
+};

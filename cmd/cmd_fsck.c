@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm fsck: check a repository. */
+#include "cmd.h"
+#include "json.h"
+#include "progress.h"
+#include "text.h"
+#include <inttypes.h>
+#include <vmscm/fsck.h>
+
+struct opts {
+    int full;
+    unsigned jobs;
+};
+
+static void add_json(void *data, const struct vmscm_fsck_finding *finding)
+{
+    json_t *object = json_add(data, json_object());
+
+    json_put(object, "object", json_text(finding->object));
+    json_put(object, "text", json_text(finding->text));
+    json_put(object, "machine", json_text(finding->machine));
+    json_put(object, "revision", json_text(finding->revision));
+    json_put(object, "disk", json_text(finding->disk));
+    json_put(object, "offset", json_number(finding->offset));
+    json_put(object, "length", json_number(finding->length));
+}
+
+/* "packs/0a1b.pack: record 7: bad checksum (web 3f2a91c, disk sda, 64.0 KiB at 1048576)" */
+static void print_finding(void *data, const struct vmscm_fsck_finding *finding)
+{
+    char id[TEXT_MAX], length[TEXT_MAX];
+    const char *separator = " (";
+
+    (void)data;
+    progress_clear();
+    text_put(stdout, finding->object ? finding->object : "?");
+    fputs(": ", stdout);
+    text_put(stdout, finding->text);
+    if (finding->machine || finding->revision) {
+        fputs(separator, stdout);
+        text_put(stdout, finding->machine ? finding->machine : "");
+        if (finding->revision)
+            printf("%s%s", finding->machine ? " " : "", text_id(id, finding->revision));
+        separator = ", ";
+    }
+    if (finding->disk) {
+        printf("%sdisk ", separator);
+        text_put(stdout, finding->disk);
+        separator = ", ";
+    }
+    if (finding->length > 0) {
+        printf("%s%s at %" PRIu64, separator, text_size(length, finding->length), finding->offset);
+        separator = ", ";
+    }
+    puts(*separator == ',' ? ")" : "");
+    fflush(stdout);
+}
+
+static void print_json(json_t *findings, const struct vmscm_fsck_result *r)
+{
+    json_t *root = json_object();
+
+    json_put(root, "findings", findings);
+    json_put(root, "machines", json_number(r->machines));
+    json_put(root, "revisions", json_number(r->revisions));
+    json_put(root, "packs", json_number(r->packs));
+    json_put(root, "records", json_number(r->records));
+    json_put(root, "bytes", json_number(r->bytes));
+    json_print(root);
+}
+
+static void print_line(const struct vmscm_fsck_result *r)
+{
+    char machines[TEXT_MAX], revisions[TEXT_MAX], packs[TEXT_MAX], records[TEXT_MAX],
+        bytes[TEXT_MAX], found[TEXT_MAX];
+
+    printf("%s: %s, %s, %s, %s, %s read\n",
+        r->findings ? text_count(found, r->findings, "finding") : "no damage",
+        text_count(machines, r->machines, "machine"),
+        text_count(revisions, r->revisions, "revision"), text_count(packs, r->packs, "pack"),
+        text_count(records, r->records, "record"), text_size(bytes, r->bytes));
+}
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    const struct opts *o = values;
+    struct vmscm_fsck_options options = {o->full, o->jobs, argc > 0 ? argv[0] : NULL};
+    struct vmscm_fsck_result result = {0};
+    json_t *findings = ctx->common.json ? json_array() : NULL;
+    int rc = ctx_repo(ctx, err);
+
+    if (!rc)
+        rc = vmscm_fsck(ctx->repo, &options, progress_events(ctx),
+            findings ? add_json : print_finding, findings, &result, err);
+    if (rc == VMSCM_EDAMAGED && result.findings > 0)
+        rc = 1; /* told one by one */
+    if (rc < 0) {
+        json_decref(findings);
+        return rc;
+    }
+    progress_clear();
+    if (findings)
+        print_json(findings, &result);
+    else if (!ctx->common.quiet)
+        print_line(&result);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {0, "full", OPT_FLAG, offsetof(struct opts, full), NULL, NULL,
+        "also read and hash every record of every pack"},
+    {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[--full] [-j N] [REV]", NULL};
+
+const struct cmd cmd_fsck = {
+    .name = "fsck",
+    .summary = "check the repository",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "revision",
+    .max_args = 1,
+    .group = GROUP_REPOSITORY,
+    .flags = CMD_JSON | CMD_PROGRESS,
+    .run = run,
+};

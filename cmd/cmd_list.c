@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm list: the machines there are. */
+#include "cmd.h"
+#include "json.h"
+#include "table.h"
+#include "text.h"
+#include <stdbool.h>
+#include <vmscm/revision.h>
+
+struct opts {
+    int details;
+};
+
+struct listing {
+    const struct opts *opts;
+    json_t *json;        /* one of the two */
+    struct table *table;
+    size_t count;
+    bool damaged;
+};
+
+static void add_json(json_t *list, const struct vmscm_machine_entry *entry)
+{
+    json_t *object = json_add(list, json_object());
+
+    json_put(object, "machine", json_text(entry->name));
+    json_put(object, "id", json_text(entry->id));
+    json_put(object, "summary", entry->damage ? json_null() : json_text(entry->summary));
+    json_put(object, "time", entry->damage ? json_null() : json_time(entry->time, 0));
+    json_put(object, "disks", entry->damage ? json_null() : json_number(entry->disk_count));
+    json_put(object, "size", entry->damage ? json_null() : json_number(entry->size));
+    json_put(object, "damage", json_text(entry->damage));
+}
+
+static int list_one(void *data, const struct vmscm_machine_entry *entry)
+{
+    struct listing *listing = data;
+    struct table *table = listing->table;
+    char buf[TEXT_MAX];
+
+    listing->count++;
+    listing->damaged = listing->damaged || entry->damage;
+    if (listing->json) {
+        add_json(listing->json, entry);
+        return 0;
+    }
+    table_cell(table, "%s", entry->name);
+    table_cell(table, "%s", text_id(buf, entry->id));
+    table_cell(table, "%s", entry->damage ? "-" : text_local(buf, entry->time));
+    if (listing->opts->details) {
+        if (entry->damage)
+            table_cell(table, "-");
+        else
+            table_cell(table, "%zu", entry->disk_count);
+        table_cell(table, "%s", entry->damage ? "-" : text_size(buf, entry->size));
+    }
+    if (entry->damage)
+        table_cell(table, "damaged: %s", entry->damage);
+    else
+        table_cell(table, "%s", entry->summary ? entry->summary : "");
+    return 0;
+}
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    static const char *const brief[] = {"MACHINE", "REVISION", "DATE", "MESSAGE", NULL};
+    static const char *const full[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "MESSAGE",
+        NULL};
+    struct listing listing = {values, NULL, NULL, 0, false};
+    int rc = ctx_repo(ctx, err);
+
+    if (rc)
+        return rc;
+    if (ctx->common.json)
+        listing.json = json_array();
+    else
+        listing.table = table_new(listing.opts->details ? full : brief);
+    rc = vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
+    if (rc)
+        goto out;
+    if (listing.json) {
+        json_print(listing.json);
+        listing.json = NULL;
+    } else if (!ctx->common.quiet) {
+        table_print(listing.table, "");
+    }
+    /* The answer is "no": nothing is named so, or not all of it is whole. */
+    if (listing.damaged || (argc > 0 && listing.count == 0))
+        rc = 1;
+out:
+    json_decref(listing.json);
+    table_free(listing.table);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {'l', "long", OPT_FLAG, offsetof(struct opts, details), NULL, NULL,
+        "also the number of disks and their size"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[-l] [PATTERN]", NULL};
+
+const struct cmd cmd_list = {
+    .name = "list",
+    .summary = "list the machines",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "machine",
+    .max_args = 1,
+    .group = GROUP_WORK,
+    .flags = CMD_JSON,
+    .run = run,
+};

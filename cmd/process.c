@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "process.h"
+
+#include "memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+pid_t process_start(char *const argv[], int input, bool silent)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t defaults;
+    pid_t pid = -1;
+    int rc;
+
+    if (posix_spawn_file_actions_init(&actions) || posix_spawnattr_init(&attr))
+        memory_die();
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    sigaddset(&defaults, SIGINT);
+    sigaddset(&defaults, SIGQUIT);
+    posix_spawnattr_setsigdefault(&attr, &defaults);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+    rc = 0;
+    if (input >= 0)
+        rc = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    if (silent && !rc)
+        rc = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (silent && !rc)
+        rc = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    if (!rc)
+        rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&actions);
+    errno = rc;
+    return rc ? -1 : pid;
+}
+
+int process_wait(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int process_run(char *const argv[], bool silent)
+{
+    pid_t pid = process_start(argv, -1, silent);
+
+    return pid < 0 ? 127 : process_wait(pid);
+}
+
+char *process_find(const char *name)
+{
+    const char *path = getenv("PATH");
+
+    while (path && *path) {
+        const char *end = strchrnul(path, ':');
+        char *full = memory_printf("%.*s/%s", (int)(end - path), path, name);
+        struct stat st;
+        /* An empty entry would mean the current directory: nobody wants that one. */
+        if (end > path && access(full, X_OK) == 0 && stat(full, &st) == 0 && S_ISREG(st.st_mode))
+            return full;
+        free(full);
+        path = *end ? end + 1 : end;
+    }
+    return NULL;
+}

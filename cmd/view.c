@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "view.h"
+
+#include "color.h"
+#include "text.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct names {
+    const struct ctx *ctx;
+    bool any;
+};
+
+static int print_name(void *data, const char *machine, const char *tag)
+{
+    struct names *names = data;
+    const struct ctx *ctx = names->ctx;
+
+    printf("%s%s%s", color_get(ctx, COLOR_ID), names->any ? ", " : " (",
+        color_get(ctx, tag ? COLOR_TAG : COLOR_MACHINE));
+    text_put(stdout, machine);
+    if (tag) {
+        putchar(':');
+        text_put(stdout, tag);
+    }
+    fputs(color_get(ctx, COLOR_OFF), stdout);
+    names->any = true;
+    return ferror(stdout) ? 1 : 0;
+}
+
+/* " (web, web:golden)", or nothing. */
+static int print_names(const struct ctx *ctx, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    struct names names = {ctx, false};
+    int rc = vmscm_revision_names(rev, print_name, &names, err);
+
+    if (names.any)
+        printf("%s)%s", color_get(ctx, COLOR_ID), color_get(ctx, COLOR_OFF));
+    return rc;
+}
+
+static void print_person(const char *title, const struct vmscm_signature *who)
+{
+    fputs(title, stdout);
+    text_put(stdout, who->name);
+    fputs(" <", stdout);
+    text_put(stdout, who->email);
+    fputs(">", stdout);
+}
+
+static int print_comment(void *data, const struct vmscm_signature *author, const char *text)
+{
+    char date[TEXT_MAX];
+
+    (void)data;
+    print_person("\n    Comment by ", author);
+    printf(", %s\n", text_date(date, author->time, author->offset));
+    text_put_lines(stdout, text, "        ");
+    return ferror(stdout) ? 1 : 0;
+}
+
+static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    struct vmscm_signature author = vmscm_revision_author(rev);
+    const char *message = vmscm_revision_message(rev);
+    char buf[TEXT_MAX];
+    int rc;
+
+    printf("%srevision %s%s", color_get(ctx, COLOR_ID), vmscm_revision_id(rev),
+        color_get(ctx, COLOR_OFF));
+    rc = print_names(ctx, rev, err);
+    putchar('\n');
+    if (rc)
+        return rc;
+    if (vmscm_revision_parent_count(rev) > 1) {
+        fputs("Parents:", stdout);
+        for (size_t i = 0; i < vmscm_revision_parent_count(rev); i++)
+            printf(" %s", text_id(buf, vmscm_revision_parent(rev, i)));
+        putchar('\n');
+    }
+    print_person("Author: ", &author);
+    printf("\nDate:   %s\n", text_date(buf, author.time, author.offset));
+    if (message && *message) {
+        putchar('\n');
+        text_put_lines(stdout, message, "    ");
+    }
+    return vmscm_revision_comments(rev, print_comment, NULL, err);
+}
+
+int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view,
+    struct vmscm_error *err)
+{
+    const char *message = vmscm_revision_message(rev);
+    char id[TEXT_MAX], *line;
+    int rc;
+
+    if (view == VIEW_LONG)
+        return print_long(ctx, rev, err);
+    printf("%s%s%s", color_get(ctx, COLOR_ID), text_id(id, vmscm_revision_id(rev)),
+        color_get(ctx, COLOR_OFF));
+    rc = print_names(ctx, rev, err);
+    line = strndup(message ? message : "", strcspn(message ? message : "", "\n"));
+    if (line && *line) {
+        putchar(' ');
+        text_put(stdout, line);
+    }
+    free(line);
+    putchar('\n');
+    return rc;
+}
+
+static int add_name(void *data, const char *machine, const char *tag)
+{
+    json_t *name = json_add(data, json_object());
+
+    json_put(name, "machine", json_text(machine));
+    json_put(name, "tag", json_text(tag));
+    return 0;
+}
+
+static int add_comment(void *data, const struct vmscm_signature *author, const char *text)
+{
+    json_t *comment = json_add(data, json_object());
+
+    json_put(comment, "author", json_person(author));
+    json_put(comment, "time", json_time(author->time, author->offset));
+    json_put(comment, "text", json_text(text));
+    return 0;
+}
+
+int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
+    struct vmscm_error *err)
+{
+    struct vmscm_signature author = vmscm_revision_author(rev);
+    json_t *root = json_object(), *list;
+    int rc;
+
+    json_put(root, "id", json_text(vmscm_revision_id(rev)));
+    json_put(root, "machine", json_text(machine ? machine : vmscm_revision_machine_name(rev)));
+    list = json_put(root, "names", json_array());
+    rc = vmscm_revision_names(rev, add_name, list, err);
+    list = json_put(root, "parents", json_array());
+    for (size_t i = 0; i < vmscm_revision_parent_count(rev); i++)
+        json_add(list, json_text(vmscm_revision_parent(rev, i)));
+    json_put(root, "author", json_person(&author));
+    json_put(root, "time", json_time(author.time, author.offset));
+    json_put(root, "message", json_text(vmscm_revision_message(rev)));
+    list = json_put(root, "comments", json_array());
+    if (!rc)
+        rc = vmscm_revision_comments(rev, add_comment, list, err);
+    if (rc) {
+        json_decref(root);
+        root = NULL;
+    }
+    *out = root;
+    return rc;
+}

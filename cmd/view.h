@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A revision as log and show print it, as text and as JSON. */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include "cmd.h"
+#include "json.h"
+
+enum view {
+    VIEW_SHORT, /* one line */
+    VIEW_LONG,  /* with author, date, the whole message and the comments */
+};
+
+int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view,
+    struct vmscm_error *err);
+/* *out is the caller's: an object with id, machine, names, parents, author, time, message,
+ * comments. machine: whose history is shown; NULL: the one that the revision knows. */
+int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
+    struct vmscm_error *err);
+
+#endif

@@ -50,6 +50,7 @@ struct vmscm_probe {
     uint64_t size;        /* bytes the guest sees, by the rule qemu uses for this format */
     uint64_t snapshots;   /* internal snapshots, which are left out */
     bool compressed;      /* may hold compressed clusters */
+    uint32_t cid;         /* vmdk: its content id, which an image on top of it names; else 0 */
     bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
     struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */
     size_t option_count;

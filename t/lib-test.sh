@@ -152,8 +152,8 @@ check() {
 }
 
 # check_fails [-p PREREQUISITES] CODE WHAT COMMANDS [TEXT]: the commands end with this status. With
-# a status of 2 or more, standard error holds exactly one line "vmscm: WHAT: WHY" besides warnings
-# and hints; and it has TEXT (a basic regular expression) in it.
+# a status of 2 or more, or with a TEXT, standard error holds exactly one line "vmscm: WHAT: WHY"
+# besides warnings and hints, and TEXT (a basic regular expression) is in it.
 check_fails() {
     local rc why bad=0 lines
     if [ "$1" = -p ]; then
@@ -171,7 +171,7 @@ check_fails() {
         echo "exit status $rc instead of $1" >>"$TEST_DIR/log"
         bad=1
     fi
-    if [ "$1" -ge 2 ]; then
+    if [ "$1" -ge 2 ] || [ $# -ge 4 ]; then
         lines=$(grep -cv -e '^hint: ' -e '^vmscm: warning: ' -e '^warning: ' "$TEST_DIR/err")
         if [ "$lines" != 1 ] || ! grep -q '^vmscm: ..*: ..*' "$TEST_DIR/err"; then
             echo "standard error is not one line 'vmscm: WHAT: WHY'" >>"$TEST_DIR/log"

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "history/reflog.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "sys/file.h"
+
+#include <string.h>
+
+#define LOG_MAX ((size_t)256 << 20)
+
+static int log_path(char **out, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    return vmscm_str_printf(out, err, "%s/logs/%s", db->path, ref);
+}
+
+static int load(struct vmscm_buf *buf, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = log_path(&path, db, ref, err);
+
+    if (rc)
+        return rc;
+    rc = vmscm_file_read(buf, path, LOG_MAX, err);
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    free(path);
+    return rc;
+}
+
+static bool parse_id(char *out, const char *text, size_t len)
+{
+    uint8_t raw[20];
+
+    if (len < 41 || text[40] != ' ')
+        return false;
+    memcpy(out, text, 40);
+    out[40] = '\0';
+    if (!vmscm_str_unhex(raw, sizeof raw, out))
+        return false;
+    vmscm_str_hex(out, raw, sizeof raw);
+    return true;
+}
+
+static bool parse_line(struct vmscm_reflog_entry *out, const char *line, size_t len)
+{
+    const char *tab = memchr(line, '\t', len);
+    const char *end = tab ? tab : line + len;
+    char digits[20];
+    uint64_t seconds;
+
+    if (!parse_id(out->before, line, len) || !parse_id(out->after, line + 41, len - 41))
+        return false;
+    /* The time is between the last '>' before the tab and the zone. */
+    while (end > line && end[-1] != '>')
+        end--;
+    if (end == line || *end != ' ')
+        return false;
+    size_t n = strspn(++end, "0123456789");
+    if (n == 0 || n >= sizeof digits || end[n] != ' ')
+        return false;
+    memcpy(digits, end, n);
+    digits[n] = '\0';
+    if (!vmscm_str_uint(&seconds, digits, 0, INT64_MAX))
+        return false;
+    out->time = (int64_t)seconds;
+    return true;
+}
+
+int vmscm_reflog_read(struct vmscm_reflog *out, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    VMSCM_VEC(struct vmscm_reflog_entry) list = {0};
+    struct vmscm_reflog_entry entry, *slot;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    int rc;
+
+    *out = (struct vmscm_reflog){NULL, 0};
+    if ((rc = load(&buf, db, ref, err)))
+        goto out;
+    for (const char *p = vmscm_buf_str(&buf), *end = p + buf.len; p < end;) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        size_t len = newline ? (size_t)(newline - p) : (size_t)(end - p);
+        if (parse_line(&entry, p, len)) {
+            if ((rc = vmscm_vec_add(&list, &slot, err)))
+                goto out;
+            *slot = entry;
+        }
+        p += len + (newline != NULL);
+    }
+    out->entries = list.items;
+    out->count = list.len;
+    list.items = NULL;
+out:
+    free(list.items);
+    vmscm_buf_release(&buf);
+    return rc;
+}
+
+void vmscm_reflog_release(struct vmscm_reflog *log)
+{
+    free(log->entries);
+    *log = (struct vmscm_reflog){NULL, 0};
+}
+
+bool vmscm_reflog_is_zero(const char *id)
+{
+    return strspn(id, "0") == VMSCM_ID_HEX;
+}
+
+int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,
+    const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    int minutes = who->offset < 0 ? -who->offset : who->offset;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    char *path = NULL;
+    int rc;
+
+    if ((rc = load(&buf, db, from, err)))
+        goto out;
+    if (buf.len && buf.data[buf.len - 1] != '\n' && (rc = vmscm_buf_puts(&buf, "\n", err)))
+        goto out;
+    if ((rc = vmscm_buf_printf(&buf, err, "%s %s %s <%s> %lld %c%02d%02d\t%s\n", id, id, who->name,
+             who->email, (long long)who->time, who->offset < 0 ? '-' : '+', minutes / 60,
+             minutes % 60, why)) ||
+        (rc = log_path(&path, db, to, err)))
+        goto out;
+    rc = vmscm_file_replace(path, buf.data, buf.len, 0666, err);
+out:
+    vmscm_buf_release(&buf);
+    free(path);
+    return rc;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading git's reflogs, whose lines are "OLD NEW NAME <EMAIL> SECONDS ZONE\tMESSAGE". A line that
+ * is none (a power cut may tear the last one) is passed over. Not for other rooms.
+ */
+#ifndef HISTORY_REFLOG_H
+#define HISTORY_REFLOG_H
+
+#include "history/git.h"
+
+struct vmscm_reflog_entry {
+    char before[VMSCM_GITDB_ID]; /* all zeros: the ref was made */
+    char after[VMSCM_GITDB_ID];
+    int64_t time;
+};
+
+struct vmscm_reflog {
+    struct vmscm_reflog_entry *entries; /* oldest first */
+    size_t count;
+};
+
+/* A ref without a reflog has an empty one. */
+int vmscm_reflog_read(struct vmscm_reflog *out, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err);
+void vmscm_reflog_release(struct vmscm_reflog *log);
+
+bool vmscm_reflog_is_zero(const char *id);
+
+/* Give `to` the history of `from`, with a line for the rename; `from` stays. Durable. */
+int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,
+    const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
+
+#endif

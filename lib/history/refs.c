@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "history/refs.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "history/reflog.h"
+#include "sys/file.h"
+#include "sys/lockfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 64
+
+/* What a ref is to a user: "machine web", "tag web:golden"; else its name. */
+static const char *describe(char out[300], const char *ref)
+{
+    const char *name = ref, *slash;
+
+    if (vmscm_str_starts(ref, "refs/heads/")) {
+        snprintf(out, 300, "machine %.250s", ref + strlen("refs/heads/"));
+    } else if (vmscm_str_starts(ref, "refs/tags/") &&
+        (slash = strrchr(name += strlen("refs/tags/"), '/')) && slash > name) {
+        snprintf(out, 300, "tag %.*s:%.100s", (int)(slash - name > 150 ? 150 : slash - name), name,
+            slash + 1);
+    } else {
+        snprintf(out, 300, "%.290s", ref);
+    }
+    return out;
+}
+
+static int check_name(const char *ref, struct vmscm_error *err)
+{
+    char what[300];
+    int valid = 0;
+
+    if (strlen(ref) > 1024 || git_reference_name_is_valid(&valid, ref) < 0 || !valid ||
+        !vmscm_str_starts(ref, "refs/"))
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: not a valid name", describe(what, ref));
+    return 0;
+}
+
+static int read_id(git_oid *out, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    char what[300];
+    int rc = check_name(ref, err), e;
+
+    if (rc)
+        return rc;
+    e = git_reference_name_to_id(out, db->repo, ref);
+    if (e == GIT_ENOTFOUND)
+        return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: does not exist", describe(what, ref));
+    if (e < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: damaged", describe(what, ref));
+    return 0;
+}
+
+int vmscm_refs_read(char *id, struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    git_oid oid;
+    int rc = read_id(&oid, db, ref, err);
+
+    if (!rc)
+        git_oid_tostr(id, VMSCM_GITDB_ID, &oid);
+    return rc;
+}
+
+int vmscm_refs_read_commit(char *id, struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    git_object *object = NULL, *commit = NULL;
+    char what[300];
+    git_oid oid;
+    int rc, e;
+
+    if ((rc = read_id(&oid, db, ref, err)))
+        return rc;
+    e = git_object_lookup(&object, db->repo, &oid, GIT_OBJECT_ANY);
+    if (e >= 0)
+        e = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+    if (e < 0) {
+        vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: damaged", describe(what, ref));
+        /* A missing object is damage here, not an absent ref. */
+        if (e == GIT_ENOTFOUND || e == GIT_EINVALIDSPEC || e == GIT_EPEEL) {
+            if (err)
+                err->code = VMSCM_EDAMAGED;
+            rc = VMSCM_EDAMAGED;
+        } else {
+            rc = err ? (int)err->code : VMSCM_EDAMAGED;
+        }
+        goto out;
+    }
+    git_oid_tostr(id, VMSCM_GITDB_ID, git_object_id(commit));
+out:
+    git_object_free(object);
+    git_object_free(commit);
+    return rc;
+}
+
+/* Remove a lock file that a dead process left: one that is still the same after `ms`. Called with
+ * locks/refs held, so that it can only be plain git's otherwise. */
+static void clear_stale(const char *path, unsigned ms)
+{
+    struct stat first, now;
+
+    if (lstat(path, &first) < 0)
+        return;
+    for (unsigned waited = 0; waited < ms; waited += 10) {
+        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
+        if (lstat(path, &now) < 0 || now.st_ino != first.st_ino)
+            return;
+    }
+    unlink(path);
+}
+
+static void clear_stale_lock(const struct vmscm_gitdb *db, const char *name, unsigned ms)
+{
+    char *path = NULL;
+
+    if (vmscm_str_printf(&path, NULL, "%s/%s.lock", db->path, name) == 0)
+        clear_stale(path, ms);
+    free(path);
+}
+
+/* fsync the directories of a ref below the git directory; those that are gone are passed over. */
+static int sync_dirs(const struct vmscm_gitdb *db, const char *below, const char *ref,
+    struct vmscm_error *err)
+{
+    char *path = NULL, *slash;
+    size_t base = strlen(db->path);
+    int rc = vmscm_str_printf(&path, err, "%s/%s%s", db->path, below, ref);
+
+    while (!rc && (slash = strrchr(path, '/')) && slash >= path + base) {
+        *slash = '\0';
+        rc = vmscm_file_sync_dir(path, err);
+        if (rc == VMSCM_ENOTFOUND) {
+            vmscm_error_clear(err);
+            rc = 0;
+        }
+    }
+    free(path);
+    return rc;
+}
+
+/* git keeps refs as files, so "a" and "a/b" cannot both be. */
+static int check_clash(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    git_reference_iterator *it = NULL;
+    char what[300], other[300], *prefix = NULL;
+    const char *name;
+    size_t len = strlen(ref);
+    git_oid oid;
+    int rc = vmscm_str_dup(&prefix, ref, err);
+
+    if (rc)
+        return rc;
+    for (char *p = prefix; !rc && (p = strchr(p + 1, '/'));) {
+        *p = '\0';
+        if (git_reference_name_to_id(&oid, db->repo, prefix) == 0)
+            rc = vmscm_error_set(err, VMSCM_EEXIST, "%s: there is a %s", describe(what, ref),
+                describe(other, prefix));
+        *p = '/';
+    }
+    if (!rc && git_reference_iterator_new(&it, db->repo) == 0)
+        while (!rc && git_reference_next_name(&name, it) == 0)
+            if (strncmp(name, ref, len) == 0 && name[len] == '/')
+                rc = vmscm_error_set(err, VMSCM_EEXIST, "%s: there is a %s", describe(what, ref),
+                    describe(other, name));
+    git_reference_iterator_free(it);
+    free(prefix);
+    return rc;
+}
+
+/* git's own lock on one ref, beside ours, so that plain git can work at the same time. */
+static int begin(git_transaction **tx, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    char what[300];
+    int e = 0;
+
+    *tx = NULL;
+    for (int attempt = 0; attempt < 5; attempt++) {
+        if ((e = git_transaction_new(tx, db->repo)) >= 0 &&
+            (e = git_transaction_lock_ref(*tx, ref)) >= 0)
+            return 0;
+        git_transaction_free(*tx);
+        *tx = NULL;
+        if (e != GIT_ELOCKED)
+            break;
+        clear_stale_lock(db, ref, 1000);
+    }
+    return vmscm_git_error(err, e, VMSCM_EIO, "%s: locking", describe(what, ref));
+}
+
+/* Compare a ref with what the caller expects it to be. */
+static int check_expected(const struct vmscm_gitdb *db, const char *ref, const char *expected,
+    bool *exists, git_oid *current, struct vmscm_error *err)
+{
+    char what[300];
+    git_oid want;
+    int rc = read_id(current, db, ref, err);
+
+    *exists = rc != VMSCM_ENOTFOUND;
+    if (!expected) {
+        /* Whatever it is, even damaged. */
+        if (rc == VMSCM_EUSAGE)
+            return rc;
+        if (rc)
+            memset(current, 0, sizeof *current);
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (!*expected) {
+        if (*exists)
+            return vmscm_error_set(
+                err, VMSCM_EEXIST, "%s: exists already", describe(what, ref));
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (rc == VMSCM_ENOTFOUND)
+        return vmscm_error_set(err, VMSCM_ECONFLICT, "%s: was removed meanwhile",
+            describe(what, ref));
+    if (rc || (rc = vmscm_git_oid(&want, expected, err)))
+        return rc;
+    if (!git_oid_equal(current, &want))
+        return vmscm_error_set(err, VMSCM_ECONFLICT, "%s: has moved meanwhile",
+            describe(what, ref));
+    return 0;
+}
+
+/* libgit2 reads what it overwrites, and would stop at a file that holds no id. */
+static void clear_damaged(const struct vmscm_gitdb *db, const char *ref)
+{
+    char *path = NULL;
+    git_oid oid;
+
+    if (read_id(&oid, db, ref, NULL) != VMSCM_EDAMAGED)
+        return;
+    if (vmscm_str_printf(&path, NULL, "%s/%s", db->path, ref) == 0)
+        unlink(path);
+    free(path);
+}
+
+/* The update itself; locks/refs is held. */
+static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, const git_oid *oid,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    git_transaction *tx = NULL;
+    git_signature *by = NULL;
+    bool exists;
+    char what[300];
+    git_oid current;
+    int rc, e;
+
+    if ((rc = check_expected(db, ref, expected, &exists, &current, err)) ||
+        (rc = vmscm_git_signature(&by, who, err)))
+        goto out;
+    if (!git_odb_exists(db->odb, oid)) {
+        rc = vmscm_error_set(
+            err, VMSCM_ENOTFOUND, "%s: the object does not exist", describe(what, ref));
+        goto out;
+    }
+    if ((!exists && (rc = check_clash(db, ref, err))) || (rc = begin(&tx, db, ref, err)) ||
+        (rc = check_expected(db, ref, expected, &exists, &current, err)))
+        goto out;
+    if (!expected)
+        clear_damaged(db, ref);
+    if ((e = git_transaction_set_target(tx, ref, oid, by, why)) < 0 ||
+        (e = git_transaction_commit(tx)) < 0) {
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", describe(what, ref));
+        goto out;
+    }
+    /* libgit2 syncs the files and the directories they are in. A directory that is new, or one
+     * whose maker died before it did so, is ours to sync. */
+    if (!(rc = sync_dirs(db, "", ref, err)))
+        rc = sync_dirs(db, "logs/", ref, err);
+out:
+    git_transaction_free(tx);
+    git_signature_free(by);
+    return rc;
+}
+
+int vmscm_refs_update(struct vmscm_gitdb *db, const char *ref, const char *expected,
+    const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    git_oid oid;
+    int lock = -1, rc;
+
+    if ((rc = check_name(ref, err)) || (rc = vmscm_git_oid(&oid, id, err)) ||
+        (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
+        return rc;
+    rc = put(db, ref, expected, &oid, who, why, err);
+    vmscm_lockfile_release(&lock);
+    return rc;
+}
+
+/* The removal itself; locks/refs is held. The ref goes first: a reflog without a ref is garbage, a
+ * ref without its reflog has lost something. */
+static int take(struct vmscm_gitdb *db, const char *ref, const char *expected,
+    struct vmscm_error *err)
+{
+    git_transaction *tx = NULL;
+    bool exists;
+    char what[300];
+    git_oid current;
+    int rc, e;
+
+    if ((rc = check_expected(db, ref, expected, &exists, &current, err)))
+        return rc;
+    if (!exists)
+        return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: does not exist", describe(what, ref));
+    /* Removing a packed ref rewrites packed-refs. */
+    clear_stale_lock(db, "packed-refs", 3000);
+    if ((rc = begin(&tx, db, ref, err)) ||
+        (rc = check_expected(db, ref, expected, &exists, &current, err)))
+        goto out;
+    if ((e = git_transaction_remove(tx, ref)) < 0 || (e = git_transaction_commit(tx)) < 0) {
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s: removing", describe(what, ref));
+        goto out;
+    }
+    if ((rc = sync_dirs(db, "", ref, err)))
+        goto out;
+    if ((e = git_reflog_delete(db->repo, ref)) < 0 && e != GIT_ENOTFOUND) {
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s: removing its reflog", describe(what, ref));
+        goto out;
+    }
+    rc = sync_dirs(db, "logs/", ref, err);
+out:
+    git_transaction_free(tx);
+    return rc;
+}
+
+int vmscm_refs_delete(struct vmscm_gitdb *db, const char *ref, const char *expected,
+    struct vmscm_error *err)
+{
+    int lock = -1, rc;
+
+    if ((rc = check_name(ref, err)))
+        return rc;
+    if (expected && !*expected)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: nothing to remove", ref);
+    if ((rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
+        return rc;
+    rc = take(db, ref, expected, err);
+    vmscm_lockfile_release(&lock);
+    return rc;
+}
+
+/* The new ref is whole before the old one goes: killed in between, both are there. (libgit2's own
+ * rename removes the old one first.) */
+int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    char id[VMSCM_GITDB_ID];
+    git_oid oid;
+    int lock = -1, rc;
+
+    if ((rc = check_name(from, err)) || (rc = check_name(to, err)) ||
+        (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
+        return rc;
+    if ((rc = read_id(&oid, db, from, err)))
+        goto out;
+    git_oid_tostr(id, sizeof id, &oid);
+    if ((rc = put(db, to, "", &oid, who, why, err)) ||
+        (rc = vmscm_reflog_copy(db, from, to, id, who, why, err)))
+        goto out;
+    rc = take(db, from, id, err);
+out:
+    vmscm_lockfile_release(&lock);
+    return rc;
+}
+
+struct names {
+    char **items;
+    size_t len;
+    size_t cap;
+};
+
+static int add_name(struct names *names, const char *name, struct vmscm_error *err)
+{
+    char **slot, *copy = NULL;
+    int rc = vmscm_str_dup(&copy, name, err);
+
+    if (rc || (rc = vmscm_vec_add(names, &slot, err))) {
+        free(copy);
+        return rc;
+    }
+    *slot = copy;
+    return 0;
+}
+
+/* The names of loose refs as files: libgit2's iterator leaves out those it cannot read. */
+static int add_loose(struct names *names, const struct vmscm_gitdb *db, const char *dir,
+    const char *prefix, unsigned depth, struct vmscm_error *err)
+{
+    char *path = NULL, *name = NULL;
+    DIR *d = NULL;
+    int rc = vmscm_str_printf(&path, err, "%s/%s", db->path, dir);
+
+    if (rc)
+        return rc;
+    if (!(d = opendir(path))) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            rc = vmscm_error_errno(err, errno, "%s", path);
+        goto out;
+    }
+    for (struct dirent *entry; !rc && (entry = readdir(d));) {
+        struct stat st;
+        if (entry->d_name[0] == '.' || vmscm_str_ends(entry->d_name, ".lock"))
+            continue;
+        free(name);
+        if ((rc = vmscm_str_printf(&name, err, "%s/%s", dir, entry->d_name)))
+            break;
+        if (fstatat(dirfd(d), entry->d_name, &st, 0) < 0)
+            continue;
+        if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+            rc = add_loose(names, db, name, prefix, depth + 1, err);
+        else if (S_ISREG(st.st_mode) && vmscm_str_starts(name, prefix))
+            rc = add_name(names, name, err);
+    }
+out:
+    if (d)
+        closedir(d);
+    free(path);
+    free(name);
+    return rc;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int vmscm_refs_list(struct vmscm_gitdb *db, const char *prefix,
+    int (*each)(void *data, const char *ref, const char *id), void *data,
+    struct vmscm_error *err)
+{
+    git_reference_iterator *it = NULL;
+    struct names names = {NULL, 0, 0};
+    const char *name;
+    char id[VMSCM_GITDB_ID], *dir = NULL;
+    git_oid oid;
+    int rc, e;
+
+    if ((rc = vmscm_path_dirname(&dir, *prefix ? prefix : "refs/", err)))
+        return rc;
+    /* "refs/heads/" itself is the directory to look in. */
+    if (vmscm_str_ends(prefix, "/")) {
+        free(dir);
+        if ((rc = vmscm_str_printf(&dir, err, "%.*s", (int)strlen(prefix) - 1, prefix)))
+            return rc;
+    }
+    if ((rc = add_loose(&names, db, vmscm_str_starts(dir, "refs") ? dir : "refs", prefix, 0, err)))
+        goto out;
+    if ((e = git_reference_iterator_new(&it, db->repo)) < 0) {
+        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "refs");
+        goto out;
+    }
+    while ((e = git_reference_next_name(&name, it)) == 0)
+        if (vmscm_str_starts(name, prefix) && (rc = add_name(&names, name, err)))
+            goto out;
+    if (e != GIT_ITEROVER) {
+        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "refs");
+        goto out;
+    }
+    qsort(names.items, names.len, sizeof *names.items, compare_names);
+    for (size_t i = 0; i < names.len && !rc; i++) {
+        if (i && strcmp(names.items[i], names.items[i - 1]) == 0)
+            continue;
+        e = git_reference_name_to_id(&oid, db->repo, names.items[i]);
+        if (e == GIT_ENOTFOUND)
+            continue; /* removed since it was listed */
+        git_oid_tostr(id, sizeof id, &oid);
+        rc = each(data, names.items[i], e == 0 ? id : NULL);
+    }
+out:
+    git_reference_iterator_free(it);
+    for (size_t i = 0; i < names.len; i++)
+        free(names.items[i]);
+    vmscm_vec_release(&names);
+    free(dir);
+    return rc;
+}
+
+int vmscm_refs_log_ids(struct vmscm_gitdb *db, const char *ref,
+    int (*each)(void *data, const char *id), void *data, struct vmscm_error *err)
+{
+    struct vmscm_reflog log;
+    int rc = vmscm_reflog_read(&log, db, ref, err);
+
+    for (size_t i = log.count; i-- && !rc;) {
+        const struct vmscm_reflog_entry *entry = &log.entries[i];
+        if (!vmscm_reflog_is_zero(entry->after))
+            rc = each(data, entry->after);
+        if (!rc && !vmscm_reflog_is_zero(entry->before))
+            rc = each(data, entry->before);
+    }
+    vmscm_reflog_release(&log);
+    return rc;
+}
+
+int vmscm_refs_tag(struct vmscm_gitdb *db, const char *ref, const char *expected,
+    const char *commit, const char *name, const char *message, const struct vmscm_signature *who,
+    struct vmscm_error *err)
+{
+    struct vmscm_git_objects objects = {{false}};
+    git_signature *by = NULL;
+    git_commit *target = NULL;
+    char id[VMSCM_GITDB_ID], what[300], *text = NULL;
+    git_oid oid;
+    int rc, e;
+
+    if ((rc = check_name(ref, err)) || (rc = vmscm_git_oid(&oid, commit, err)) ||
+        (rc = vmscm_git_signature(&by, who, err)) ||
+        (rc = vmscm_git_message(&text, message, err)))
+        goto out;
+    if ((e = git_commit_lookup(&target, db->repo, &oid)) < 0 ||
+        (e = git_tag_annotation_create(
+             &oid, db->repo, name, (const git_object *)target, by, text)) < 0) {
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", describe(what, ref));
+        goto out;
+    }
+    vmscm_git_objects_add(&objects, &oid);
+    git_oid_tostr(id, sizeof id, &oid);
+    if (!(rc = vmscm_git_objects_sync(&objects, db, err)))
+        rc = vmscm_refs_update(db, ref, expected, id, who, "tag", err);
+out:
+    git_commit_free(target);
+    git_signature_free(by);
+    free(text);
+    return rc;
+}
+
+int vmscm_refs_tag_read(char **message, struct vmscm_signature *tagger, struct vmscm_gitdb *db,
+    const char *ref, struct vmscm_error *err)
+{
+    const git_signature *by;
+    git_object *object = NULL;
+    char what[300], *name = NULL, *email = NULL;
+    git_oid oid;
+    int rc, e;
+
+    *message = NULL;
+    *tagger = (struct vmscm_signature){NULL, NULL, 0, 0};
+    if ((rc = read_id(&oid, db, ref, err)))
+        return rc;
+    if ((e = git_object_lookup(&object, db->repo, &oid, GIT_OBJECT_ANY)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: damaged", describe(what, ref));
+    /* Plain git may have made a light tag, which says nothing. */
+    bool annotated = git_object_type(object) == GIT_OBJECT_TAG;
+    const char *text = annotated ? git_tag_message((const git_tag *)object) : NULL;
+    by = annotated ? git_tag_tagger((const git_tag *)object) : NULL;
+    if ((rc = vmscm_str_dup(message, text ? text : "", err)) ||
+        (rc = vmscm_str_dup(&name, by ? by->name : "", err)) ||
+        (rc = vmscm_str_dup(&email, by ? by->email : "", err)))
+        goto out;
+    for (size_t n = strlen(*message); n && (*message)[n - 1] == '\n';)
+        (*message)[--n] = '\0';
+    *tagger =
+        (struct vmscm_signature){name, email, by ? by->when.time : 0, by ? by->when.offset : 0};
+    name = email = NULL;
+out:
+    if (rc) {
+        free(*message);
+        *message = NULL;
+    }
+    free(name);
+    free(email);
+    git_object_free(object);
+    return rc;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "image/qemumap.h"
+#include "base/buf.h"
+#include "image/qemu.h"
+#include "sys/spawn.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1024
+/* A map is read from metadata alone: seconds for the largest image. */
+#define CPU_SECONDS 600
+
+/* A non-negative integer member; 0 and false if it is not there, or not one. */
+static bool get_number(const json_t *object, const char *key, uint64_t *out)
+{
+    const json_t *v = json_object_get(object, key);
+
+    *out = 0;
+    if (!json_is_integer(v) || json_integer_value(v) < 0)
+        return false;
+    *out = (uint64_t)json_integer_value(v);
+    return true;
+}
+
+static bool get_flag(const json_t *object, const char *key, bool *out)
+{
+    const json_t *v = json_object_get(object, key);
+
+    *out = json_is_true(v);
+    return json_is_boolean(v);
+}
+
+int vmscm_qemumap_line(struct vmscm_extentmap *map, const char *line, size_t len, uint64_t size,
+    const struct vmscm_qemumap_layer *layers, size_t layer_count, struct vmscm_error *err)
+{
+    struct vmscm_extent e = {0};
+    uint64_t depth;
+    bool zero, data;
+    int rc;
+
+    while (len && (*line == '[' || *line == ' ')) {
+        line++;
+        len--;
+    }
+    while (len &&
+        (line[len - 1] == ']' || line[len - 1] == ',' || line[len - 1] == ' ' ||
+            line[len - 1] == '\r'))
+        len--;
+    if (!len)
+        return 0;
+    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(object) || !get_number(object, "start", &e.start) ||
+        !get_number(object, "length", &e.length) || !get_number(object, "depth", &depth) ||
+        !get_flag(object, "zero", &zero) || !get_flag(object, "data", &data) ||
+        depth >= layer_count) {
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "not a line of a map");
+    } else {
+        /* Neither data nor zero: nothing in the chain has it, which every format reads as zeros. */
+        if (zero || !data)
+            e.kind = VMSCM_EXTENT_ZERO;
+        else if (layers[depth].direct && get_number(object, "offset", &e.offset))
+            e.kind = VMSCM_EXTENT_FILE;
+        else
+            e.kind = VMSCM_EXTENT_INDIRECT;
+        e.file = layers[depth].file;
+        rc = vmscm_extentmap_add(map, &e, size, err);
+    }
+    json_decref(object);
+    return rc;
+}
+
+/* Reads the child's output to its end. */
+static int read_lines(struct vmscm_extentmap *map, int fd, const struct vmscm_probe *probe,
+    const struct vmscm_qemumap_layer *layers, size_t layer_count,
+    const struct vmscm_events *events, struct vmscm_error *err)
+{
+    static const size_t room = 65536;
+    char *buf = malloc(room);
+    size_t have = 0;
+    int rc = 0;
+
+    if (!buf)
+        return vmscm_error_nomem(err);
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int ready = poll(&p, 1, 100);
+        if (events && events->canceled && events->canceled(events->data)) {
+            rc = vmscm_error_set(err, VMSCM_ECANCELED, "%s: canceled", probe->path);
+            break;
+        }
+        if (ready == 0 || (ready < 0 && errno == EINTR))
+            continue;
+        ssize_t n = read(fd, buf + have, room - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = vmscm_error_errno(err, errno, "%s: reading its map", probe->path);
+            break;
+        }
+        have += (size_t)n;
+        char *line = buf, *end = buf + have, *newline;
+        while (!rc && (newline = memchr(line, '\n', (size_t)(end - line)))) {
+            rc = vmscm_qemumap_line(
+                map, line, (size_t)(newline - line), probe->size, layers, layer_count, err);
+            line = newline + 1;
+        }
+        have = (size_t)(end - line);
+        if (!rc && n == 0)
+            rc = vmscm_qemumap_line(map, line, have, probe->size, layers, layer_count, err);
+        else if (!rc && have > LINE_MAX_BYTES)
+            rc = vmscm_error_set(err, VMSCM_EINPUT, "not a line of a map");
+        if (rc || n == 0)
+            break;
+        memmove(buf, line, have);
+    }
+    free(buf);
+    return rc;
+}
+
+int vmscm_qemumap_read(struct vmscm_extentmap *map, const struct vmscm_probe *probe,
+    const struct vmscm_qemumap_layer *layers, size_t layer_count,
+    const struct vmscm_events *events, struct vmscm_error *err)
+{
+    struct vmscm_spawn child = VMSCM_SPAWN_INIT;
+    struct vmscm_qemu_files files = {0};
+    char *image = NULL;
+    int rc;
+
+    if ((rc = vmscm_qemu_describe(&image, probe, err)) ||
+        (rc = vmscm_qemu_list_files(&files, probe, err)))
+        goto out;
+    const char *const argv[] = {"qemu-img", "map", "--output=json", image, NULL};
+    struct vmscm_spawn_options options = {
+        .argv = argv,
+        .read_only = files.paths.items,
+        .max_memory = vmscm_qemu_memory(probe),
+        .max_cpu_seconds = CPU_SECONDS,
+        .confined = true,
+    };
+    if ((rc = vmscm_spawn_start(&child, &options, true, err)) ||
+        (rc = read_lines(map, child.out, probe, layers, layer_count, events, err)))
+        goto out;
+    rc = vmscm_spawn_wait(&child, err);
+    if (!rc && map->end != probe->size)
+        rc = vmscm_error_set(err, VMSCM_EINPUT,
+            "its header says %llu bytes, but QEMU maps %llu", (unsigned long long)probe->size,
+            (unsigned long long)map->end);
+out:
+    if (rc)
+        vmscm_error_prefix(err, "%s", probe->path);
+    vmscm_spawn_kill(&child);
+    vmscm_vec_release(&files.paths);
+    free(image);
+    return rc;
+}

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* {"driver": "file", "filename": PATH}; NULL when out of memory or not UTF-8. */
 static json_t *describe_file(const char *path)
@@ -109,4 +110,19 @@ unsigned vmscm_qemu_depth(const struct vmscm_probe *probe)
 uint64_t vmscm_qemu_memory(const struct vmscm_probe *probe)
 {
     return (UINT64_C(1) << 30) + vmscm_qemu_depth(probe) * (UINT64_C(96) << 20);
+}
+
+int vmscm_qemu_explain(struct vmscm_error *err, const char *path)
+{
+    if (err->code != VMSCM_ETOOL)
+        return err->code;
+    if (strstr(err->message, "Failed to get") && strstr(err->message, "lock")) {
+        vmscm_error_set(err, VMSCM_EBUSY, "%s: a running machine writes to it", path);
+        vmscm_error_hint(err, "shut the machine down first");
+    } else if (strstr(err->message, "contains a log that needs to be replayed")) {
+        vmscm_error_set(err, VMSCM_EINPUT,
+            "%s: was not closed cleanly, and its log has writes that are not applied", path);
+        vmscm_error_hint(err, "run \"qemu-img check -r all\" on it, or let its machine shut down");
+    }
+    return err->code;
 }

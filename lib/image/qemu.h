@@ -30,4 +30,8 @@ unsigned vmscm_qemu_depth(const struct vmscm_probe *probe);
 /* Address space a QEMU tool may need to read the image: its own, and each layer's caches. */
 uint64_t vmscm_qemu_memory(const struct vmscm_probe *probe);
 
+/* What a QEMU tool's failure (VMSCM_ETOOL) to open an image is really about, where its message
+ * tells: VMSCM_EBUSY, VMSCM_EINPUT, with a hint. Returns err->code; err must not be NULL. */
+int vmscm_qemu_explain(struct vmscm_error *err, const char *path);
+
 #endif

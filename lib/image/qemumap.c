@@ -127,12 +127,13 @@ int vmscm_qemumap_read(struct vmscm_extentmap *map, const struct vmscm_probe *pr
     const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct vmscm_spawn child = VMSCM_SPAWN_INIT;
+    struct vmscm_error failure = VMSCM_ERROR_INIT;
     struct vmscm_qemu_files files = {0};
     char *image = NULL;
     int rc;
 
-    if ((rc = vmscm_qemu_describe(&image, probe, err)) ||
-        (rc = vmscm_qemu_list_files(&files, probe, err)))
+    if ((rc = vmscm_qemu_describe(&image, probe, &failure)) ||
+        (rc = vmscm_qemu_list_files(&files, probe, &failure)))
         goto out;
     const char *const argv[] = {"qemu-img", "map", "--output=json", image, NULL};
     struct vmscm_spawn_options options = {
@@ -142,17 +143,21 @@ int vmscm_qemumap_read(struct vmscm_extentmap *map, const struct vmscm_probe *pr
         .max_cpu_seconds = CPU_SECONDS,
         .confined = true,
     };
-    if ((rc = vmscm_spawn_start(&child, &options, true, err)) ||
-        (rc = read_lines(map, child.out, probe, layers, layer_count, events, err)))
+    if ((rc = vmscm_spawn_start(&child, &options, true, &failure)) ||
+        (rc = read_lines(map, child.out, probe, layers, layer_count, events, &failure)))
         goto out;
-    rc = vmscm_spawn_wait(&child, err);
+    rc = vmscm_spawn_wait(&child, &failure);
     if (!rc && map->end != probe->size)
-        rc = vmscm_error_set(err, VMSCM_EINPUT,
+        rc = vmscm_error_set(&failure, VMSCM_EINPUT,
             "its header says %llu bytes, but QEMU maps %llu", (unsigned long long)probe->size,
             (unsigned long long)map->end);
 out:
+    if (rc == VMSCM_ETOOL)
+        rc = vmscm_qemu_explain(&failure, probe->path);
+    if (rc && strncmp(failure.message, probe->path, strlen(probe->path)) != 0)
+        vmscm_error_prefix(&failure, "%s", probe->path);
     if (rc)
-        vmscm_error_prefix(err, "%s", probe->path);
+        vmscm_error_copy(err, &failure);
     vmscm_spawn_kill(&child);
     vmscm_vec_release(&files.paths);
     free(image);

@@ -15,6 +15,7 @@
 
 #define READ_MAX ((size_t)8 << 20)          /* of one request; the protocol allows 32 MiB */
 #define WINDOW ((uint64_t)256 << 20)        /* asked for extents at once */
+#define ALIGNMENT_MAX 4096
 #define START_SECONDS 120                   /* for qemu-nbd to open the image */
 #define STATE_HOLE_ZERO 2u                  /* NBD_STATE_ZERO */
 
@@ -162,7 +163,9 @@ static int take(struct nbd_handle **out, struct nbd *nbd, struct vmscm_error *er
         struct vmscm_error failure = VMSCM_ERROR_INIT;
         rc = start_server(nbd, out, &failure);
         if (rc) {
-            vmscm_error_prefix(&failure, "%s", nbd->dev.name);
+            vmscm_qemu_explain(&failure, nbd->dev.name);
+            if (strncmp(failure.message, nbd->dev.name, strlen(nbd->dev.name)) != 0)
+                vmscm_error_prefix(&failure, "%s", nbd->dev.name);
             nbd->failed = true;
             nbd->failure = failure;
             rc = vmscm_error_copy(err, &failure);
@@ -200,20 +203,43 @@ static int request_failed(const struct nbd *nbd, const char *what, uint64_t offs
         what, (unsigned long long)offset, why ? why : "unknown error");
 }
 
+/* The smallest unit the server reads, e.g. 512 for vhdx. */
+static size_t alignment(struct nbd_handle *h)
+{
+    int64_t n = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
+
+    return n > 1 && n <= ALIGNMENT_MAX ? (size_t)n : 1;
+}
+
 static int nbd_dev_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint64_t offset,
     struct vmscm_error *err)
 {
     struct nbd *nbd = (struct nbd *)dev;
     struct nbd_handle *h;
+    uint8_t *p = data, block[ALIGNMENT_MAX];
     int rc = take(&h, nbd, err);
 
     if (rc)
         return rc;
-    for (size_t done = 0; !rc && done < len;) {
-        size_t n = len - done < READ_MAX ? len - done : READ_MAX;
-        if (nbd_pread(h, (char *)data + done, n, offset + done, 0) < 0)
-            rc = request_failed(nbd, "reading", offset + done, err);
-        done += n;
+    size_t align = alignment(h);
+    while (!rc && len) {
+        size_t skip = (size_t)(offset % align), n = len < READ_MAX ? len : READ_MAX;
+        bool failed;
+        if (skip || n < align) {
+            /* An edge: its whole block, of which a part is wanted. */
+            n = n < align - skip ? n : align - skip;
+            failed = nbd_pread(h, block, align, offset - skip, 0) < 0;
+            if (!failed)
+                memcpy(p, block + skip, n);
+        } else {
+            n -= n % align;
+            failed = nbd_pread(h, p, n, offset, 0) < 0;
+        }
+        if (failed)
+            rc = request_failed(nbd, "reading", offset, err);
+        p += n;
+        offset += n;
+        len -= n;
     }
     give_back(nbd, h, rc != 0);
     return rc;
@@ -302,7 +328,8 @@ static int nbd_dev_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t 
     struct vmscm_error *err)
 {
     struct nbd *nbd = (struct nbd *)dev;
-    struct answer answer = {.offset = offset, .size = dev->size};
+    struct answer answer = {.size = dev->size};
+    const uint64_t wanted = offset;
     struct nbd_handle *h;
     int rc;
 
@@ -319,16 +346,19 @@ static int nbd_dev_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t 
         give_back(nbd, h, false);
         return 0;
     }
+    offset -= offset % alignment(h);
+    answer.offset = offset;
     uint64_t n = dev->size - offset < WINDOW ? dev->size - offset : WINDOW;
     nbd_extent_callback callback = {.callback = answer_extents, .user_data = &answer};
     if (nbd_block_status(h, n, offset, callback, 0) < 0)
         rc = request_failed(nbd, "asking for extents", offset, err);
-    else if (answer.failed || !answer.window.pieces.len)
+    else if (answer.failed || !answer.window.pieces.len ||
+        answer.window.pieces.items[0].length <= wanted - offset)
         rc = vmscm_error_set(
             err, VMSCM_EIO, "%s: qemu-nbd gave no usable list of extents", dev->name);
     give_back(nbd, h, rc != 0);
     if (!rc) {
-        *len = answer.window.pieces.items[0].length;
+        *len = answer.window.pieces.items[0].length - (wanted - offset);
         *zero = answer.window.pieces.items[0].zero;
         pthread_mutex_lock(&nbd->lock);
         window_store(nbd, &answer.window);

@@ -405,21 +405,27 @@ bool vmscm_spawn_alive(const struct vmscm_spawn *child)
         info.si_pid == 0;
 }
 
-/* The last line the program said, without its own name in front: "" if it said nothing. */
+/* The last line that the program put its name in front of, without that, or else the last one: a
+ * hint may follow the message. "" if it said nothing. */
 static const char *last_words(struct vmscm_spawn_keeper *k, const char *name)
 {
-    char *text = k->tail;
-    size_t len = k->tail_len;
+    size_t len = k->tail_len, n = strlen(name);
+    char *last = NULL;
 
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
-        len--;
-    text[len] = '\0';
-    char *line = strrchr(text, '\n');
-    line = line ? line + 1 : text;
-    size_t n = strlen(name);
-    if (strncmp(line, name, n) == 0 && strncmp(line + n, ": ", 2) == 0)
-        line += n + 2;
-    return line;
+    for (;;) {
+        while (len && (k->tail[len - 1] == '\n' || k->tail[len - 1] == '\r'))
+            len--;
+        k->tail[len] = '\0';
+        if (!len)
+            return last ? last : "";
+        char *line = memrchr(k->tail, '\n', len);
+        line = line ? line + 1 : k->tail;
+        if (strncmp(line, name, n) == 0 && strncmp(line + n, ": ", 2) == 0)
+            return line + n + 2;
+        if (!last)
+            last = line;
+        len = (size_t)(line - k->tail);
+    }
 }
 
 /* Waits, ends what the program may have left running, and frees; 0 or VMSCM_ETOOL. */

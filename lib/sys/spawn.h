@@ -45,7 +45,8 @@ int vmscm_spawn_start(struct vmscm_spawn *child, const struct vmscm_spawn_option
 /* Is it still running? Does not wait. */
 bool vmscm_spawn_alive(const struct vmscm_spawn *child);
 
-/* Wait for it and release *child; VMSCM_ETOOL with the last line of its stderr if it did not exit with 0. */
+/* Wait for it and release *child; VMSCM_ETOOL with the last message of its stderr if it did not exit
+ * with 0. */
 int vmscm_spawn_wait(struct vmscm_spawn *child, struct vmscm_error *err);
 
 /* SIGTERM, then SIGKILL after two seconds; reaps and releases. Fine on one that is gone, and after

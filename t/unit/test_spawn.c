@@ -47,6 +47,12 @@ static void test_output_and_status(void **state)
                      NULL, &err),
         &err, VMSCM_ETOOL, "sh: the reason");
     assert_string_equal(err.message, "sh: the reason");
+    assert_fails(sh(NULL, "echo sh: early >&2; echo sh: the reason >&2; echo a hint >&2; exit 1",
+                     false, NULL, NULL, &err),
+        &err, VMSCM_ETOOL, "sh: the reason");
+    assert_string_equal(err.message, "sh: the reason");
+    assert_fails(sh(NULL, "echo one >&2; echo two >&2; exit 1", false, NULL, NULL, &err), &err,
+        VMSCM_ETOOL, "sh: two");
     assert_fails(sh(NULL, "kill -9 $$", false, NULL, NULL, &err), &err, VMSCM_ETOOL,
         "sh: killed by signal 9");
     vmscm_buf_release(&out);

@@ -46,15 +46,10 @@ make_image() {
         "in/$name/disk.$format" >/dev/null
 }
 
-# disk_of DIR: the image file of a checkout (of several, the descriptor)
+# disk_of DIR: the first image of a checkout
 disk_of() {
     local file
-    file=$(jq -r '.disks[0].file' "$1/.vmscm-checkout" 2>/dev/null) || true
-    if [ -z "$file" ] || [ ! -e "$1/$file" ]; then
-        file=$(cd "$1" && ls -d ./*.* | grep -v -e '-[sf][0-9]*\.vmdk$' -e '-flat\.vmdk$' \
-            -e '\.json$' -e '\.xml$' -e '\.raw$' | head -n 1)
-        [ -n "$file" ] || file=$(cd "$1" && ls -d ./*.raw | head -n 1)
-    fi
+    file=$(vmscm status --json "$1" | jq -r '.disks[0].file')
     echo "$1/$file"
 }
 
@@ -92,7 +87,7 @@ while read -r name format options; do
         vmscm checkin "$name" "in/$name/disk.$format" -m "$name"
         more=$(($(stored .vmscm) - before))
         [ $((more * 100)) -lt "$first" ] || fail "$more bytes more than $first"
-        [ "$(vmscm show --json "$name" | jq -r ".disks[0].format // .machine.disks[0].format")" = "$format" ]'
+        [ "$(vmscm show --json "$name" | jq -r ".hardware.disks[0].format")" = "$format" ]'
     check "$name: comes back in its own format, with its options" '
         vmscm checkout "$name" "back/$name"
         disk=$(disk_of "back/$name")
@@ -204,8 +199,8 @@ check 'several disks make one machine' '
     qemu-img convert -O qcow2 base.raw two.qcow2
     vmscm checkin pair in/raw/disk.raw two.qcow2 -m "two disks"
     vmscm checkout pair pair-out
-    [ "$(jq ".disks | length" pair-out/.vmscm-checkout)" = 2 ]
-    for file in $(jq -r ".disks[].file" pair-out/.vmscm-checkout); do
+    [ "$(vmscm status --json pair-out | jq ".disks | length")" = 2 ]
+    for file in $(vmscm status --json pair-out | jq -r ".disks[].file"); do
         qemu-img compare -F raw "pair-out/$file" base.raw
     done'
 

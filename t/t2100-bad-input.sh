@@ -14,7 +14,7 @@ check 'a good machine to lose' '
 unharmed() {
     check "after $1: nothing is lost, nothing is there that should not be" '
         [ "$(vmscm show --json good | jq -r .id)" = "$(cat good.id)" ]
-        [ "$(vmscm list --json | jq ".machines | length")" = 1 ]
+        [ "$(vmscm list --json | jq "length")" = 1 ]
         vmscm cat good | cmp - base.raw'
 }
 
@@ -141,7 +141,7 @@ check 'a raw disk into which a guest wrote a qcow2 header stays raw' '
     put guest.raw 0 <inner.qcow2
     vmscm checkin guest guest.raw -m two
     vmscm cat guest | cmp - guest.raw
-    [ "$(vmscm show --json guest | jq -r ".machine.disks[0].format")" = raw ]
+    [ "$(vmscm show --json guest | jq -r ".hardware.disks[0].format")" = raw ]
     vmscm rm guest'
 unharmed 'hostile images'
 
@@ -197,7 +197,7 @@ if mountpoint -q small 2>/dev/null; then
         'vmscm -C small checkin x "$PWD/big.raw" -m x' 'No space left'
     check 'what was there is there, and nothing new' '
         vmscm -C small cat kept | cmp - base.raw
-        [ "$(vmscm -C small list --json | jq ".machines | length")" = 1 ]
+        [ "$(vmscm -C small list --json | jq "length")" = 1 ]
         vmscm -C small fsck --full'
     check_fails 3 'checkout to a full disk' '
         vmscm init roomy

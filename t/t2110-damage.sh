@@ -147,7 +147,7 @@ check 'a machine.json nested too deep' '
     [ $rc = 1 ]'
 check 'a disk map that is not one' '
     fresh
-    id=$(vmscm -C whole.vmscm show --json one | jq -r ".machine.disks[0].id")
+    id=$(vmscm -C whole.vmscm show --json one | jq -r ".hardware.disks[0].id")
     noise 5000 | commit_with one "disks/$id"
     rc=0
     vmscm -C bad.vmscm cat one >got 2>said || rc=$?

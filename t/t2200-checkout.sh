@@ -11,7 +11,7 @@ check 'a machine' '
     vmscm checkin web base.qcow2 -m "first"'
 
 image_in() { # DIR: its only disk
-    echo "$1/$(jq -r '.disks[0].file' "$1/.vmscm-checkout")"
+    echo "$1/$(vmscm status --json "$1" | jq -r '.disks[0].file')"
 }
 tip() { vmscm show --json "$1" | jq -r .id; }
 
@@ -160,11 +160,11 @@ END
 check '--config records a libvirt domain' '
     vmscm checkin configured base.qcow2 --config domain.xml -m configured
     vmscm show --json configured >shown
-    [ "$(jq .machine.cpus shown)" = 3 ]
-    [ "$(jq .machine.memory shown)" = 3221225472 ]
-    [ "$(jq -r .machine.disks[0].target shown)" = vda ]
-    [ "$(jq -r .machine.disks[0].bus shown)" = virtio ]
-    [ "$(jq -r .machine.nics[0].mac shown)" = 52:54:00:12:34:56 ]'
+    [ "$(jq .hardware.cpus shown)" = 3 ]
+    [ "$(jq .hardware.memory shown)" = 3221225472 ]
+    [ "$(jq -r .hardware.disks[0].target shown)" = vda ]
+    [ "$(jq -r .hardware.disks[0].bus shown)" = virtio ]
+    [ "$(jq -r .hardware.nics[0].mac shown)" = 52:54:00:12:34:56 ]'
 check 'and a checkout has it, as it was' '
     vmscm checkout configured with-config
     find with-config -name domain.xml | head -n 1 | xargs cmp domain.xml'
@@ -178,7 +178,7 @@ check 'diff tells what of the configuration changed, and exits with 1' '
     vmscm diff configured configured'
 check 'diff tells which bytes of a disk changed' '
     rc=0
-    vmscm diff --json web~1 web >differs || rc=$?
+    vmscm diff --ranges --json web~1 web >differs || rc=$?
     [ $rc = 1 ]
     jq -e ".disks[0].changed > 0 and (.disks[0].ranges | length) > 0" differs'
 check_fails 3 'a configuration that is no XML' '

@@ -19,10 +19,10 @@ check 'plain git reads them' '
     [ "$(git rev-parse web)" = "$(id web)" ]
     git fsck --strict'
 check 'log agrees with it' '
-    [ "$(vmscm log --json web | jq -r ".revisions[].id")" = "$(git log --format=%H web)" ]
+    [ "$(vmscm log --json web | jq -r ".[].id")" = "$(git log --format=%H web)" ]
     vmscm log web >text
     grep -q "revision 3" text
-    [ "$(vmscm log -n 2 --json web | jq ".revisions | length")" = 2 ]'
+    [ "$(vmscm log -n 2 --json web | jq "length")" = 2 ]'
 
 # --- who and when
 
@@ -112,7 +112,7 @@ check 'but with --force' '
     vmscm tag --force web~1 released
     [ "$(id web:released)" = "$(git rev-parse web~1)" ]'
 check 'tags are listed' '
-    [ "$(vmscm tag -l --json web | jq -r ".tags[].tag" | sort | tr "\n" ,)" = golden,released, ]
+    [ "$(vmscm tag -l --json web | jq -r ".[].tag" | sort | tr "\n" ,)" = golden,released, ]
     vmscm tag -l >all
     grep -q "other:released\|other.*released" all'
 check 'web:tag~1' '[ "$(id web:released~1)" = "$(git rev-parse web~2)" ]'
@@ -162,18 +162,18 @@ check 'rm removes a machine and its tags, and says how to get it back' '
     vmscm rm other >said 2>&1
     grep -q "$(echo "$before" | cut -c 1-7)" said
     ! vmscm show other 2>err
-    [ "$(vmscm tag -l --json | jq "[.tags[] | select(.machine == \"other\")] | length")" = 0 ]
+    [ "$(vmscm tag -l --json | jq "[.[] | select(.machine == \"other\")] | length")" = 0 ]
     vmscm clone "$before" other
     [ "$(id other)" = "$before" ]'
 check_fails 1 'rm of nothing' 'vmscm rm nothing' 'nothing'
 check 'list shows every machine; a pattern selects' '
-    [ "$(vmscm list --json | jq -r ".machines[].name" | tr "\n" ,)" = other,qa/copy,server, ]
-    [ "$(vmscm list --json "qa/*" | jq -r ".machines[].name")" = qa/copy ]'
+    [ "$(vmscm list --json | jq -r ".[].machine" | tr "\n" ,)" = other,qa/copy,server, ]
+    [ "$(vmscm list --json "qa/*" | jq -r ".[].machine")" = qa/copy ]'
 
 # --- what is printed
 
 check '--json is JSON wherever data is printed' '
-    for command in "list" "log server" "show server" "tag -l" "stats" "config" "fsck" "version"; do
+    for command in "list" "log server" "show server" "tag -l" "stats" "config -l" "fsck" "version"; do
         # shellcheck disable=SC2086 # words
         vmscm $command --json >out.json || fail "$command"
         jq -e . out.json >/dev/null || fail "$command"

@@ -289,7 +289,7 @@ int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_p
     struct vmscm_pack_entry entry;
     enum vmscm_compress_algorithm algorithm;
     size_t stored;
-    bool mine;
+    bool mine = false;
     int rc;
 
     if (len == 0 || len > VMSCM_PACK_PLAIN_MAX)

@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 int vmscm_file_open(int *fd, const char *path, int flags, mode_t mode, struct vmscm_error *err)
@@ -179,29 +181,38 @@ int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *
     return vmscm_error_errno(err, errno, "%s: renaming to %s", from, to);
 }
 
+/* A new file beside path. open applies the process's umask, which could be asked for only by
+ * changing it under the feet of other threads. */
+static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struct vmscm_error *err)
+{
+    for (;;) {
+        uint64_t nonce;
+        int rc;
+
+        if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
+            return vmscm_error_errno(err, errno, "%s", path);
+        if ((rc = vmscm_str_printf(tmp, err, "%s.tmp-%016" PRIx64, path, nonce)))
+            return rc;
+        *fd = open(*tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (*fd >= 0)
+            return 0;
+        rc = errno;
+        free(*tmp);
+        *tmp = NULL;
+        if (rc != EEXIST)
+            return vmscm_error_errno(err, rc, "%s", path);
+    }
+}
+
 int vmscm_file_replace(const char *path, const void *data, size_t len, mode_t mode,
     struct vmscm_error *err)
 {
     char *tmp = NULL, *dir = NULL;
     int fd = -1, rc;
 
-    if ((rc = vmscm_str_printf(&tmp, err, "%s.tmp-XXXXXX", path)) ||
-        (rc = vmscm_path_dirname(&dir, path, err)))
-        goto out;
-    fd = mkostemp(tmp, O_CLOEXEC);
-    if (fd < 0) {
-        rc = vmscm_error_errno(err, errno, "%s", path);
-        free(tmp);
-        tmp = NULL;
-        goto out;
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, mode & ~mask) < 0) {
-        rc = vmscm_error_errno(err, errno, "%s", path);
-        goto out;
-    }
-    if ((rc = vmscm_file_write(fd, data, len, path, err)) ||
+    if ((rc = vmscm_path_dirname(&dir, path, err)) ||
+        (rc = open_beside(&fd, &tmp, path, mode, err)) ||
+        (rc = vmscm_file_write(fd, data, len, path, err)) ||
         (rc = vmscm_file_fsync(fd, path, err)) || (rc = vmscm_file_close(&fd, path, err)))
         goto out;
     if (rename(tmp, path) < 0) {

@@ -156,7 +156,7 @@ static void buffers(void **state)
     assert_string_equal(s, "");
     free(s);
     for (int i = 0; i < 1000; i++) {
-        int *slot;
+        int *slot = NULL;
         assert_done(vmscm_vec_add(&v, &slot, &err), &err);
         assert_int_equal(*slot, 0);
         *slot = i;

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "report.h"
 #include "text.h"
+#include <stdlib.h>
 
 struct opts {
     int list;
@@ -74,7 +75,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         return report_hint(err, "'vmscm config -h' shows its forms");
     }
     rc = o->user ? 0 : ctx_repo(ctx, err);
-    if (rc == VMSCM_ENOTFOUND && reads)
+    if (rc == VMSCM_ENOTFOUND && reads && !getenv("VMSCM_DIR"))
         rc = 0; /* outside a repository there are the user's settings */
     else if (rc == VMSCM_ENOTFOUND)
         report_hint(err, "--user changes your own settings");

@@ -18,7 +18,7 @@ void color_decide(struct ctx *ctx)
 const char *color_get(const struct ctx *ctx, enum color color)
 {
     static const char *const codes[] = {"\033[m", "\033[33m", "\033[1;36m", "\033[1;33m",
-        "\033[32m", "\033[31m", "\033[2m"};
+        "\033[32m", "\033[31m"};
 
     return ctx->color ? codes[color] : "";
 }

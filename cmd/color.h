@@ -5,7 +5,7 @@
 
 #include "cmd.h"
 
-enum color { COLOR_OFF, COLOR_ID, COLOR_MACHINE, COLOR_TAG, COLOR_GOOD, COLOR_BAD, COLOR_DIM };
+enum color { COLOR_OFF, COLOR_ID, COLOR_MACHINE, COLOR_TAG, COLOR_GOOD, COLOR_BAD };
 
 /* Decide ctx->color: --color, then NO_COLOR, then whether standard output is a terminal. To be
  * called before a pager takes its place. */

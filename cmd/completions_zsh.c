@@ -72,8 +72,8 @@ void completions_zsh(FILE *out)
           "# zsh completion of vmscm, made by 'vmscm completions zsh'\n\n"
           "_vmscm_words() {\n"
           "    local -a found\n"
-          "    found=(${(f)\"$(vmscm $vmscm_dirs complete-words $1 2>/dev/null)\"})\n"
-          "    compadd -a \"${@:2}\" found\n"
+          "    found=(${(f)\"$(vmscm $vmscm_dirs complete-words ${@[-1]} 2>/dev/null)\"})\n"
+          "    compadd \"${@[1,-2]}\" -a found\n"
           "}\n\n"
           "_vmscm_commands() {\n"
           "    local -a commands=(\n",

@@ -13,14 +13,15 @@
 static pid_t running = -1;
 
 /* The command line of the pager, the caller's; NULL if none is wanted. */
-static char *choose(struct ctx *ctx)
+static char *choose(void)
 {
     char *chosen = NULL, *configured = NULL;
     const char *set = getenv("VMSCM_PAGER");
 
+    /* Of the user's own settings only: a repository may come from anyone, and this is a command. */
     if (!set) {
         struct vmscm_error ignored = VMSCM_ERROR_INIT;
-        if (vmscm_repo_config_get(&configured, ctx->repo, "core.pager", &ignored) == 0)
+        if (vmscm_repo_config_get(&configured, NULL, "core.pager", &ignored) == 0)
             set = configured;
         else
             set = getenv("PAGER");
@@ -40,7 +41,7 @@ void pager_start(struct ctx *ctx)
 
     if (running >= 0 || ctx->common.pager < 0 || ctx->common.quiet || !isatty(STDOUT_FILENO))
         return;
-    argv[2] = choose(ctx);
+    argv[2] = choose();
     if (!argv[2] || pipe2(fds, O_CLOEXEC) < 0)
         goto out;
     setenv("LESS", "FRX", 0);

@@ -58,10 +58,10 @@ static void pad(size_t n)
         putchar(' ');
 }
 
-static void put_cell(const struct table *table, size_t column, const char *text, size_t width)
+static void put_cell(const struct table *table, size_t column, const char *text, size_t width,
+    bool last)
 {
     size_t gap = width - text_width(text);
-    bool last = column + 1 == table->columns;
 
     if (table->headings[column][0] == '>') {
         pad(gap);
@@ -70,6 +70,20 @@ static void put_cell(const struct table *table, size_t column, const char *text,
     fputs(text, stdout);
     if (!last)
         pad(gap + 2);
+}
+
+static void put_row(const struct table *table, char *const *cells, const size_t *width,
+    const char *indent)
+{
+    size_t count = table->columns;
+
+    /* No spaces at the end of a line. */
+    while (count > 1 && !*cells[count - 1])
+        count--;
+    fputs(indent, stdout);
+    for (size_t c = 0; c < count; c++)
+        put_cell(table, c, cells[c], width[c], c + 1 == count);
+    putchar('\n');
 }
 
 void table_print(const struct table *table, const char *indent)
@@ -90,16 +104,11 @@ void table_print(const struct table *table, const char *indent)
     if (headed && table->len > 0) {
         fputs(indent, stdout);
         for (size_t c = 0; c < table->columns; c++)
-            put_cell(table, c, table->headings[c] + (table->headings[c][0] == '>'), width[c]);
+            put_cell(table, c, table->headings[c] + (table->headings[c][0] == '>'), width[c],
+                c + 1 == table->columns);
         putchar('\n');
     }
-    for (size_t i = 0; i < table->len; i++) {
-        size_t c = i % table->columns;
-        if (c == 0)
-            fputs(indent, stdout);
-        put_cell(table, c, table->cells[i], width[c]);
-        if (c + 1 == table->columns || i + 1 == table->len)
-            putchar('\n');
-    }
+    for (size_t i = 0; i + table->columns <= table->len; i += table->columns)
+        put_row(table, table->cells + i, width, indent);
     free(width);
 }

@@ -12,13 +12,15 @@
 static bool never_match(const struct vmscm_probe_head *head);
 static int raw_read(struct vmscm_probe_image *image, struct vmscm_error *err);
 
-/* In the order of enum vmscm_probe_format. */
-static const struct format {
+struct format {
     const char *name;
     const char *suffix;
     bool (*match)(const struct vmscm_probe_head *head);
     int (*read)(struct vmscm_probe_image *image, struct vmscm_error *err);
-} formats[] = {
+};
+
+/* In the order of enum vmscm_probe_format. */
+static const struct format formats[] = {
     {"raw", "img", never_match, raw_read},
     {"qcow2", "qcow2", vmscm_probe_qcow2_match, vmscm_probe_qcow2_read},
     {"vmdk", "vmdk", vmscm_probe_vmdk_match, vmscm_probe_vmdk_read},
@@ -30,13 +32,15 @@ static const struct format {
 
 #define FORMATS (sizeof formats / sizeof formats[0])
 
-/* Formats that must not be taken for raw, though nothing here reads them. */
-static const struct foreign {
+struct foreign {
     const char *name;
     const char *magic;
     uint16_t len;
     bool at_end; /* in the file's last 512 bytes, not its first */
-} foreign[] = {
+};
+
+/* Formats that must not be taken for raw, though nothing here reads them. */
+static const struct foreign foreign[] = {
     {"qcow (version 1)", "QFI\xfb\0\0\0\1", 8, false},
     {"qed", "QED\0", 4, false},
     {"vmdk (COWD)", "COWD", 4, false},

@@ -54,7 +54,7 @@ struct vmscm_probe {
     bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
     struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */
     size_t option_count;
-    VMSCM_VEC(struct vmscm_probe_file) files; /* [0] the image itself; then data file, extents */
+    VMSCM_VEC(struct vmscm_probe_file) files; /* [0] the image; then data file, extents */
     struct vmscm_probe *backing;              /* NULL: none */
 };
 
@@ -66,9 +66,9 @@ struct vmscm_probe {
  * Errors: VMSCM_ENOTFOUND, VMSCM_EIO; VMSCM_EINPUT: not a regular file, empty, truncated,
  * malformed, too large (over 2^62 bytes); VMSCM_EREFUSED, with the option that overrides it as the
  * hint where there is one: a backing or data file or extent outside the image's own directory,
- * json: and protocol names, an absolute or ".." extent path, unknown incompatible features, two formats
- * at once, a loop or too deep a chain, encryption; VMSCM_EUNSUPPORTED: a known format we cannot read
- * (qed, qcow1, ...: never silently raw).
+ * json: and protocol names, an absolute or ".." extent path, unknown incompatible features, two
+ * formats at once, a loop or too deep a chain, encryption; VMSCM_EUNSUPPORTED: a known format we
+ * cannot read (qed, qcow1, ...: never silently raw).
  */
 int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
     unsigned allow, struct vmscm_error *err);
@@ -81,7 +81,8 @@ int vmscm_probe_format_parse(enum vmscm_probe_format *out, const char *name,
 /* "img", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "hdd". */
 const char *vmscm_probe_format_suffix(enum vmscm_probe_format format);
 
-/* VMSCM_EBUSY if any file of the chain is not what it was at probing (size, mtime, ctime, inode). */
+/* VMSCM_EBUSY if any file of the chain is not what it was at probing (size, mtime, ctime, inode).
+ */
 int vmscm_probe_unchanged(const struct vmscm_probe *probe, struct vmscm_error *err);
 
 #endif

@@ -221,7 +221,7 @@ int vmscm_probe_file_link(char **path, const struct vmscm_probe_image *image, co
         if (outside) {
             rc = vmscm_error_set(err, VMSCM_EREFUSED,
                 "%s: its %s \"%s\" is outside the image's directory", image->file.path, what, name);
-            vmscm_error_hint(err, "--allow-outside permits this; do so only for an image you trust");
+            vmscm_error_hint(err, "--allow-outside permits this: only for an image you trust");
             goto out;
         }
     }

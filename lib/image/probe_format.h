@@ -75,8 +75,8 @@ struct vmscm_probe_tables {
  * could have any amount of them. */
 bool vmscm_probe_file_sort(struct vmscm_probe_tables *tables);
 
-/* The path of a file that the image names, if it may be used: *path is the caller's. what is "backing
- * file", "data file", "extent". plain: nothing but plain components will do. */
+/* The path of a file that the image names, if it may be used: *path is the caller's. what is
+ * "backing file", "data file" or "extent". plain: nothing but plain components will do. */
 int vmscm_probe_file_link(char **path, const struct vmscm_probe_image *image, const char *name,
     const char *what, bool plain, struct vmscm_error *err);
 

@@ -69,8 +69,8 @@ int vmscm_probe_parallels_read(struct vmscm_probe_image *image, struct vmscm_err
         return vmscm_error_set(
             err, VMSCM_EINPUT, "%s: malformed Parallels image: cluster size out of range", path);
     if (sectors > VMSCM_PROBE_SIZE_MAX / 512)
-        return vmscm_error_set(
-            err, VMSCM_EINPUT, "%s: malformed Parallels image: its virtual size is too large", path);
+        return vmscm_error_set(err, VMSCM_EINPUT,
+            "%s: malformed Parallels image: its virtual size is too large", path);
     map.size = sectors * 512;
     map.cluster = (uint64_t)tracks * 512;
     map.unit = is_old(b) ? 512 : map.cluster;

@@ -69,7 +69,7 @@ static int bad(const struct vmscm_probe_image *image, const char *why, struct vm
 static int read_fields(struct header *h, const struct vmscm_probe_image *image,
     struct vmscm_error *err)
 {
-    uint8_t b[V3_HEADER + 1] = {0};
+    uint8_t b[V3_HEADER] = {0};
     int rc;
 
     if ((rc = vmscm_probe_file_read(&image->file, b, V2_HEADER, 0, "header", err)))
@@ -107,7 +107,8 @@ static int read_fields(struct header *h, const struct vmscm_probe_image *image,
     if ((rc = vmscm_probe_file_need(&image->file, 0, h->len, "header", err)))
         return rc;
     if (h->len > V3_HEADER) {
-        if ((rc = vmscm_probe_file_read(&image->file, &h->compression, 1, V3_HEADER, "header", err)))
+        rc = vmscm_probe_file_read(&image->file, &h->compression, 1, V3_HEADER, "header", err);
+        if (rc)
             return rc;
     }
     return 0;
@@ -231,8 +232,8 @@ static int check_table(const struct header *h, const struct vmscm_probe_image *i
         return vmscm_error_set(
             err, VMSCM_EINPUT, "%s: malformed qcow2: its %s is too large", image->file.path, what);
     if (offset & ((UINT64_C(1) << h->cluster_bits) - 1))
-        return vmscm_error_set(
-            err, VMSCM_EINPUT, "%s: malformed qcow2: its %s is not aligned", image->file.path, what);
+        return vmscm_error_set(err, VMSCM_EINPUT,
+            "%s: malformed qcow2: its %s is not aligned", image->file.path, what);
     return vmscm_probe_file_need(&image->file, offset, bytes, what, err);
 }
 

@@ -32,16 +32,27 @@ enum {
 #define BAT_OFFSET UINT64_C(0xfffffffffff00000)
 
 /* GUIDs as they are in the file. */
-static const uint8_t region_bat[16] = "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08";
+static const uint8_t region_bat[16] =
+    "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08";
 static const uint8_t region_metadata[16] =
     "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e";
 
-enum item { FILE_PARAMETERS, VIRTUAL_SIZE, PAGE_83, LOGICAL_SECTOR, PHYSICAL_SECTOR, PARENT, ITEMS };
+enum item {
+    FILE_PARAMETERS,
+    VIRTUAL_SIZE,
+    PAGE_83,
+    LOGICAL_SECTOR,
+    PHYSICAL_SECTOR,
+    PARENT,
+    ITEMS,
+};
 
-static const struct {
+struct item_kind {
     uint8_t guid[16];
     uint32_t len;
-} items[ITEMS] = {
+};
+
+static const struct item_kind items[ITEMS] = {
     [FILE_PARAMETERS] = {"\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b", 8},
     [VIRTUAL_SIZE] = {"\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8", 8},
     [PAGE_83] = {"\xab\x12\xca\xbe\xe6\xb2\x23\x45\x93\xef\xc3\x09\xe0\x00\xc7\x46", 16},
@@ -75,11 +86,6 @@ static int bad(const struct vmscm_probe_image *image, const char *why, struct vm
 /* CRC-32C over data with its checksum field, at 4, taken as zero. */
 static bool checksum_fits(const uint8_t *data, size_t len)
 {
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    (void)data;
-    (void)len;
-    return true;
-#else
     uint32_t crc = UINT32_MAX;
 
     for (size_t i = 0; i < len; i++) {
@@ -88,7 +94,6 @@ static bool checksum_fits(const uint8_t *data, size_t len)
             crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
     }
     return ~crc == vmscm_get_le32(data + 4);
-#endif
 }
 
 static bool header_fits(const uint8_t *b)

@@ -364,14 +364,8 @@ static int read_sparse(struct descriptor *d, struct vmscm_error *err)
 
 static int read_text(struct descriptor *d, struct vmscm_error *err)
 {
-    static const struct {
-        const char *type, *subformat;
-    } types[] = {
-        {"monolithicFlat", "monolithicFlat"},
-        {"twoGbMaxExtentFlat", "twoGbMaxExtentFlat"},
-        {"twoGbMaxExtentSparse", "twoGbMaxExtentSparse"},
-        {"vmfs", "monolithicFlat"}, /* ESXi's own, which nobody else makes */
-    };
+    static const char *const types[] = {
+        "monolithicFlat", "twoGbMaxExtentFlat", "twoGbMaxExtentSparse"};
     const struct vmscm_probe_source *file = &d->image->file;
     char window[WINDOW + 1];
     int rc;
@@ -394,8 +388,10 @@ static int read_text(struct descriptor *d, struct vmscm_error *err)
         return bad(d, "no extents", err);
     d->image->probe->size = d->sectors * SECTOR;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(d->create_type, types[i].type) == 0)
-            return record(d, types[i].subformat, err);
+        if (strcmp(d->create_type, types[i]) == 0)
+            return record(d, types[i], err);
+    if (strcmp(d->create_type, "vmfs") == 0) /* ESXi's own, which nobody else makes */
+        return record(d, "monolithicFlat", err);
     return unsupported(d, "a vmdk of type", d->create_type, err);
 }
 

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "history/notes.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "history/ident.h"
+#include "history/refs.h"
+#include "history/treewalk.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NOTE_MAX ((size_t)64 << 20)
+#define TEXT_MAX ((size_t)1 << 20)
+#define ATTEMPTS 1000
+
+/*
+ * A note is a blob in the notes ref's tree, named by the 40 digits of what it is on, of which git
+ * may put leading pairs into directories. Ours always has one such level, as a flat tree would be
+ * written anew, whole, with every note. Notes that plain git put elsewhere are found and kept there.
+ */
+
+/* The note's blob as text, appended. */
+static int read_blob(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *oid,
+    struct vmscm_error *err)
+{
+    git_odb_object *object = NULL;
+    int rc = vmscm_git_expect(NULL, db->odb, oid, GIT_OBJECT_BLOB, NOTE_MAX, err), e;
+
+    if (rc)
+        return rc;
+    if ((e = git_odb_read(&object, db->odb, oid)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "note");
+    rc = vmscm_buf_append(buf, git_odb_object_data(object), git_odb_object_size(object), err);
+    if (!rc && buf->len && buf->data[buf->len - 1] != '\n')
+        rc = vmscm_buf_puts(buf, "\n", err);
+    git_odb_object_free(object);
+    return rc;
+}
+
+/* The directory for the next two digits, or NULL. */
+static const git_tree_entry *next_level(const git_tree *tree, const char *digits)
+{
+    const git_tree_entry *entry;
+    char pair[3] = {digits[0], digits[1], '\0'};
+
+    if (!tree || strlen(digits) <= 2)
+        return NULL;
+    entry = git_tree_entry_byname(tree, pair);
+    return entry && git_tree_entry_type(entry) == GIT_OBJECT_TREE ? entry : NULL;
+}
+
+static const git_tree_entry *note_here(const git_tree *tree, const char *digits)
+{
+    const git_tree_entry *entry = tree ? git_tree_entry_byname(tree, digits) : NULL;
+    return entry && vmscm_treewalk_is_file(git_tree_entry_filemode(entry)) ? entry : NULL;
+}
+
+/* What the tree has on the commit, at every level; *found becomes true if it has anything. */
+static int read_note(struct vmscm_buf *buf, bool *found, struct vmscm_gitdb *db,
+    const git_oid *tree_id, const char *digits, struct vmscm_error *err)
+{
+    const git_tree_entry *entry;
+    git_tree *tree = NULL;
+    git_oid oid = *tree_id;
+    int rc = 0;
+
+    for (;; digits += 2) {
+        git_tree_free(tree);
+        if ((rc = vmscm_treewalk_lookup(&tree, db, &oid, err)))
+            break;
+        if ((entry = note_here(tree, digits))) {
+            *found = true;
+            if ((rc = read_blob(buf, db, git_tree_entry_id(entry), err)))
+                break;
+        }
+        if (!(entry = next_level(tree, digits)))
+            break;
+        oid = *git_tree_entry_id(entry);
+    }
+    git_tree_free(tree);
+    return rc;
+}
+
+/* The tree (old_id: NULL if there is none yet) with a line added to the commit's note. */
+static int write_note(git_oid *out, struct vmscm_gitdb *db, const git_oid *old_id,
+    const char *digits, const char *line, struct vmscm_git_objects *objects,
+    struct vmscm_error *err)
+{
+    const git_tree_entry *here, *below;
+    git_treebuilder *builder = NULL;
+    git_tree *tree = NULL;
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    char name[VMSCM_GITDB_ID];
+    git_filemode_t mode = GIT_FILEMODE_BLOB;
+    git_oid oid;
+    int rc = 0, e;
+
+    if (old_id && (rc = vmscm_treewalk_lookup(&tree, db, old_id, err)))
+        return rc;
+    here = note_here(tree, digits);
+    below = next_level(tree, digits);
+    if (!here && (below || strlen(digits) == VMSCM_ID_HEX)) {
+        memcpy(name, digits, 2);
+        name[2] = '\0';
+        mode = GIT_FILEMODE_TREE;
+        rc = write_note(&oid, db, below ? git_tree_entry_id(below) : NULL, digits + 2, line,
+            objects, err);
+        if (rc)
+            goto out;
+    } else {
+        memcpy(name, digits, strlen(digits) + 1);
+        if ((here && (rc = read_blob(&text, db, git_tree_entry_id(here), err))) ||
+            (rc = vmscm_buf_printf(&text, err, "%s\n", line)))
+            goto out;
+        if (text.len > NOTE_MAX) {
+            rc = vmscm_error_set(err, VMSCM_EUNSUPPORTED, "note: would be over 64 MiB");
+            goto out;
+        }
+        if ((e = git_blob_create_from_buffer(&oid, db->repo, text.data, text.len)) < 0) {
+            rc = vmscm_git_error(err, e, VMSCM_EIO, "storing a note");
+            goto out;
+        }
+    }
+    vmscm_git_objects_add(objects, &oid);
+    if ((e = git_treebuilder_new(&builder, db->repo, tree)) < 0 ||
+        (e = git_treebuilder_insert(NULL, builder, name, &oid, mode)) < 0 ||
+        (e = git_treebuilder_write(out, builder)) < 0)
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "storing a note");
+    else
+        vmscm_git_objects_add(objects, out);
+out:
+    git_treebuilder_free(builder);
+    git_tree_free(tree);
+    vmscm_buf_release(&text);
+    return rc;
+}
+
+/* A commit on the notes ref's tip (NULL: there is none) with the line added. */
+static int commit_note(char *id, struct vmscm_gitdb *db, git_commit *tip, const char *commit,
+    const char *line, const git_signature *by, struct vmscm_error *err)
+{
+    struct vmscm_git_objects objects = {{false}};
+    const git_commit *parents[] = {tip};
+    git_tree *tree = NULL;
+    git_oid tree_id, oid;
+    int rc, e;
+
+    if ((rc = write_note(&tree_id, db, tip ? git_commit_tree_id(tip) : NULL, commit, line,
+             &objects, err)))
+        return rc;
+    if ((e = git_tree_lookup(&tree, db->repo, &tree_id)) < 0 ||
+        (e = git_commit_create(&oid, db->repo, NULL, by, by, NULL, "Notes added by vmscm\n", tree,
+             tip ? 1 : 0, parents)) < 0) {
+        rc = vmscm_git_error(err, e, VMSCM_EIO, "storing a note");
+        goto out;
+    }
+    vmscm_git_objects_add(&objects, &oid);
+    rc = vmscm_git_objects_sync(&objects, db, err);
+    git_oid_tostr(id, VMSCM_GITDB_ID, &oid);
+out:
+    git_tree_free(tree);
+    return rc;
+}
+
+static int read_tip(git_commit **tip, char *id, struct vmscm_gitdb *db, const char *notes_ref,
+    struct vmscm_error *err)
+{
+    git_oid oid;
+    int rc = vmscm_refs_read_commit(id, db, notes_ref, err), e;
+
+    *tip = NULL;
+    if (rc || (rc = vmscm_git_oid(&oid, id, err)))
+        return rc;
+    if ((e = git_commit_lookup(tip, db->repo, &oid)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s", notes_ref);
+    return 0;
+}
+
+/* The commit as 40 lower-case digits; it must be there. */
+static int check_commit(char *digits, struct vmscm_gitdb *db, const char *commit,
+    struct vmscm_error *err)
+{
+    git_oid oid;
+    int rc = vmscm_git_oid(&oid, commit, err);
+
+    if (rc)
+        return rc;
+    git_oid_tostr(digits, VMSCM_GITDB_ID, &oid);
+    if (!git_odb_exists(db->odb, &oid))
+        return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: no such revision", digits);
+    return 0;
+}
+
+int vmscm_notes_append(struct vmscm_gitdb *db, const char *notes_ref, const char *commit,
+    const char *line, const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    char digits[VMSCM_GITDB_ID], old[VMSCM_GITDB_ID], fresh[VMSCM_GITDB_ID];
+    git_signature *by = NULL;
+    git_commit *tip = NULL;
+    int rc;
+
+    if (!*line || strchr(line, '\n') || strlen(line) > NOTE_MAX / 2)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "note: not one line of at most 32 MiB");
+    if ((rc = check_commit(digits, db, commit, err)) ||
+        (rc = vmscm_git_signature(&by, who, err)))
+        return rc;
+    /* Whoever gets in between has added a note, so someone always gets on. */
+    for (int i = 0; i < ATTEMPTS; i++) {
+        git_commit_free(tip);
+        rc = read_tip(&tip, old, db, notes_ref, err);
+        if (rc == VMSCM_ENOTFOUND) {
+            old[0] = '\0';
+            vmscm_error_clear(err);
+        } else if (rc) {
+            break;
+        }
+        if ((rc = commit_note(fresh, db, tip, digits, line, by, err)))
+            break;
+        rc = vmscm_refs_update(db, notes_ref, old, fresh, who, "notes: added by vmscm", err);
+        if (rc != VMSCM_ECONFLICT && (rc != VMSCM_EEXIST || old[0]))
+            break;
+    }
+    git_commit_free(tip);
+    git_signature_free(by);
+    return rc;
+}
+
+int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *notes_ref,
+    const char *commit, struct vmscm_error *err)
+{
+    char digits[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID];
+    git_commit *tip = NULL;
+    bool found = false;
+    git_oid oid;
+    int rc;
+
+    if ((rc = vmscm_git_oid(&oid, commit, err)))
+        return rc;
+    git_oid_tostr(digits, sizeof digits, &oid);
+    rc = read_tip(&tip, id, db, notes_ref, err);
+    if (!rc)
+        rc = read_note(buf, &found, db, git_commit_tree_id(tip), digits, err);
+    if (rc == VMSCM_ENOTFOUND || (!rc && !found))
+        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "revision %.12s: has no notes", digits);
+    git_commit_free(tip);
+    return rc;
+}
+
+static int format_date(char **out, const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    int minutes = who->offset < 0 ? -who->offset : who->offset;
+    time_t shifted = (time_t)(who->time + who->offset * 60);
+    struct tm tm;
+
+    if (!gmtime_r(&shifted, &tm))
+        return vmscm_error_set(err, VMSCM_EUSAGE, "date: out of range");
+    return vmscm_str_printf(out, err, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d",
+        tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+        who->offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
+
+int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *text,
+    const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    char *clean = NULL, *date = NULL, *line = NULL;
+    json_t *object = NULL;
+    int rc;
+
+    if ((rc = vmscm_git_message(&clean, text, err)) || (rc = format_date(&date, who, err)))
+        goto out;
+    size_t len = strlen(clean);
+    if (len == 0 || len > TEXT_MAX) {
+        rc = vmscm_error_set(
+            err, VMSCM_EUSAGE, "comment: %s", len ? "longer than 1 MiB" : "is empty");
+        goto out;
+    }
+    clean[len - 1] = '\0';
+    object = json_pack("{s:s, s:s, s:s, s:s}", "author", who->name, "email", who->email, "date",
+        date, "text", clean);
+    if (!object || !(line = json_dumps(object, JSON_COMPACT))) {
+        rc = vmscm_error_set(err, VMSCM_EUSAGE, "comment: cannot be written as JSON");
+        goto out;
+    }
+    rc = vmscm_notes_append(db, VMSCM_NOTES_COMMENTS, commit, line, who, err);
+out:
+    json_decref(object);
+    free(clean);
+    free(date);
+    free(line);
+    return rc;
+}
+
+struct comment {
+    struct vmscm_signature author; /* borrows from object */
+    char *text;
+    json_t *object;
+    size_t position;
+};
+
+static int compare_comments(const void *pa, const void *pb)
+{
+    const struct comment *a = pa, *b = pb;
+
+    if (a->author.time != b->author.time)
+        return a->author.time < b->author.time ? -1 : 1;
+    return a->position < b->position ? -1 : a->position > b->position;
+}
+
+static void release_comment(struct comment *c)
+{
+    json_decref(c->object);
+    free(c->text);
+    memset(c, 0, sizeof *c);
+}
+
+/* False for a line that is no comment: anyone may have written it, with any tool. */
+static bool parse_comment(struct comment *out, const char *line, size_t len)
+{
+    const char *author, *email, *date, *text;
+
+    memset(out, 0, sizeof *out);
+    out->object = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(out->object) ||
+        json_unpack(out->object, "{s:s, s:s, s:s, s:s}", "author", &author, "email", &email,
+            "date", &date, "text", &text) < 0 ||
+        !vmscm_str_printable(author) || !vmscm_str_printable(email) ||
+        vmscm_ident_parse_date(&out->author, date, NULL) ||
+        vmscm_git_message(&out->text, text, NULL) || !*out->text) {
+        release_comment(out);
+        return false;
+    }
+    out->text[strlen(out->text) - 1] = '\0';
+    out->author.name = author;
+    out->author.email = email;
+    return true;
+}
+
+int vmscm_notes_comments(struct vmscm_gitdb *db, const char *commit,
+    int (*each)(void *data, const struct vmscm_signature *author, const char *text), void *data,
+    struct vmscm_error *err)
+{
+    VMSCM_VEC(struct comment) list = {0};
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    struct comment comment, *slot;
+    int rc = vmscm_notes_read(&buf, db, VMSCM_NOTES_COMMENTS, commit, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        return 0;
+    }
+    for (const char *p = vmscm_buf_str(&buf); !rc && *p;) {
+        size_t len = strcspn(p, "\n");
+        if (len && parse_comment(&comment, p, len)) {
+            if ((rc = vmscm_vec_add(&list, &slot, err))) {
+                release_comment(&comment);
+                break;
+            }
+            comment.position = list.len;
+            *slot = comment;
+        }
+        p += len + (p[len] == '\n');
+    }
+    if (list.len)
+        qsort(list.items, list.len, sizeof *list.items, compare_comments);
+    for (size_t i = 0; i < list.len && !rc; i++)
+        rc = each(data, &list.items[i].author, list.items[i].text);
+    for (size_t i = 0; i < list.len; i++)
+        release_comment(&list.items[i]);
+    vmscm_vec_release(&list);
+    vmscm_buf_release(&buf);
+    return rc;
+}

@@ -33,7 +33,8 @@ struct vmscm_diff_disk {
     uint64_t before_size; /* 0 if added */
     uint64_t after_size;  /* 0 if removed */
     uint64_t changed;     /* bytes in the ranges */
-    uint64_t stored;      /* bytes in packs of the chunks that only `after` has of the two */
+    uint64_t stored;      /* bytes in packs of the chunks that, of the segments that differ, only
+                             `after` has */
     const struct vmscm_diff_range *ranges;
     size_t range_count;
 };

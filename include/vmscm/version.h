@@ -11,8 +11,7 @@ extern "C" {
 /* The library's version, e.g. "0.1.0". Static. */
 VMSCM_API const char *vmscm_version(void);
 
-/* The versions of the libraries it runs with, e.g. "libgit2 1.5.1, OpenSSL 3.0.15, ...". Static
- * after the first call; the first call is not thread-safe. */
+/* The libraries it was built with: "libgit2 1.5.1, libzstd 1.5.4, ...". Static. */
 VMSCM_API const char *vmscm_version_libraries(void);
 
 #ifdef __cplusplus

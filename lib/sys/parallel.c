@@ -29,7 +29,8 @@ static void *start(void *arg)
 
     if (rc) {
         pthread_mutex_lock(&run->lock);
-        if (!run->rc) {
+        /* A thread told to stop because another failed is not the cause. */
+        if (!run->rc || run->rc == VMSCM_ECANCELED) {
             run->rc = rc;
             run->err = err;
         }

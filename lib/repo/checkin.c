@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Checking in, in the order that makes it safe: packs, then git objects, then, under the shared
+ * commit lock, a last look that nothing relied on is gone, and the ref.
+ */
+#include <vmscm/checkin.h>
+
+#include "base/path.h"
+#include "base/str.h"
+#include "history/ident.h"
+#include "history/refs.h"
+#include "history/revspec.h"
+#include "image/probe.h"
+#include "image/reader.h"
+#include "machine/json.h"
+#include "machine/model.h"
+#include "repo/describe.h"
+#include "repo/scan.h"
+#include "repo/snapshot.h"
+#include "sys/file.h"
+#include "sys/lockfile.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ATTEMPTS 3 /* when gc takes a pack that was relied on */
+
+/* One check-in under way. */
+struct checkin {
+    struct vmscm_repo *repo;
+    const char *name;
+    const struct vmscm_checkin_disk *sources;
+    size_t count;
+    const struct vmscm_checkin_options *options;
+    const struct vmscm_events *events;
+
+    char *ref;
+    char tip[VMSCM_GITDB_ID];    /* "" if the machine is new */
+    char parent[VMSCM_GITDB_ID]; /* "" if none */
+    struct vmscm_probe **probes;
+    struct vmscm_machine *machine;
+    struct vmscm_buf xml; /* of --config */
+    struct vmscm_scan_disk *disks;
+};
+
+static int find_base(struct checkin *c, struct vmscm_error *err)
+{
+    const char *expected = c->options->expected_base;
+    int rc = vmscm_refs_read(c->tip, c->repo->git, c->ref, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        c->tip[0] = '\0';
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    if (rc)
+        return rc;
+    if (expected && strcmp(expected, c->tip) != 0) {
+        if (!*expected)
+            return vmscm_error_set(
+                err, VMSCM_ECONFLICT, "%s: there is such a machine already", c->name);
+        if (!c->tip[0])
+            vmscm_error_set(err, VMSCM_ECONFLICT, "%s: the machine is no longer there", c->name);
+        else
+            vmscm_error_set(err, VMSCM_ECONFLICT,
+                "%s: has moved on to %.12s since %.12s was checked out", c->name, c->tip,
+                expected);
+        return vmscm_error_hint(err,
+            "--onto NEW-MACHINE keeps both; --force-parent makes this the successor of the tip");
+    }
+    const char *parent = c->options->parent ? c->options->parent : c->tip;
+    memcpy(c->parent, parent, strlen(parent) < sizeof c->parent ? strlen(parent) + 1 : 0);
+    return 0;
+}
+
+static int probe_all(struct checkin *c, struct vmscm_error *err)
+{
+    if (!(c->probes = calloc(c->count, sizeof *c->probes)))
+        return vmscm_error_nomem(err);
+    for (size_t i = 0; i < c->count; i++) {
+        int rc = vmscm_probe_open(&c->probes[i], c->sources[i].path, c->sources[i].format,
+            c->options->allow, err);
+        if (rc)
+            return rc;
+        const struct vmscm_probe *p = c->probes[i];
+        if (p->size > VMSCM_MAP_DISK_MAX)
+            return vmscm_error_set(err, VMSCM_EINPUT, "%s: a disk of %llu bytes is too large",
+                p->path, (unsigned long long)p->size);
+        for (const struct vmscm_probe *b = p; b; b = b->backing) {
+            if (b->snapshots)
+                vmscm_handle_warn(c->events,
+                    "%s: %llu internal snapshot%s left out: only the disk's present state is kept",
+                    b->path, (unsigned long long)b->snapshots, b->snapshots == 1 ? "" : "s");
+            if (b->dirty)
+                vmscm_handle_warn(c->events,
+                    "%s: was not closed cleanly; what is kept is what its format's log and tables "
+                    "say now",
+                    b->path);
+        }
+    }
+    return 0;
+}
+
+static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
+{
+    if (!(c->disks = calloc(c->count, sizeof *c->disks)))
+        return vmscm_error_nomem(err);
+    for (size_t i = 0; i < c->count; i++) {
+        int rc = vmscm_reader_open(&c->disks[i].dev, c->probes[i], jobs, c->events, err);
+        if (rc)
+            return rc;
+        c->disks[i].name = c->machine->disks[i].id;
+        c->machine->disks[i].size = c->disks[i].dev->size;
+    }
+    return 0;
+}
+
+static void close_disks(struct checkin *c)
+{
+    for (size_t i = 0; c->disks && i < c->count; i++) {
+        vmscm_blockdev_close(c->disks[i].dev);
+        vmscm_map_release(&c->disks[i].map);
+    }
+    free(c->disks);
+    c->disks = NULL;
+}
+
+/* Read and store everything; packs are durable when it returns. */
+static int store_disks(struct checkin *c, unsigned jobs, int level,
+    struct vmscm_checkin_result *result, struct vmscm_error *err)
+{
+    struct vmscm_ingest *ingest = NULL;
+    struct vmscm_ingest_counts stored = {0};
+    struct vmscm_scan_counts scanned = {0};
+    struct vmscm_store *store;
+    int rc;
+
+    if ((rc = vmscm_handle_store(&store, c->repo, err)) || (rc = open_disks(c, jobs, err)) ||
+        (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, err)))
+        return rc;
+    if ((rc = vmscm_scan_run(c->disks, c->count, ingest, jobs, c->events, &scanned, err))) {
+        vmscm_ingest_abort(ingest);
+        if (rc == VMSCM_ECANCELED)
+            vmscm_error_set(err, rc, "%s: check-in interrupted; nothing changed", c->name);
+        return rc;
+    }
+    for (size_t i = 0; i < c->count && !rc; i++)
+        rc = vmscm_blockdev_unchanged(c->disks[i].dev, err);
+    if (rc) {
+        vmscm_ingest_abort(ingest);
+        return rc;
+    }
+    if ((rc = vmscm_ingest_finish(ingest, &stored, err)))
+        return rc;
+    result->size = 0;
+    for (size_t i = 0; i < c->count; i++)
+        result->size += c->disks[i].dev->size;
+    result->read = scanned.read;
+    result->chunks = scanned.chunks;
+    /* Added to what an attempt before this one stored. */
+    result->fresh += stored.fresh;
+    result->fresh_chunks += stored.fresh_chunks;
+    result->stored += stored.stored;
+    return 0;
+}
+
+/* The files of the new revision; their contents are in `owned`. */
+struct tree {
+    VMSCM_VEC(struct vmscm_gitdb_file) files;
+    VMSCM_VEC(char *) owned;
+    struct vmscm_repo *repo;
+    const char *parent;
+    struct vmscm_error *err;
+};
+
+static void tree_release(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->owned.len; i++)
+        free(tree->owned.items[i]);
+    vmscm_vec_release(&tree->owned);
+    vmscm_vec_release(&tree->files);
+}
+
+/* Takes path and the buffer's contents over. */
+static int tree_add(struct tree *tree, char *path, struct vmscm_buf *contents,
+    struct vmscm_error *err)
+{
+    struct vmscm_gitdb_file *file;
+    char **slot;
+    size_t len = contents->len;
+    char *data = vmscm_buf_steal(contents);
+
+    if (!path || !data || vmscm_vec_add(&tree->owned, &slot, err)) {
+        free(path);
+        free(data);
+        return vmscm_error_nomem(err);
+    }
+    *slot = path;
+    if (vmscm_vec_add(&tree->owned, &slot, err)) {
+        free(data);
+        return VMSCM_ENOMEM;
+    }
+    *slot = data;
+    if (vmscm_vec_add(&tree->files, &file, err))
+        return VMSCM_ENOMEM;
+    *file = (struct vmscm_gitdb_file){path, data, len};
+    return 0;
+}
+
+/* A configuration file of the parent, kept. */
+static int keep_config(void *data, const char *path, const char *blob, uint64_t size)
+{
+    struct tree *tree = data;
+    struct vmscm_buf contents = VMSCM_BUF_INIT;
+    char *full = NULL;
+    int rc;
+
+    (void)blob;
+    (void)size;
+    if ((rc = vmscm_str_printf(&full, tree->err, VMSCM_HANDLE_CONFIG_DIR "/%s", path)) ||
+        (rc = vmscm_gitdb_read_file(&contents, tree->repo->git, tree->parent, full,
+             VMSCM_HANDLE_CONFIG_FILE_MAX, tree->err))) {
+        free(full);
+        vmscm_buf_release(&contents);
+        return rc;
+    }
+    return tree_add(tree, full, &contents, tree->err);
+}
+
+static int build_tree(struct tree *tree, struct checkin *c, struct vmscm_error *err)
+{
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    char *path = NULL;
+    int rc = vmscm_json_encode(&bytes, c->machine, err);
+
+    if (rc)
+        goto out;
+    if ((rc = tree_add(tree, strdup(VMSCM_HANDLE_MACHINE_FILE), &bytes, err)))
+        goto out;
+    for (size_t i = 0; i < c->count; i++) {
+        if ((rc = vmscm_map_encode(&bytes, &c->disks[i].map, err)) ||
+            (rc = vmscm_str_printf(
+                 &path, err, VMSCM_HANDLE_DISK_DIR "/%s", c->machine->disks[i].id)) ||
+            (rc = tree_add(tree, path, &bytes, err)))
+            goto out;
+    }
+    if (c->options->config) {
+        if ((rc = vmscm_buf_append(&bytes, c->xml.data, c->xml.len, err)) ||
+            (rc = tree_add(tree, strdup(VMSCM_HANDLE_CONFIG_DIR "/domain.xml"), &bytes, err)))
+            goto out;
+    } else if (c->parent[0]) {
+        tree->repo = c->repo;
+        tree->parent = c->parent;
+        tree->err = err;
+        rc = vmscm_gitdb_walk_files(
+            c->repo->git, c->parent, VMSCM_HANDLE_CONFIG_DIR, keep_config, tree, err);
+        if (rc == VMSCM_ENOTFOUND)
+            rc = 0;
+    }
+out:
+    vmscm_buf_release(&bytes);
+    return rc;
+}
+
+struct same_walk {
+    const struct tree *tree;
+    struct vmscm_repo *repo;
+    const char *parent;
+    size_t seen;
+    bool differs;
+};
+
+static int compare_file(void *data, const char *path, const char *blob, uint64_t size)
+{
+    struct same_walk *w = data;
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+
+    (void)blob;
+    w->seen++;
+    w->differs = true;
+    for (size_t i = 0; i < w->tree->files.len; i++) {
+        const struct vmscm_gitdb_file *f = &w->tree->files.items[i];
+        if (strcmp(f->path, path) != 0 || f->len != size)
+            continue;
+        if (!vmscm_gitdb_read_file(&bytes, w->repo->git, w->parent, path, f->len, NULL))
+            w->differs = bytes.len != f->len || memcmp(bytes.data, f->data, f->len) != 0;
+        break;
+    }
+    vmscm_buf_release(&bytes);
+    return w->differs;
+}
+
+/* Whether the tree is just what the parent has. */
+static bool same_as_parent(const struct tree *tree, struct checkin *c)
+{
+    struct same_walk walk = {.tree = tree, .repo = c->repo, .parent = c->parent};
+    int rc = vmscm_gitdb_walk_files(c->repo->git, c->parent, "", compare_file, &walk, NULL);
+
+    return !rc && !walk.differs && walk.seen == tree->files.len;
+}
+
+/* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. */
+static int record(struct checkin *c, struct vmscm_checkin_result *result, struct vmscm_error *err)
+{
+    struct vmscm_signature author = {0}, committer = {0};
+    struct tree tree = {0};
+    const char *parents[2] = {c->parent, c->tip};
+    size_t parent_count = c->parent[0] ? 1 : 0;
+    char id[VMSCM_GITDB_ID];
+    struct vmscm_store *store;
+    int lock = -1, rc;
+
+    if (parent_count && c->tip[0] && strcmp(c->parent, c->tip) != 0)
+        parent_count = 2;
+    if ((rc = build_tree(&tree, c, err)))
+        goto out;
+    result->unchanged = parent_count == 1 && same_as_parent(&tree, c);
+    if ((rc = vmscm_handle_who(&author, &committer, c->repo, err)))
+        goto out;
+    if (result->unchanged)
+        memcpy(id, c->parent, sizeof id);
+    else if ((rc = vmscm_gitdb_commit(id, c->repo->git, tree.files.items, tree.files.len, parents,
+                  parent_count, &author, &committer,
+                  c->options->message ? c->options->message : "", err)))
+        goto out;
+    if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) ||
+        (rc = vmscm_store_confirm(store, err)))
+        goto out;
+    if (strcmp(id, c->tip) != 0) {
+        rc = vmscm_refs_update(c->repo->git, c->ref, c->tip, id, &committer,
+            c->tip[0] ? "checkin" : "checkin: new machine", err);
+        if (rc == VMSCM_ECONFLICT || rc == VMSCM_EEXIST) {
+            vmscm_error_set(err, VMSCM_ECONFLICT,
+                "%s: someone else checked in at the same time", c->name);
+            rc = vmscm_error_hint(err, "check in again; what was stored is not stored twice");
+        }
+    }
+    memcpy(result->id, id, sizeof id);
+out:
+    vmscm_lockfile_release(&lock);
+    tree_release(&tree);
+    vmscm_ident_release(&author);
+    vmscm_ident_release(&committer);
+    return rc;
+}
+
+static int check_arguments(struct checkin *c, int *level, struct vmscm_error *err)
+{
+    int64_t configured;
+    uint8_t raw[20];
+    int rc = vmscm_revspec_check_machine(c->name, err);
+
+    if (rc)
+        return rc;
+    if (!c->count)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: no disk to check in", c->name);
+    if (c->count > VMSCM_JSON_DISKS_MAX)
+        return vmscm_error_set(
+            err, VMSCM_EUSAGE, "%s: more than %d disks", c->name, VMSCM_JSON_DISKS_MAX);
+    if (c->options->parent && (strlen(c->options->parent) != 40 ||
+                                  !vmscm_str_unhex(raw, sizeof raw, c->options->parent)))
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: not a revision's id", c->options->parent);
+    if ((rc = vmscm_gitconfig_get_int(
+             &configured, c->repo->config, "core.compression", VMSCM_COMPRESS_LEVEL_DEFAULT, err)))
+        return rc;
+    *level = c->options->compression_level ? c->options->compression_level : (int)configured;
+    if (*level < 1 || *level > VMSCM_COMPRESS_LEVEL_MAX)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "compression level %d: 1 to %d are possible",
+            *level, VMSCM_COMPRESS_LEVEL_MAX);
+    return 0;
+}
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+int vmscm_checkin(struct vmscm_repo *repo, const char *name,
+    const struct vmscm_checkin_disk *disks, size_t disk_count,
+    const struct vmscm_checkin_options *options, const struct vmscm_events *events,
+    struct vmscm_checkin_result *result, struct vmscm_error *err)
+{
+    static const struct vmscm_checkin_options defaults;
+    struct vmscm_checkin_result own = {0};
+    struct checkin c = {.repo = repo,
+        .name = name,
+        .sources = disks,
+        .count = disk_count,
+        .options = options ? options : &defaults,
+        .events = events};
+    struct timespec start;
+    struct vmscm_store *store;
+    unsigned jobs;
+    bool changed;
+    int level = 0, rc;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if ((rc = check_arguments(&c, &level, err)) ||
+        (rc = vmscm_handle_jobs(&jobs, repo, c.options->jobs, err)) ||
+        (rc = vmscm_handle_head(&c.ref, name, err)) || (rc = find_base(&c, err)) ||
+        (rc = probe_all(&c, err)) ||
+        (c.options->config &&
+            (rc = vmscm_file_read(&c.xml, c.options->config, VMSCM_DESCRIBE_XML_MAX, err))) ||
+        (rc = vmscm_describe_machine(&c.machine, repo, name, c.parent, disks, c.probes, disk_count,
+             &c.xml, c.options->config, events, err)))
+        goto out;
+    for (int attempt = 1;; attempt++) {
+        if ((rc = store_disks(&c, jobs, level, &own, err)))
+            goto out;
+        rc = record(&c, &own, err);
+        if (rc != VMSCM_EBUSY || attempt == ATTEMPTS)
+            break;
+        vmscm_handle_note(events, "%s; reading again", err ? err->message : "a pack is gone");
+        close_disks(&c);
+        if ((rc = vmscm_handle_store(&store, repo, err)) ||
+            (rc = vmscm_store_reload(store, &changed, err)))
+            goto out;
+    }
+    /* Only speed hangs on the index. */
+    if (!rc && repo->store && vmscm_store_reindex(repo->store, err)) {
+        vmscm_handle_note(events, "multi-pack index not written: %s", err ? err->message : "");
+        vmscm_error_clear(err);
+    }
+    own.seconds = seconds_since(&start);
+    if (!rc && result)
+        *result = own;
+out:
+    close_disks(&c);
+    for (size_t i = 0; c.probes && i < c.count; i++)
+        vmscm_probe_close(c.probes[i]);
+    free(c.probes);
+    vmscm_model_free(c.machine);
+    vmscm_buf_release(&c.xml);
+    free(c.ref);
+    return rc;
+}

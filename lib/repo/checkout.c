@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Checking out. Disks are made in .vmscm-partial/ inside the checkout and renamed when they are
+ * whole and on disk; .vmscm-checkout comes last. Whatever interrupts it, nothing is half-named, and
+ * the same command goes on with the disks that are missing.
+ */
+#include <vmscm/checkout.h>
+
+#include "base/path.h"
+#include "base/str.h"
+#include "image/writer.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
+#include "repo/storedev.h"
+#include "repo/workfile.h"
+#include "sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct checkout {
+    struct vmscm_revision *rev;
+    const struct vmscm_machine *machine;
+    const struct vmscm_checkout_options *options;
+    const struct vmscm_events *events;
+    char *dir;     /* absolute */
+    char *partial; /* DIR/.vmscm-partial */
+    struct vmscm_workfile work;
+    bool resumed;
+    unsigned jobs;
+    uint64_t total, done_before, written;
+    const char *item;
+};
+
+/* What was asked for, as text, so that a resumed checkout can be held against it. */
+static int describe_request(char **out, const struct vmscm_checkout_options *options,
+    struct vmscm_error *err)
+{
+    return vmscm_str_printf(out, err, "format=%s options=%s",
+        options->format ? options->format : "", options->options ? options->options : "");
+}
+
+static int make_dir(const char *path, struct vmscm_error *err)
+{
+    if (mkdir(path, 0777) < 0 && errno != EEXIST)
+        return vmscm_error_errno(err, errno, "%s: making directory", path);
+    return 0;
+}
+
+/* Whether dir has anything in it. */
+static int is_empty(bool *empty, const char *dir, struct vmscm_error *err)
+{
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return vmscm_error_errno(err, errno, "%s", dir);
+    *empty = true;
+    for (struct dirent *e; *empty && (e = readdir(d));)
+        *empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    closedir(d);
+    return 0;
+}
+
+/* Make dir, or see that it is empty or ours to go on with. */
+static int prepare(struct checkout *c, const char *dir, const char *request,
+    struct vmscm_error *err)
+{
+    bool empty = false;
+    int rc;
+
+    if ((rc = vmscm_file_mkdirs(dir, err)) || (rc = vmscm_file_realpath(&c->dir, dir, err)) ||
+        (rc = vmscm_path_join(&c->partial, c->dir, VMSCM_WORKFILE_PARTIAL, err)) ||
+        (rc = is_empty(&empty, c->dir, err)))
+        return rc;
+    if (!empty) {
+        struct vmscm_workfile old = {0};
+        bool same = false;
+        rc = vmscm_workfile_read_partial(&old, c->dir, err);
+        if (!rc)
+            same = strcmp(old.base, c->rev->info.id) == 0 && strcmp(old.request, request) == 0 &&
+                strcmp(old.repository, c->rev->repo->path) == 0;
+        vmscm_workfile_release(&old);
+        if (rc && rc != VMSCM_ENOTFOUND && rc != VMSCM_EDAMAGED)
+            return rc;
+        if (!same) {
+            vmscm_error_set(err, VMSCM_EREFUSED, "%s: not empty", dir);
+            return vmscm_error_hint(err,
+                rc ? "check out into a new directory"
+                   : "it holds an interrupted checkout of another revision or format");
+        }
+        c->resumed = true;
+        vmscm_handle_note(c->events, "going on with the interrupted checkout in %s", dir);
+    }
+    if ((rc = make_dir(c->partial, err)))
+        return rc;
+    memcpy(c->work.base, c->rev->info.id, sizeof c->work.base);
+    const char *machine = vmscm_revision_machine_name(c->rev);
+    if ((rc = vmscm_str_dup(&c->work.repository, c->rev->repo->path, err)) ||
+        (rc = vmscm_str_dup(&c->work.machine, machine ? machine : "", err)) ||
+        (rc = vmscm_str_dup(&c->work.request, request, err)))
+        return rc;
+    return vmscm_workfile_write_partial(&c->work, c->dir, err);
+}
+
+/* The format and options of a disk here. The options array is the caller's; strings are borrowed
+ * from `text`, which is the caller's too. */
+static int choose_format(struct checkout *c, const struct vmscm_machine_disk *disk,
+    struct vmscm_writer_options *w, char **text, struct vmscm_error *err)
+{
+    const char *format = c->options->format ? c->options->format : disk->format;
+    bool recorded = strcmp(format, disk->format) == 0;
+    VMSCM_VEC(struct vmscm_machine_option) list = {0};
+    struct vmscm_machine_option *slot;
+    int rc = vmscm_probe_format_parse(&w->format, format, err);
+
+    for (size_t i = 0; recorded && !rc && i < disk->option_count; i++) {
+        /* -o replaces what was recorded under the same name. */
+        if (vmscm_vec_add(&list, &slot, err))
+            rc = VMSCM_ENOMEM;
+        else
+            *slot = disk->options[i];
+    }
+    if (!rc && c->options->options) {
+        if ((rc = vmscm_str_dup(text, c->options->options, err)))
+            goto out;
+        char *save = NULL;
+        for (char *item = strtok_r(*text, ",", &save); item && !rc;
+             item = strtok_r(NULL, ",", &save)) {
+            char *value = strchr(item, '=');
+            if (!value) {
+                rc = vmscm_error_set(err, VMSCM_EUSAGE, "%s: not NAME=VALUE", item);
+                break;
+            }
+            *value++ = '\0';
+            if ((rc = vmscm_writer_check_option(w->format, item, value, err)))
+                break;
+            slot = NULL;
+            for (size_t i = 0; i < list.len && !slot; i++)
+                if (strcmp(list.items[i].name, item) == 0)
+                    slot = &list.items[i];
+            if (!slot && vmscm_vec_add(&list, &slot, err))
+                rc = VMSCM_ENOMEM;
+            else
+                *slot = (struct vmscm_machine_option){item, value};
+        }
+    }
+out:
+    if (rc) {
+        vmscm_vec_release(&list);
+        return rc;
+    }
+    w->options = list.items;
+    w->option_count = list.len;
+    return 0;
+}
+
+static int on_progress(void *data, uint64_t done)
+{
+    struct checkout *c = data;
+    struct vmscm_progress p = {.phase = "checking out",
+        .item = c->item,
+        .done = c->done_before + done,
+        .total = c->total};
+
+    if (c->events && c->events->progress)
+        c->events->progress(c->events->data, &p);
+    return vmscm_handle_canceled(c->events, NULL);
+}
+
+/* Move what the writer made for a disk to its place: the file to open last, so that it never points
+ * at parts that are not there. */
+static int publish(struct checkout *c, struct vmscm_workfile_disk *disk, const char *staging,
+    const char *file, struct vmscm_error *err)
+{
+    VMSCM_VEC(char *) parts = {0};
+    DIR *d = opendir(staging);
+    char *from = NULL, *to = NULL, **slot;
+    int rc = 0;
+
+    if (!d)
+        return vmscm_error_errno(err, errno, "%s", staging);
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        if (e->d_name[0] == '.' || strcmp(e->d_name, file) == 0)
+            continue;
+        rc = vmscm_vec_add(&parts, &slot, err) ? VMSCM_ENOMEM
+                                               : vmscm_str_dup(slot, e->d_name, err);
+    }
+    closedir(d);
+    for (size_t i = 0; i <= parts.len && !rc; i++) {
+        const char *name = i < parts.len ? parts.items[i] : file;
+        if ((rc = vmscm_path_join(&from, staging, name, err)) ||
+            (rc = vmscm_path_join(&to, c->dir, name, err)))
+            break;
+        /* A part may be there from a checkout that stopped between two renames. */
+        if (rename(from, to) < 0)
+            rc = vmscm_error_errno(err, errno, "%s", to);
+        free(from);
+        free(to);
+        from = to = NULL;
+    }
+    if (!rc && !(rc = vmscm_file_sync_dir(c->dir, err)))
+        rc = vmscm_workfile_add_file(disk, c->dir, file, err);
+    for (size_t i = 0; i < parts.len; i++) {
+        if (!rc)
+            rc = vmscm_workfile_add_file(disk, c->dir, parts.items[i], err);
+        free(parts.items[i]);
+    }
+    vmscm_vec_release(&parts);
+    free(from);
+    free(to);
+    return rc;
+}
+
+/* A disk that an interrupted checkout finished: its files are recorded, not made again. Its parts
+ * are those named after it ("sda.vmdk": "sda-flat.vmdk", "sda-s001.vmdk"). */
+static int adopt(struct checkout *c, struct vmscm_workfile_disk *disk, const char *file,
+    struct vmscm_error *err)
+{
+    size_t stem = strlen(disk->id);
+    DIR *d = opendir(c->dir);
+    int rc;
+
+    if (!d)
+        return vmscm_error_errno(err, errno, "%s", c->dir);
+    rc = vmscm_workfile_add_file(disk, c->dir, file, err);
+    for (struct dirent *e; !rc && (e = readdir(d));)
+        if (strncmp(e->d_name, disk->id, stem) == 0 && e->d_name[stem] == '-' &&
+            strcmp(vmscm_path_basename(file) + stem, strrchr(e->d_name, '.') ? strrchr(e->d_name, '.') : "") == 0)
+            rc = vmscm_workfile_add_file(disk, c->dir, e->d_name, err);
+    closedir(d);
+    return rc;
+}
+
+static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
+    struct vmscm_error *err)
+{
+    struct vmscm_writer_options w = {
+        .jobs = c->jobs, .progress = on_progress, .data = c, .events = c->events};
+    struct vmscm_map map = {0};
+    struct vmscm_blockdev *dev = NULL;
+    struct vmscm_workfile_disk *entry;
+    struct vmscm_store *store;
+    char *text = NULL, *file = NULL, *staging = NULL, *path = NULL, *final = NULL;
+    uint64_t size, written = 0;
+    int rc;
+
+    c->item = disk->id;
+    if ((rc = choose_format(c, disk, &w, &text, err)) ||
+        (rc = vmscm_str_printf(
+             &file, err, "%s.%s", disk->id, vmscm_probe_format_suffix(w.format))) ||
+        (rc = vmscm_path_join(&final, c->dir, file, err)) ||
+        (rc = vmscm_path_join(&staging, c->partial, disk->id, err)) ||
+        (rc = vmscm_path_join(&path, staging, file, err)) ||
+        (rc = vmscm_workfile_add_disk(&entry, &c->work, disk->id,
+             vmscm_probe_format_name(w.format), disk->size, err)))
+        goto out;
+    if (c->resumed && vmscm_file_exists(final)) {
+        vmscm_handle_note(c->events, "%s: was finished before", file);
+        rc = adopt(c, entry, file, err);
+        goto out;
+    }
+    if ((rc = vmscm_writer_size(&size, w.format, disk->size, err))) {
+        vmscm_error_prefix(err, "disk %s", disk->id);
+        goto out;
+    }
+    if (size != disk->size)
+        vmscm_handle_warn(c->events,
+            "disk %s: %llu bytes become %llu: %s holds only whole sectors", disk->id,
+            (unsigned long long)disk->size, (unsigned long long)size,
+            vmscm_probe_format_name(w.format));
+    if ((rc = make_dir(staging, err)) || (rc = vmscm_handle_store(&store, c->rev->repo, err)) ||
+        (rc = vmscm_snapshot_map(&map, c->rev->repo, c->rev->info.id, disk, err)) ||
+        (rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)))
+        goto out;
+    w.resume = c->resumed && w.format == VMSCM_PROBE_RAW && vmscm_file_exists(path);
+    if ((rc = vmscm_writer_write(dev, path, &w, &written, err)))
+        goto out;
+    c->written += written;
+    rc = publish(c, entry, staging, file, err);
+out:
+    c->done_before += disk->size;
+    vmscm_blockdev_close(dev);
+    vmscm_map_release(&map);
+    free((void *)w.options);
+    free(text);
+    free(file);
+    free(staging);
+    free(path);
+    free(final);
+    return rc;
+}
+
+struct config_write {
+    struct checkout *c;
+    struct vmscm_error *err;
+};
+
+static int write_config(void *data, const char *path, uint64_t size)
+{
+    struct config_write *w = data;
+    char *rel = NULL, *full = NULL, *parent = NULL;
+    void *bytes = NULL;
+    size_t len;
+    int rc;
+
+    (void)size;
+    if ((rc = vmscm_revision_config_read(&bytes, &len, w->c->rev, path, w->err)) ||
+        (rc = vmscm_str_printf(&rel, w->err, VMSCM_HANDLE_CONFIG_DIR "/%s", path)) ||
+        (rc = vmscm_path_join(&full, w->c->dir, rel, w->err)) ||
+        (rc = vmscm_path_dirname(&parent, full, w->err)) ||
+        (rc = vmscm_file_mkdirs(parent, w->err)))
+        goto out;
+    rc = vmscm_file_replace(full, bytes, len, 0666, w->err);
+out:
+    free(bytes);
+    free(rel);
+    free(full);
+    free(parent);
+    return rc;
+}
+
+static int run(struct checkout *c, struct vmscm_error *err)
+{
+    struct config_write w = {c, err};
+    int rc = 0;
+
+    for (size_t i = 0; i < c->machine->disk_count; i++)
+        c->total += c->machine->disks[i].size;
+    for (size_t i = 0; i < c->machine->disk_count && !rc; i++) {
+        if (!(rc = vmscm_handle_canceled(c->events, err)))
+            rc = write_disk(c, &c->machine->disks[i], err);
+    }
+    if (rc || (rc = vmscm_revision_config_files(c->rev, write_config, &w, err)) ||
+        (rc = vmscm_workfile_write(&c->work, c->dir, err)))
+        return rc;
+    on_progress(c, 0);
+    return vmscm_file_remove_tree(c->partial, err);
+}
+
+int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
+    const struct vmscm_checkout_options *options, const struct vmscm_events *events,
+    struct vmscm_checkout_result *result, struct vmscm_error *err)
+{
+    static const struct vmscm_checkout_options defaults;
+    struct checkout c = {.rev = rev, .options = options ? options : &defaults, .events = events};
+    enum vmscm_probe_format format;
+    struct timespec start, end;
+    char *request = NULL;
+    int rc;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (c.options->format && (rc = vmscm_probe_format_parse(&format, c.options->format, err)))
+        goto out;
+    if (!dir) {
+        const char *name = vmscm_revision_machine_name(rev);
+        if (!name) {
+            rc = vmscm_error_set(err, VMSCM_EUSAGE,
+                "%.12s: in no machine's history: name a directory", rev->info.id);
+            goto out;
+        }
+        dir = vmscm_path_basename(name);
+    }
+    if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
+        (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
+        (rc = describe_request(&request, c.options, err)) ||
+        (rc = prepare(&c, dir, request, err)))
+        goto out;
+    if ((rc = run(&c, err))) {
+        if (rc == VMSCM_ECANCELED) {
+            vmscm_error_set(err, rc, "%s: checkout interrupted", dir);
+            vmscm_error_hint(err, "the same command goes on with it");
+        }
+        goto out;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (result) {
+        result->dir = c.dir;
+        c.dir = NULL;
+        result->size = c.total;
+        result->written = c.written;
+        result->seconds = (double)(end.tv_sec - start.tv_sec) +
+            (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    }
+out:
+    vmscm_workfile_release(&c.work);
+    free(request);
+    free(c.dir);
+    free(c.partial);
+    return rc;
+}
+
+void vmscm_checkout_result_release(struct vmscm_checkout_result *result)
+{
+    free(result->dir);
+    result->dir = NULL;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The machine a check-in records: from a libvirt domain if one is given, else the parent's, else a
+ * sensible one; with the disks that are being checked in, in their order.
+ */
+#ifndef REPO_DESCRIBE_H
+#define REPO_DESCRIBE_H
+
+#include "base/buf.h"
+#include "image/probe.h"
+#include "machine/libvirt.h"
+#include "repo/handle.h"
+#include <vmscm/checkin.h>
+
+#define VMSCM_DESCRIBE_XML_MAX VMSCM_LIBVIRT_MAX
+
+/*
+ * parent: an id or "". xml: contents of the domain file xml_name, or empty. Disk ids: the one asked
+ * for; else, of the configuration's or parent's disks, the one whose file has the source's name,
+ * else the next one in order; else a new one. VMSCM_EUSAGE for two disks with one id.
+ */
+int vmscm_describe_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *name,
+    const char *parent, const struct vmscm_checkin_disk *sources,
+    struct vmscm_probe *const *probes, size_t count, const struct vmscm_buf *xml,
+    const char *xml_name, const struct vmscm_events *events, struct vmscm_error *err);
+
+#endif

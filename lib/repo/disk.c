@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A stored disk, read without checking it out. */
+#include <vmscm/disk.h>
+
+#include "base/buf.h"
+#include "base/path.h"
+#include "chunk/cutter.h"
+#include "image/writer.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
+#include "repo/storedev.h"
+#include "sys/file.h"
+#include "sys/tempdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY (1u << 20)
+
+struct vmscm_disk {
+    struct vmscm_repo *repo;
+    struct vmscm_blockdev *dev;
+};
+
+static int choose(const struct vmscm_machine_disk **out, struct vmscm_revision *rev,
+    const char *id, struct vmscm_error *err)
+{
+    const struct vmscm_machine *machine;
+    struct vmscm_buf ids = VMSCM_BUF_INIT;
+    int rc = vmscm_revision_machine(&machine, rev, err);
+
+    if (rc)
+        return rc;
+    if (!id && machine->disk_count == 1) {
+        *out = &machine->disks[0];
+        return 0;
+    }
+    if (id && (*out = vmscm_model_disk(machine, id)))
+        return 0;
+    for (size_t i = 0; i < machine->disk_count && !rc; i++)
+        rc = vmscm_buf_printf(&ids, err, "%s%s", i ? ", " : "", machine->disks[i].id);
+    if (!rc) {
+        if (id)
+            rc = vmscm_error_set(
+                err, VMSCM_ENOTFOUND, "%.12s: no disk %s", vmscm_revision_id(rev), id);
+        else
+            rc = vmscm_error_set(err, VMSCM_EUSAGE, "%.12s: has %zu disks: say which",
+                vmscm_revision_id(rev), machine->disk_count);
+        vmscm_error_hint(err, "its disks: %s", vmscm_buf_str(&ids));
+    }
+    vmscm_buf_release(&ids);
+    return rc;
+}
+
+int vmscm_disk_open(struct vmscm_disk **out, struct vmscm_revision *rev, const char *id,
+    struct vmscm_error *err)
+{
+    const struct vmscm_machine_disk *which;
+    struct vmscm_map map = {0};
+    struct vmscm_store *store;
+    struct vmscm_disk *disk = calloc(1, sizeof *disk);
+    int rc;
+
+    if (!disk)
+        return vmscm_error_nomem(err);
+    disk->repo = rev->repo;
+    if ((rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
+        (rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, which, err)) ||
+        (rc = vmscm_storedev_open(&disk->dev, store, &map, which->id, err))) {
+        vmscm_map_release(&map);
+        free(disk);
+        return rc;
+    }
+    *out = disk;
+    return 0;
+}
+
+void vmscm_disk_close(struct vmscm_disk *disk)
+{
+    if (!disk)
+        return;
+    vmscm_blockdev_close(disk->dev);
+    free(disk);
+}
+
+uint64_t vmscm_disk_size(const struct vmscm_disk *disk)
+{
+    return disk->dev->size;
+}
+
+int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t offset,
+    struct vmscm_error *err)
+{
+    return vmscm_blockdev_pread(disk->dev, data, len, offset, err);
+}
+
+int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,
+    struct vmscm_error *err)
+{
+    bool z;
+    int rc = vmscm_blockdev_extent(disk->dev, offset, len, &z, err);
+
+    *zero = !rc && z;
+    return rc;
+}
+
+static int tell(const struct vmscm_events *events, uint64_t done, uint64_t total,
+    struct vmscm_error *err)
+{
+    struct vmscm_progress p = {.phase = "reading", .done = done, .total = total};
+
+    if (events && events->progress)
+        events->progress(events->data, &p);
+    return vmscm_handle_canceled(events, err);
+}
+
+/* The plain bytes in order. A regular file that we are at the start of gets holes. */
+static int write_raw(struct vmscm_disk *disk, int fd, const struct vmscm_events *events,
+    struct vmscm_error *err)
+{
+    uint64_t at = 0, size = disk->dev->size;
+    uint8_t *buf = calloc(1, COPY);
+    struct stat st;
+    bool sparse = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+        lseek(fd, 0, SEEK_CUR) == 0 && !(fcntl(fd, F_GETFL) & O_APPEND);
+    int rc = buf ? 0 : vmscm_error_nomem(err);
+
+    while (at < size && !rc) {
+        uint64_t len;
+        bool zero;
+        if ((rc = vmscm_blockdev_extent(disk->dev, at, &len, &zero, err)))
+            break;
+        if (zero && sparse) {
+            if (lseek(fd, (off_t)len, SEEK_CUR) < 0)
+                rc = vmscm_error_errno(err, errno, "output");
+            at += len;
+            continue;
+        }
+        if (len > COPY)
+            len = COPY;
+        if (zero)
+            memset(buf, 0, (size_t)len);
+        else
+            rc = vmscm_blockdev_pread(disk->dev, buf, (size_t)len, at, err);
+        if (!rc)
+            rc = vmscm_file_write(fd, buf, (size_t)len, "output", err);
+        at += len;
+        if (!rc)
+            rc = tell(events, at, size, err);
+    }
+    if (!rc && sparse && ftruncate(fd, (off_t)size) < 0)
+        rc = vmscm_error_errno(err, errno, "output");
+    free(buf);
+    return rc;
+}
+
+struct forward {
+    const struct vmscm_events *events;
+    uint64_t total;
+};
+
+static int on_progress(void *data, uint64_t done)
+{
+    struct forward *f = data;
+
+    return tell(f->events, done, f->total, NULL);
+}
+
+static int copy_file(int out, const char *path, struct vmscm_error *err)
+{
+    uint8_t *buf = malloc(COPY);
+    uint64_t at = 0;
+    size_t got = 0;
+    int in = -1, rc = buf ? vmscm_file_open(&in, path, O_RDONLY, 0, err) : vmscm_error_nomem(err);
+
+    do {
+        if (rc || (rc = vmscm_file_pread_some(in, buf, COPY, at, &got, path, err)))
+            break;
+        rc = vmscm_file_write(out, buf, got, "output", err);
+        at += got;
+    } while (got == COPY);
+    if (in >= 0)
+        close(in);
+    free(buf);
+    return rc;
+}
+
+int vmscm_disk_write(struct vmscm_disk *disk, int fd, const char *format,
+    const struct vmscm_events *events, struct vmscm_error *err)
+{
+    struct forward forward = {events, disk->dev->size};
+    struct vmscm_writer_options w = {
+        .progress = on_progress, .data = &forward, .events = events};
+    char *dir = NULL, *path = NULL;
+    uint64_t size, written;
+    int rc;
+
+    if (!format || strcmp(format, "raw") == 0)
+        return write_raw(disk, fd, events, err);
+    if ((rc = vmscm_probe_format_parse(&w.format, format, err)) ||
+        (rc = vmscm_handle_jobs(&w.jobs, disk->repo, 0, err)) ||
+        (rc = vmscm_writer_size(&size, w.format, disk->dev->size, err)))
+        return rc;
+    if (size != disk->dev->size)
+        vmscm_handle_warn(events, "%s: %llu bytes become %llu: %s holds only whole sectors",
+            disk->dev->name, (unsigned long long)disk->dev->size, (unsigned long long)size, format);
+    if ((rc = vmscm_tempdir_make(&dir, getenv("TMPDIR"), err)) ||
+        (rc = vmscm_path_join(&path, dir, "disk", err)) ||
+        (rc = vmscm_writer_write(disk->dev, path, &w, &written, err)))
+        goto out;
+    rc = copy_file(fd, path, err);
+out:
+    free(path);
+    vmscm_tempdir_remove(dir);
+    return rc;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/handle.h"
+#include "base/str.h"
+#include "history/ident.h"
+#include "sys/lockfile.h"
+#include "sys/parallel.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEFAULT_JOBS_MAX 16 /* each costs a few MiB, and memory is promised to be bounded */
+
+int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int rc = repo->store ? 0 : vmscm_store_open(&repo->store, repo->path, err);
+
+    *out = repo->store;
+    return rc;
+}
+
+int vmscm_handle_who(struct vmscm_signature *author, struct vmscm_signature *committer,
+    struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    struct vmscm_signature self = {0};
+    int rc = vmscm_ident_default(&self, repo->config, err);
+
+    if (rc)
+        return rc;
+    if (repo->has_when) {
+        self.time = repo->when;
+        self.offset = repo->when_offset;
+    }
+    rc = vmscm_ident_dup(author, repo->author.name ? &repo->author : &self, err);
+    if (!rc) {
+        author->time = self.time;
+        author->offset = self.offset;
+        if (committer)
+            *committer = self;
+        else
+            vmscm_ident_release(&self);
+        return 0;
+    }
+    vmscm_ident_release(&self);
+    return rc;
+}
+
+int vmscm_handle_head(char **ref, const char *machine, struct vmscm_error *err)
+{
+    return vmscm_str_printf(ref, err, VMSCM_HANDLE_HEADS "%s", machine);
+}
+
+int vmscm_handle_tag(char **ref, const char *machine, const char *tag, struct vmscm_error *err)
+{
+    return vmscm_str_printf(ref, err, VMSCM_HANDLE_TAGS "%s/%s", machine, tag ? tag : "");
+}
+
+int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
+    struct vmscm_error *err)
+{
+    int64_t configured = 0;
+    unsigned cores = vmscm_parallel_cores();
+    int rc = asked ? 0 : vmscm_gitconfig_get_int(&configured, repo->config, "core.jobs", 0, err);
+
+    if (rc)
+        return rc;
+    if (!asked && configured > 0)
+        asked = configured > VMSCM_PARALLEL_MAX ? VMSCM_PARALLEL_MAX : (unsigned)configured;
+    if (!asked)
+        asked = cores > DEFAULT_JOBS_MAX ? DEFAULT_JOBS_MAX : cores;
+    *jobs = asked > VMSCM_PARALLEL_MAX ? VMSCM_PARALLEL_MAX : asked;
+    return 0;
+}
+
+int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_str_printf(&path, err, "%s/locks/commit", repo->path);
+
+    if (!rc)
+        rc = vmscm_lockfile_acquire(fd, path, VMSCM_LOCK_SHARED, err);
+    free(path);
+    return rc;
+}
+
+static void tell(void (*how)(void *, const char *), void *data, const char *fmt, va_list ap)
+{
+    char text[1024];
+
+    if (how && vsnprintf(text, sizeof text, fmt, ap) >= 0)
+        how(data, text);
+}
+
+void vmscm_handle_warn(const struct vmscm_events *events, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    tell(events ? events->warning : NULL, events ? events->data : NULL, fmt, ap);
+    va_end(ap);
+}
+
+void vmscm_handle_note(const struct vmscm_events *events, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    tell(events ? events->note : NULL, events ? events->data : NULL, fmt, ap);
+    va_end(ap);
+}
+
+int vmscm_handle_canceled(const struct vmscm_events *events, struct vmscm_error *err)
+{
+    if (events && events->canceled && events->canceled(events->data))
+        return vmscm_error_set(err, VMSCM_ECANCELED, "interrupted");
+    return 0;
+}

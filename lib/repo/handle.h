@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a struct vmscm_repo holds, for the files of this room, and where things are in a repository:
+ * vmscm-format-repository(5).
+ */
+#ifndef REPO_HANDLE_H
+#define REPO_HANDLE_H
+
+#include "history/gitconfig.h"
+#include "history/gitdb.h"
+#include "store/store.h"
+#include <vmscm/events.h>
+#include <vmscm/repo.h>
+#include <vmscm/revision.h>
+
+#define VMSCM_HANDLE_VERSION 1 /* of the repository's layout */
+#define VMSCM_HANDLE_HEADS "refs/heads/"
+#define VMSCM_HANDLE_TAGS "refs/tags/"
+#define VMSCM_HANDLE_MACHINE_FILE "machine.json"
+#define VMSCM_HANDLE_CONFIG_DIR "config"
+#define VMSCM_HANDLE_DISK_DIR "disks"
+#define VMSCM_HANDLE_CONFIG_FILE_MAX (64u << 20) /* bytes of one recorded configuration file */
+
+struct vmscm_repo {
+    char *path;
+    struct vmscm_gitdb *git;
+    struct vmscm_gitconfig *config;
+    struct vmscm_store *store;      /* opened on first use: most commands need only history */
+    struct vmscm_signature author;  /* set by vmscm_revision_set_author; name NULL: not set */
+    int64_t when;                   /* likewise */
+    int when_offset;
+    int has_when;
+};
+
+/* The store, opened if need be; borrowed. */
+int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err);
+
+/* Who acts, now. Release both with vmscm_ident_release. committer may be NULL. */
+int vmscm_handle_who(struct vmscm_signature *author, struct vmscm_signature *committer,
+    struct vmscm_repo *repo, struct vmscm_error *err);
+
+/* "refs/heads/NAME". *ref is the caller's. */
+int vmscm_handle_head(char **ref, const char *machine, struct vmscm_error *err);
+
+/* "refs/tags/MACHINE/TAG"; tag NULL: "refs/tags/MACHINE/". */
+int vmscm_handle_tag(char **ref, const char *machine, const char *tag, struct vmscm_error *err);
+
+/* How many threads to use: asked for, or core.jobs, or the cores there are, up to 16. */
+int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
+    struct vmscm_error *err);
+
+/* The lock that says a revision is about to be made visible ("locks/commit"), shared. */
+int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err);
+
+/* events may be NULL, and so may its members. */
+void vmscm_handle_warn(const struct vmscm_events *events, const char *fmt, ...) VMSCM_PRINTF(2, 3);
+void vmscm_handle_note(const struct vmscm_events *events, const char *fmt, ...) VMSCM_PRINTF(2, 3);
+int vmscm_handle_canceled(const struct vmscm_events *events, struct vmscm_error *err);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Machines as names: list, clone, rename, remove. */
+#include "base/str.h"
+#include "base/vec.h"
+#include "history/ident.h"
+#include "history/refs.h"
+#include "history/revspec.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
+#include "sys/lockfile.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct list_walk {
+    struct vmscm_repo *repo;
+    const char *pattern;
+    int (*each)(void *data, const struct vmscm_machine_entry *entry);
+    void *data;
+};
+
+static int list_one(void *data, const char *ref, const char *id)
+{
+    struct list_walk *w = data;
+    struct vmscm_machine_entry entry = {.name = ref + strlen(VMSCM_HANDLE_HEADS)};
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct vmscm_gitdb_info info = {0};
+    struct vmscm_machine *machine = NULL;
+    char *summary = NULL;
+    int rc;
+
+    if (w->pattern && fnmatch(w->pattern, entry.name, 0) != 0)
+        return 0;
+    entry.id = id;
+    if (!id) {
+        vmscm_error_set(&why, VMSCM_EDAMAGED, "its ref cannot be read");
+    } else if (!vmscm_gitdb_read_commit(&info, w->repo->git, id, &why)) {
+        entry.time = info.author.time;
+        if (vmscm_str_printf(
+                &summary, &why, "%.*s", (int)strcspn(info.message, "\n"), info.message) == 0)
+            entry.summary = summary;
+        if (!vmscm_snapshot_machine(&machine, w->repo, id, &why)) {
+            entry.disk_count = machine->disk_count;
+            for (size_t i = 0; i < machine->disk_count; i++)
+                entry.size += machine->disks[i].size;
+        }
+    }
+    entry.damage = why.code ? why.message : NULL;
+    rc = w->each(w->data, &entry);
+    vmscm_model_free(machine);
+    vmscm_gitdb_info_release(&info);
+    free(summary);
+    return rc;
+}
+
+int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
+    int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
+    struct vmscm_error *err)
+{
+    struct list_walk walk = {repo, pattern, each, data};
+
+    return vmscm_refs_list(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
+}
+
+int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vmscm_error *err)
+{
+    struct vmscm_signature who = {0};
+    char *ref = NULL, *why = NULL;
+    int lock = -1, rc;
+
+    if ((rc = vmscm_revspec_check_machine(name, err)) ||
+        (rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
+        (rc = vmscm_handle_head(&ref, name, err)) ||
+        (rc = vmscm_str_printf(&why, err, "clone: from %s", rev->info.id)) ||
+        (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)))
+        goto out;
+    rc = vmscm_refs_update(rev->repo->git, ref, "", rev->info.id, &who, why, err);
+out:
+    vmscm_lockfile_release(&lock);
+    vmscm_ident_release(&who);
+    free(why);
+    free(ref);
+    return rc;
+}
+
+struct tag_list {
+    VMSCM_VEC(char *) refs;
+    size_t prefix; /* bytes of "refs/tags/MACHINE/" */
+    struct vmscm_error *err;
+};
+
+static int collect_tag(void *data, const char *ref, const char *id)
+{
+    struct tag_list *list = data;
+    char **slot;
+
+    (void)id;
+    /* "refs/tags/web/" also starts the tags of a machine "web/x" that no longer exists. */
+    if (strchr(ref + list->prefix, '/'))
+        return 0;
+    return vmscm_vec_add(&list->refs, &slot, list->err) ? VMSCM_ENOMEM
+                                                        : vmscm_str_dup(slot, ref, list->err);
+}
+
+static int tags_of(struct tag_list *list, struct vmscm_repo *repo, const char *machine,
+    struct vmscm_error *err)
+{
+    char *prefix = NULL;
+    int rc = vmscm_handle_tag(&prefix, machine, NULL, err);
+
+    if (!rc) {
+        list->prefix = strlen(prefix);
+        list->err = err;
+        rc = vmscm_refs_list(repo->git, prefix, collect_tag, list, err);
+    }
+    free(prefix);
+    return rc;
+}
+
+static void tag_list_release(struct tag_list *list)
+{
+    for (size_t i = 0; i < list->refs.len; i++)
+        free(list->refs.items[i]);
+    vmscm_vec_release(&list->refs);
+}
+
+static int not_found(const char *name, int rc, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    struct vmscm_revspec spec = {0};
+
+    if (rc != VMSCM_ENOTFOUND)
+        return rc;
+    /* Looking it up as a revision gives the message with the nearest names. */
+    if (vmscm_revspec_resolve(&spec, repo->git, name, err) == 0) {
+        vmscm_revspec_release(&spec);
+        return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not a machine's name", name);
+    }
+    return VMSCM_ENOTFOUND;
+}
+
+int vmscm_revision_rename(struct vmscm_repo *repo, const char *from, const char *to,
+    struct vmscm_error *err)
+{
+    struct vmscm_signature who = {0};
+    struct tag_list tags = {0};
+    char *from_ref = NULL, *to_ref = NULL, *why = NULL, id[VMSCM_GITDB_ID];
+    int lock = -1, rc;
+
+    if ((rc = vmscm_revspec_check_machine(from, err)) ||
+        (rc = vmscm_revspec_check_machine(to, err)) ||
+        (rc = vmscm_handle_head(&from_ref, from, err)) ||
+        (rc = vmscm_handle_head(&to_ref, to, err)) ||
+        (rc = vmscm_str_printf(&why, err, "rename: %s to %s", from, to)) ||
+        (rc = vmscm_handle_who(&who, NULL, repo, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, repo, err)))
+        goto out;
+    if ((rc = vmscm_refs_read(id, repo->git, from_ref, err))) {
+        rc = not_found(from, rc, repo, err);
+        goto out;
+    }
+    if ((rc = tags_of(&tags, repo, from, err)) ||
+        (rc = vmscm_refs_rename(repo->git, from_ref, to_ref, &who, why, err)))
+        goto out;
+    for (size_t i = 0; i < tags.refs.len && !rc; i++) {
+        char *tag_ref = NULL;
+        if (!(rc = vmscm_handle_tag(&tag_ref, to, tags.refs.items[i] + tags.prefix, err)))
+            rc = vmscm_refs_rename(repo->git, tags.refs.items[i], tag_ref, &who, why, err);
+        free(tag_ref);
+    }
+out:
+    vmscm_lockfile_release(&lock);
+    tag_list_release(&tags);
+    vmscm_ident_release(&who);
+    free(why);
+    free(to_ref);
+    free(from_ref);
+    return rc;
+}
+
+int vmscm_revision_remove(char *id, struct vmscm_repo *repo, const char *name,
+    struct vmscm_error *err)
+{
+    struct tag_list tags = {0};
+    char *ref = NULL;
+    int lock = -1, rc;
+
+    if ((rc = vmscm_revspec_check_machine(name, err)) ||
+        (rc = vmscm_handle_head(&ref, name, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, repo, err)))
+        goto out;
+    if ((rc = vmscm_refs_read(id, repo->git, ref, err))) {
+        rc = not_found(name, rc, repo, err);
+        goto out;
+    }
+    /* Tags first: a machine without tags can be removed again, tags without a machine are lost
+     * to sight. */
+    if ((rc = tags_of(&tags, repo, name, err)))
+        goto out;
+    for (size_t i = 0; i < tags.refs.len && !rc; i++)
+        rc = vmscm_refs_delete(repo->git, tags.refs.items[i], NULL, err);
+    if (!rc)
+        rc = vmscm_refs_delete(repo->git, ref, id, err);
+out:
+    vmscm_lockfile_release(&lock);
+    tag_list_release(&tags);
+    free(ref);
+    return rc;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From disks to disk maps: every segment that has data is read, cut, hashed, and what is new goes
+ * to the store, by several threads. Holes are skipped without being read.
+ */
+#ifndef REPO_SCAN_H
+#define REPO_SCAN_H
+
+#include "format/map.h"
+#include "image/blockdev.h"
+#include "store/ingest.h"
+#include <vmscm/events.h>
+
+struct vmscm_scan_disk {
+    struct vmscm_blockdev *dev;
+    const char *name;     /* for progress */
+    struct vmscm_map map; /* out; the caller's */
+};
+
+struct vmscm_scan_counts {
+    uint64_t read;   /* bytes hashed */
+    uint64_t chunks;
+};
+
+/* Fills each disk's map. The ingest is left open; on failure it must be aborted. */
+int vmscm_scan_run(struct vmscm_scan_disk *disks, size_t count, struct vmscm_ingest *ingest,
+    unsigned jobs, const struct vmscm_events *events, struct vmscm_scan_counts *counts,
+    struct vmscm_error *err);
+
+#endif

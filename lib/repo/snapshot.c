@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/snapshot.h"
+#include "base/str.h"
+#include "machine/json.h"
+#include "machine/model.h"
+
+#include <stdlib.h>
+
+int vmscm_snapshot_open(struct vmscm_revision **out, struct vmscm_repo *repo, const char *id,
+    const char *machine_name, struct vmscm_error *err)
+{
+    struct vmscm_revision *rev = calloc(1, sizeof *rev);
+    int rc;
+
+    if (!rev)
+        return vmscm_error_nomem(err);
+    rev->repo = repo;
+    if (machine_name) {
+        rev->name_known = 1;
+        if ((rc = vmscm_str_dup(&rev->machine_name, machine_name, err)))
+            goto out;
+    }
+    rc = vmscm_gitdb_read_commit(&rev->info, repo->git, id, err);
+out:
+    if (rc)
+        vmscm_revision_free(rev);
+    else
+        *out = rev;
+    return rc;
+}
+
+int vmscm_snapshot_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *id,
+    struct vmscm_error *err)
+{
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    int rc = vmscm_gitdb_read_file(
+        &text, repo->git, id, VMSCM_HANDLE_MACHINE_FILE, VMSCM_JSON_MAX, err);
+
+    if (rc == VMSCM_ENOTFOUND)
+        rc = vmscm_error_set(
+            err, VMSCM_EDAMAGED, "has no " VMSCM_HANDLE_MACHINE_FILE ": not made by vmscm");
+    if (!rc)
+        rc = vmscm_json_decode(out, text.data, text.len, err);
+    vmscm_buf_release(&text);
+    if (rc)
+        vmscm_error_prefix(err, "revision %.12s", id);
+    return rc;
+}
+
+int vmscm_snapshot_map(struct vmscm_map *map, struct vmscm_repo *repo, const char *id,
+    const struct vmscm_machine_disk *disk, struct vmscm_error *err)
+{
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    char *path = NULL;
+    int rc = vmscm_str_printf(&path, err, VMSCM_HANDLE_DISK_DIR "/%s", disk->id);
+
+    if (rc)
+        return rc;
+    rc = vmscm_gitdb_read_file(&bytes, repo->git, id, path, VMSCM_MAP_BYTES_MAX, err);
+    if (rc == VMSCM_ENOTFOUND)
+        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "its map is missing");
+    if (!rc)
+        rc = vmscm_map_decode(map, bytes.data, bytes.len, err);
+    if (!rc && map->size != disk->size) {
+        vmscm_map_release(map);
+        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "its map is of a disk of another size");
+    }
+    if (rc)
+        vmscm_error_prefix(err, "revision %.12s, disk %s", id, disk->id);
+    vmscm_buf_release(&bytes);
+    free(path);
+    return rc;
+}

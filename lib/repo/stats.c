@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Counting what a repository holds. */
+#include <vmscm/stats.h>
+
+#include "base/path.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "history/refs.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
+#include "store/fetch.h"
+#include "store/idset.h"
+#include "sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct count {
+    struct vmscm_repo *repo;
+    struct vmscm_stats *out;
+    struct vmscm_fetch *fetch;
+    struct vmscm_buf bytes;
+    struct vmscm_idset commits;
+    struct vmscm_idset leaves; /* bytes of data in each */
+    struct vmscm_error *err;
+    VMSCM_VEC(char *) todo;
+};
+
+/* Bytes of the files below dir. One that goes while we look is not counted. */
+static int tree_bytes(uint64_t *bytes, const char *dir, struct vmscm_error *err)
+{
+    DIR *d = opendir(dir);
+    int rc = 0;
+
+    if (!d)
+        return errno == ENOENT ? 0 : vmscm_error_errno(err, errno, "%s", dir);
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        char *path = NULL;
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (!(rc = vmscm_path_join(&path, dir, e->d_name, err)) && lstat(path, &st) == 0) {
+            if (S_ISDIR(st.st_mode))
+                rc = tree_bytes(bytes, path, err);
+            else
+                *bytes += (uint64_t)st.st_size;
+        }
+        free(path);
+    }
+    closedir(d);
+    return rc;
+}
+
+static int sub_bytes(uint64_t *bytes, struct vmscm_repo *repo, const char *name,
+    struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_path_join(&path, repo->path, name, err);
+
+    if (!rc)
+        rc = tree_bytes(bytes, path, err);
+    free(path);
+    return rc;
+}
+
+static int count_store(struct count *c, struct vmscm_store *store, struct vmscm_error *err)
+{
+    struct vmscm_idset seen = {0};
+    int rc = 0;
+
+    c->out->packs = vmscm_store_pack_count(store);
+    for (size_t n = 0; n < c->out->packs && !rc; n++) {
+        const struct vmscm_packfile *pack = vmscm_store_pack(store, n);
+        c->out->pack_bytes += pack->file_size;
+        c->out->index_bytes += pack->file_size - pack->trailer.index_offset;
+        for (uint32_t i = 0; i < pack->trailer.entry_count && !rc; i++) {
+            struct vmscm_pack_entry entry;
+            uint64_t *value;
+            bool added;
+            vmscm_packfile_entry(pack, &entry, i);
+            if ((rc = vmscm_idset_get(&seen, &value, &added, &entry.id, err)) || !added)
+                continue;
+            if (entry.type == VMSCM_PACK_CHUNK) {
+                c->out->chunks++;
+                c->out->unique_bytes += entry.plain_len;
+            } else {
+                c->out->leaves++;
+            }
+        }
+    }
+    for (size_t n = 0; n < vmscm_store_midx_count(store); n++)
+        c->out->index_bytes += vmscm_store_midx(store, n)->map_len;
+    vmscm_idset_release(&seen);
+    return rc;
+}
+
+static int leaf_data(struct count *c, const struct vmscm_id *id, uint64_t *bytes,
+    struct vmscm_error *err)
+{
+    struct vmscm_leaf_entry *entries = NULL;
+    size_t count = 0;
+    uint32_t length;
+    uint64_t *value, sum = 0;
+    bool added;
+    int rc = vmscm_idset_get(&c->leaves, &value, &added, id, err);
+
+    if (!rc && added) {
+        if ((rc = vmscm_fetch_read_buf(
+                 c->fetch, VMSCM_PACK_LEAF, id, &c->bytes, VMSCM_LEAF_SIZE_MAX, err)) ||
+            (rc = vmscm_leaf_decode(
+                 &entries, &count, &length, c->bytes.data, c->bytes.len, err)))
+            return rc;
+        for (size_t i = 0; i < count; i++)
+            sum += entries[i].zero ? 0 : entries[i].length;
+        free(entries);
+        *value = sum;
+    }
+    if (!rc)
+        *bytes = *value;
+    return rc;
+}
+
+static int count_revision(struct count *c, const char *id, struct vmscm_error *err)
+{
+    struct vmscm_machine *machine = NULL;
+    int rc = vmscm_snapshot_machine(&machine, c->repo, id, err);
+
+    for (size_t d = 0; !rc && d < machine->disk_count; d++) {
+        struct vmscm_map map = {0};
+        c->out->guest_bytes += machine->disks[d].size;
+        rc = vmscm_snapshot_map(&map, c->repo, id, &machine->disks[d], err);
+        for (size_t i = 0; i < map.runs.len && !rc; i++) {
+            uint64_t bytes = 0;
+            if (!map.runs.items[i].zero)
+                rc = leaf_data(c, &map.runs.items[i].leaf, &bytes, err);
+            c->out->data_bytes += bytes * map.runs.items[i].count;
+        }
+        vmscm_map_release(&map);
+    }
+    vmscm_model_free(machine);
+    return rc;
+}
+
+static int push(struct count *c, const char *id, struct vmscm_error *err)
+{
+    struct vmscm_id key = {0};
+    uint64_t *value;
+    bool added;
+    char **slot;
+    int rc;
+
+    if (!vmscm_str_unhex(key.bytes, 20, id))
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "%s: not a commit id", id);
+    if ((rc = vmscm_idset_get(&c->commits, &value, &added, &key, err)) || !added)
+        return rc;
+    return vmscm_vec_add(&c->todo, &slot, err) ? VMSCM_ENOMEM : vmscm_str_dup(slot, id, err);
+}
+
+static int count_ref(void *data, const char *ref, const char *id)
+{
+    struct count *c = data;
+    char commit[VMSCM_GITDB_ID];
+    int rc = id ? vmscm_refs_read_commit(commit, c->repo->git, ref, c->err)
+                : vmscm_error_set(c->err, VMSCM_EDAMAGED, "%s: cannot be read", ref);
+
+    if (vmscm_str_starts(ref, VMSCM_HANDLE_HEADS))
+        c->out->machines++;
+    else
+        c->out->tags++;
+    return rc ? rc : push(c, commit, c->err);
+}
+
+int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    struct count c = {.repo = repo, .out = out, .err = err};
+    struct vmscm_store *store;
+    int rc;
+
+    *out = (struct vmscm_stats){0};
+    if ((rc = vmscm_handle_store(&store, repo, err)) ||
+        (rc = vmscm_fetch_new(&c.fetch, store, err)) || (rc = count_store(&c, store, err)) ||
+        (rc = vmscm_refs_list(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
+        (rc = vmscm_refs_list(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
+        goto out;
+    while (c.todo.len && !rc) {
+        char *id = c.todo.items[--c.todo.len];
+        struct vmscm_gitdb_info info = {0};
+        out->revisions++;
+        if (!(rc = vmscm_gitdb_read_commit(&info, repo->git, id, err)))
+            rc = count_revision(&c, id, err);
+        for (size_t i = 0; i < info.parent_count && !rc; i++)
+            rc = push(&c, info.parents[i], err);
+        vmscm_gitdb_info_release(&info);
+        free(id);
+    }
+    if (rc || (rc = sub_bytes(&out->history_bytes, repo, "git", err)))
+        goto out;
+    static const char *const temporary[] = {"tmp", "quarantine", "trash"};
+    for (size_t i = 0; i < 3 && !rc; i++)
+        rc = sub_bytes(&out->temporary_bytes, repo, temporary[i], err);
+out:
+    while (c.todo.len)
+        free(c.todo.items[--c.todo.len]);
+    vmscm_vec_release(&c.todo);
+    vmscm_idset_release(&c.commits);
+    vmscm_idset_release(&c.leaves);
+    vmscm_fetch_free(c.fetch);
+    vmscm_buf_release(&c.bytes);
+    return rc;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/storedev.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "store/fetch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one reader at a time uses: the leaf and the chunk it read last, since reads come in order or
+ * close to the one before. */
+struct lane {
+    struct lane *next;
+    struct vmscm_fetch *fetch;
+    struct vmscm_buf leaf_bytes;
+    struct vmscm_leaf_entry *entries;
+    size_t entry_count;
+    uint64_t segment; /* whose entries those are; UINT64_MAX: none */
+    struct vmscm_buf chunk;
+    struct vmscm_id chunk_id;
+    bool has_chunk;
+};
+
+struct storedev {
+    struct vmscm_blockdev dev;
+    struct vmscm_store *store;
+    struct vmscm_map map;
+    char *name;
+    pthread_mutex_t lock; /* guards lanes */
+    struct lane *lanes;   /* idle ones, last used first */
+};
+
+static void free_lane(struct lane *lane)
+{
+    if (!lane)
+        return;
+    vmscm_fetch_free(lane->fetch);
+    vmscm_buf_release(&lane->leaf_bytes);
+    vmscm_buf_release(&lane->chunk);
+    free(lane->entries);
+    free(lane);
+}
+
+/* An idle lane, best one that has the segment's leaf; or a new one. */
+static int take_lane(struct lane **out, struct storedev *sd, uint64_t segment,
+    struct vmscm_error *err)
+{
+    struct lane **best = NULL, *lane;
+    int rc;
+
+    pthread_mutex_lock(&sd->lock);
+    for (struct lane **p = &sd->lanes; *p; p = &(*p)->next)
+        if (!best || (*p)->segment == segment)
+            best = p;
+    lane = best ? *best : NULL;
+    if (lane)
+        *best = lane->next;
+    pthread_mutex_unlock(&sd->lock);
+    if (!lane) {
+        if (!(lane = calloc(1, sizeof *lane)))
+            return vmscm_error_nomem(err);
+        lane->segment = UINT64_MAX;
+        if ((rc = vmscm_fetch_new(&lane->fetch, sd->store, err))) {
+            free_lane(lane);
+            return rc;
+        }
+    }
+    *out = lane;
+    return 0;
+}
+
+static void give_lane(struct storedev *sd, struct lane *lane)
+{
+    pthread_mutex_lock(&sd->lock);
+    lane->next = sd->lanes;
+    sd->lanes = lane;
+    pthread_mutex_unlock(&sd->lock);
+}
+
+static int load_leaf(struct storedev *sd, struct lane *lane, uint64_t segment,
+    const struct vmscm_id *id, struct vmscm_error *err)
+{
+    uint32_t length;
+    int rc;
+
+    if (lane->segment == segment)
+        return 0;
+    lane->segment = UINT64_MAX;
+    free(lane->entries);
+    lane->entries = NULL;
+    if ((rc = vmscm_fetch_read_buf(
+             lane->fetch, VMSCM_PACK_LEAF, id, &lane->leaf_bytes, VMSCM_LEAF_SIZE_MAX, err)) ||
+        (rc = vmscm_leaf_decode(&lane->entries, &lane->entry_count, &length,
+             lane->leaf_bytes.data, lane->leaf_bytes.len, err)))
+        return vmscm_error_prefix(err, "%s, segment %llu", sd->name, (unsigned long long)segment);
+    if (length != vmscm_map_segment_length(sd->map.size, segment))
+        return vmscm_error_set(err, VMSCM_EDAMAGED,
+            "%s, segment %llu: its leaf is of another length", sd->name,
+            (unsigned long long)segment);
+    lane->segment = segment;
+    return 0;
+}
+
+/* The entry that holds byte `at` of the segment. */
+static const struct vmscm_leaf_entry *find_entry(const struct lane *lane, uint32_t at)
+{
+    size_t low = 0, high = lane->entry_count;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+        if (lane->entries[mid].offset <= at)
+            low = mid;
+        else
+            high = mid;
+    }
+    return &lane->entries[low];
+}
+
+static int read_entry(struct lane *lane, const struct vmscm_leaf_entry *e, uint32_t from,
+    uint32_t len, void *out, struct vmscm_error *err)
+{
+    int rc;
+
+    if (e->zero) {
+        memset(out, 0, len);
+        return 0;
+    }
+    if (len == e->length)
+        return vmscm_fetch_read(lane->fetch, VMSCM_PACK_CHUNK, &e->id, out, len, err);
+    if (!lane->has_chunk || vmscm_hash_cmp(&lane->chunk_id, &e->id) != 0) {
+        lane->has_chunk = false;
+        lane->chunk.len = 0;
+        if ((rc = vmscm_buf_reserve(&lane->chunk, e->length, err)) ||
+            (rc = vmscm_fetch_read(
+                 lane->fetch, VMSCM_PACK_CHUNK, &e->id, lane->chunk.data, e->length, err)))
+            return rc;
+        lane->chunk.len = e->length;
+        lane->chunk_id = e->id;
+        lane->has_chunk = true;
+    }
+    if (from + len > lane->chunk.len)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "a chunk is shorter than its leaf says");
+    memcpy(out, lane->chunk.data + from, len);
+    return 0;
+}
+
+static int read_segment(struct storedev *sd, uint64_t segment, uint32_t at, uint32_t len,
+    uint8_t *out, struct vmscm_error *err)
+{
+    const struct vmscm_map_run *run = vmscm_map_run(&sd->map, segment);
+    struct lane *lane = NULL;
+    int rc;
+
+    if (run->zero) {
+        memset(out, 0, len);
+        return 0;
+    }
+    if ((rc = take_lane(&lane, sd, segment, err)))
+        return rc;
+    rc = load_leaf(sd, lane, segment, &run->leaf, err);
+    while (len && !rc) {
+        const struct vmscm_leaf_entry *e = find_entry(lane, at);
+        uint32_t from = at - e->offset, n = e->length - from;
+        if (n > len)
+            n = len;
+        if ((rc = read_entry(lane, e, from, n, out, err)))
+            vmscm_error_prefix(err, "%s, offset %llu", sd->name,
+                (unsigned long long)((segment << VMSCM_LEAF_SEGMENT_LOG2) + e->offset));
+        out += n;
+        at += n;
+        len -= n;
+    }
+    give_lane(sd, lane);
+    return rc;
+}
+
+static int sd_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint64_t offset,
+    struct vmscm_error *err)
+{
+    struct storedev *sd = (struct storedev *)dev;
+    uint8_t *out = data;
+
+    while (len) {
+        uint32_t at = (uint32_t)(offset & (VMSCM_LEAF_SEGMENT - 1));
+        uint32_t n = VMSCM_LEAF_SEGMENT - at;
+        if (n > len)
+            n = (uint32_t)len;
+        int rc = read_segment(sd, offset >> VMSCM_LEAF_SEGMENT_LOG2, at, n, out, err);
+        if (rc)
+            return rc;
+        out += n;
+        offset += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static int sd_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len, bool *zero,
+    struct vmscm_error *err)
+{
+    struct storedev *sd = (struct storedev *)dev;
+    uint64_t segment = offset >> VMSCM_LEAF_SEGMENT_LOG2;
+    const struct vmscm_map_run *run = vmscm_map_run(&sd->map, segment);
+    struct lane *lane = NULL;
+    int rc;
+
+    if (run->zero) {
+        *zero = true;
+        *len = ((run->first + run->count) << VMSCM_LEAF_SEGMENT_LOG2) - offset;
+        return 0;
+    }
+    if ((rc = take_lane(&lane, sd, segment, err)))
+        return rc;
+    if (!(rc = load_leaf(sd, lane, segment, &run->leaf, err))) {
+        uint32_t at = (uint32_t)(offset & (VMSCM_LEAF_SEGMENT - 1));
+        const struct vmscm_leaf_entry *e = find_entry(lane, at);
+        const struct vmscm_leaf_entry *end = lane->entries + lane->entry_count, *next = e;
+        while (next < end && next->zero == e->zero)
+            next++;
+        *zero = e->zero;
+        *len = (next < end ? next->offset
+                           : vmscm_map_segment_length(sd->map.size, segment)) - at;
+    }
+    give_lane(sd, lane);
+    return rc;
+}
+
+static void sd_close(struct vmscm_blockdev *dev)
+{
+    struct storedev *sd = (struct storedev *)dev;
+
+    while (sd->lanes) {
+        struct lane *lane = sd->lanes;
+        sd->lanes = lane->next;
+        free_lane(lane);
+    }
+    vmscm_map_release(&sd->map);
+    pthread_mutex_destroy(&sd->lock);
+    free(sd->name);
+    free(sd);
+}
+
+static const struct vmscm_blockdev_ops ops = {sd_pread, sd_extent, NULL, sd_close};
+
+int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
+    struct vmscm_map *map, const char *name, struct vmscm_error *err)
+{
+    struct storedev *sd = calloc(1, sizeof *sd);
+
+    if (!sd)
+        return vmscm_error_nomem(err);
+    pthread_mutex_init(&sd->lock, NULL);
+    sd->dev.ops = &ops;
+    if (vmscm_str_dup(&sd->name, name, err)) {
+        sd_close(&sd->dev);
+        return VMSCM_ENOMEM;
+    }
+    sd->dev.name = sd->name;
+    sd->dev.size = map->size;
+    sd->store = store;
+    sd->map = *map;
+    *map = (struct vmscm_map){0};
+    *out = &sd->dev;
+    return 0;
+}

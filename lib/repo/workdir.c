@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A checkout found on disk: its status, and checking it in. */
+#include <vmscm/checkout.h>
+
+#include "base/path.h"
+#include "base/str.h"
+#include "repo/handle.h"
+#include "repo/workfile.h"
+#include "sys/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct vmscm_workdir {
+    char *path;
+    struct vmscm_workfile work;
+};
+
+int vmscm_workdir_open(struct vmscm_workdir **out, const char *start, struct vmscm_error *err)
+{
+    struct vmscm_workdir *dir = calloc(1, sizeof *dir);
+    char *at = NULL;
+    int rc;
+
+    if (!dir)
+        return vmscm_error_nomem(err);
+    if ((rc = vmscm_file_realpath(&at, start, err)))
+        goto out;
+    while ((rc = vmscm_workfile_read(&dir->work, at, err)) == VMSCM_ENOTFOUND) {
+        char *up = NULL;
+        if (strcmp(at, "/") == 0) {
+            rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not in a checkout", start);
+            vmscm_error_hint(err, "vmscm checkout MACHINE makes one");
+            goto out;
+        }
+        if ((rc = vmscm_path_dirname(&up, at, err)))
+            goto out;
+        free(at);
+        at = up;
+    }
+    dir->path = at;
+    at = NULL;
+out:
+    free(at);
+    if (rc)
+        vmscm_workdir_close(dir);
+    else
+        *out = dir;
+    return rc;
+}
+
+void vmscm_workdir_close(struct vmscm_workdir *dir)
+{
+    if (!dir)
+        return;
+    vmscm_workfile_release(&dir->work);
+    free(dir->path);
+    free(dir);
+}
+
+const char *vmscm_workdir_path(const struct vmscm_workdir *dir)
+{
+    return dir->path;
+}
+
+const char *vmscm_workdir_repository(const struct vmscm_workdir *dir)
+{
+    return dir->work.repository;
+}
+
+const char *vmscm_workdir_machine(const struct vmscm_workdir *dir)
+{
+    return dir->work.machine;
+}
+
+const char *vmscm_workdir_base(const struct vmscm_workdir *dir)
+{
+    return dir->work.base;
+}
+
+int vmscm_workdir_status(struct vmscm_workdir *dir,
+    int (*each)(void *data, const struct vmscm_workdir_disk *disk), void *data,
+    struct vmscm_error *err)
+{
+    int rc = 0;
+
+    (void)err;
+    for (size_t i = 0; i < dir->work.disks.len && !rc; i++) {
+        const struct vmscm_workfile_disk *d = &dir->work.disks.items[i];
+        struct vmscm_workdir_disk disk = {
+            .id = d->id, .file = d->files.items[0].name, .format = d->format, .size = d->size};
+        for (size_t f = 0; f < d->files.len; f++) {
+            bool missing;
+            if (vmscm_workfile_same(&d->files.items[f], dir->path, &missing))
+                continue;
+            if (missing)
+                disk.state = VMSCM_WORKDIR_MISSING;
+            else if (disk.state == VMSCM_WORKDIR_CLEAN)
+                disk.state = VMSCM_WORKDIR_TOUCHED;
+        }
+        rc = each(data, &disk);
+    }
+    return rc;
+}
+
+/* What the checkout's file will say once it stands on a new revision: its files as they are now,
+ * which must be before they are read, so that a change made meanwhile shows. */
+static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *dir,
+    const char *machine, struct vmscm_error *err)
+{
+    struct vmscm_workfile_disk *disk;
+    int rc;
+
+    if ((rc = vmscm_str_dup(&fresh->repository, dir->work.repository, err)) ||
+        (rc = vmscm_str_dup(&fresh->machine, machine, err)) ||
+        (rc = vmscm_str_dup(&fresh->request, dir->work.request, err)))
+        return rc;
+    for (size_t i = 0; i < dir->work.disks.len; i++) {
+        const struct vmscm_workfile_disk *d = &dir->work.disks.items[i];
+        if ((rc = vmscm_workfile_add_disk(&disk, fresh, d->id, d->format, d->size, err)))
+            return rc;
+        for (size_t f = 0; f < d->files.len; f++)
+            if ((rc = vmscm_workfile_add_file(disk, dir->path, d->files.items[f].name, err)))
+                return rc;
+    }
+    return 0;
+}
+
+int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, const char *onto,
+    const struct vmscm_checkin_options *options, const struct vmscm_events *events,
+    struct vmscm_checkin_result *result, struct vmscm_error *err)
+{
+    struct vmscm_checkin_options o = options ? *options : (struct vmscm_checkin_options){0};
+    struct vmscm_checkin_disk *disks = NULL;
+    struct vmscm_checkin_result own = {0};
+    struct vmscm_workfile fresh = {0};
+    size_t count = dir->work.disks.len, made = 0;
+    const char *machine = onto ? onto : dir->work.machine;
+    int rc = 0;
+
+    if (!*machine) {
+        vmscm_error_set(err, VMSCM_EUSAGE, "%s: belongs to no machine", dir->path);
+        return vmscm_error_hint(err, "--onto NEW-MACHINE gives it one");
+    }
+    if (onto) {
+        o.expected_base = "";
+        o.parent = dir->work.base;
+    } else if (!o.expected_base) {
+        o.expected_base = dir->work.base;
+    }
+    if (!(disks = calloc(count + 1, sizeof *disks)))
+        return vmscm_error_nomem(err);
+    for (; made < count; made++) {
+        const struct vmscm_workfile_disk *d = &dir->work.disks.items[made];
+        char *path = NULL;
+        if ((rc = vmscm_path_join(&path, dir->path, d->files.items[0].name, err)))
+            goto out;
+        /* The recorded format, never a guess: a guest can write another format's header into a raw
+         * disk. */
+        disks[made] = (struct vmscm_checkin_disk){path, d->id, d->format};
+    }
+    if ((rc = look_again(&fresh, dir, machine, err)) ||
+        (rc = vmscm_checkin(repo, machine, disks, count, &o, events, &own, err)))
+        goto out;
+    if (result)
+        *result = own;
+    memcpy(fresh.base, own.id, sizeof fresh.base);
+    if (!(rc = vmscm_workfile_write(&fresh, dir->path, err))) {
+        vmscm_workfile_release(&dir->work);
+        dir->work = fresh;
+        fresh = (struct vmscm_workfile){0};
+    }
+out:
+    vmscm_workfile_release(&fresh);
+    for (size_t i = 0; i < made; i++)
+        free((void *)disks[i].path);
+    free(disks);
+    return rc;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/workfile.h"
+#include "base/buf.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "machine/model.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define WORKFILE_VERSION 1
+
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static json_t *encode(const struct vmscm_workfile *work)
+{
+    json_t *disks = json_array();
+
+    for (size_t i = 0; i < work->disks.len; i++) {
+        const struct vmscm_workfile_disk *d = &work->disks.items[i];
+        json_t *files = json_array();
+        for (size_t f = 0; f < d->files.len; f++)
+            json_array_append_new(files,
+                json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", d->files.items[f].name, "size",
+                    (json_int_t)d->files.items[f].size, "mtime", d->files.items[f].mtime_ns,
+                    "ctime", d->files.items[f].ctime_ns, "inode",
+                    (json_int_t)d->files.items[f].inode));
+        json_array_append_new(disks,
+            json_pack("{s:s, s:s, s:I, s:o}", "id", d->id, "format", d->format, "size",
+                (json_int_t)d->size, "files", files));
+    }
+    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:o}", "version", WORKFILE_VERSION, "repository",
+        work->repository, "machine", work->machine, "base", work->base, "request",
+        work->request ? work->request : "", "disks", disks);
+}
+
+static int write_file(const struct vmscm_workfile *work, const char *dir, const char *name,
+    struct vmscm_error *err)
+{
+    char *path = NULL, *text = NULL;
+    json_t *json = encode(work);
+    int rc;
+
+    if (!json || !(text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
+        rc = vmscm_error_nomem(err);
+    else if (!(rc = vmscm_path_join(&path, dir, name, err)))
+        rc = vmscm_file_replace(path, text, strlen(text), 0666, err);
+    json_decref(json);
+    free(text);
+    free(path);
+    return rc;
+}
+
+int vmscm_workfile_write(const struct vmscm_workfile *work, const char *dir,
+    struct vmscm_error *err)
+{
+    return write_file(work, dir, VMSCM_WORKFILE_NAME, err);
+}
+
+int vmscm_workfile_write_partial(const struct vmscm_workfile *work, const char *dir,
+    struct vmscm_error *err)
+{
+    return write_file(work, dir, VMSCM_WORKFILE_PARTIAL "/checkout", err);
+}
+
+static int decode_disk(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
+{
+    struct vmscm_workfile_disk *disk;
+    const char *id, *format;
+    json_int_t size;
+    json_t *files, *item;
+    size_t n;
+    int rc;
+
+    if (json_unpack(json, "{s:s, s:s, s:I, s:o}", "id", &id, "format", &format, "size", &size,
+            "files", &files) ||
+        size < 0 || !json_is_array(files) || json_array_size(files) == 0)
+        return VMSCM_EDAMAGED;
+    if ((rc = vmscm_model_check_disk_id(id, NULL)) ||
+        (rc = vmscm_workfile_add_disk(&disk, work, id, format, (uint64_t)size, err)))
+        return rc == VMSCM_ENOMEM ? rc : VMSCM_EDAMAGED;
+    json_array_foreach(files, n, item)
+    {
+        struct vmscm_workfile_file *file;
+        const char *name;
+        json_int_t bytes, mtime, ctime, inode;
+        if (json_unpack(item, "{s:s, s:I, s:I, s:I, s:I}", "name", &name, "size", &bytes, "mtime",
+                &mtime, "ctime", &ctime, "inode", &inode) ||
+            !vmscm_path_is_confined(name))
+            return VMSCM_EDAMAGED;
+        if (vmscm_vec_add(&disk->files, &file, err) || vmscm_str_dup(&file->name, name, err))
+            return VMSCM_ENOMEM;
+        file->size = (uint64_t)bytes;
+        file->mtime_ns = mtime;
+        file->ctime_ns = ctime;
+        file->inode = (uint64_t)inode;
+    }
+    return 0;
+}
+
+static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
+{
+    const char *repository, *machine, *base, *request;
+    uint8_t id[20];
+    json_t *disks, *item;
+    size_t n;
+    int version, rc = 0;
+
+    if (json_unpack(json, "{s:i}", "version", &version))
+        return VMSCM_EDAMAGED;
+    if (version != WORKFILE_VERSION)
+        return VMSCM_EUNSUPPORTED;
+    if (json_unpack(json, "{s:s, s:s, s:s, s:s, s:o}", "repository", &repository, "machine",
+            &machine, "base", &base, "request", &request, "disks", &disks) ||
+        repository[0] != '/' || strlen(base) != 40 || !vmscm_str_unhex(id, sizeof id, base) ||
+        !json_is_array(disks))
+        return VMSCM_EDAMAGED;
+    memcpy(work->base, base, sizeof work->base);
+    if ((rc = vmscm_str_dup(&work->repository, repository, err)) ||
+        (rc = vmscm_str_dup(&work->machine, machine, err)) ||
+        (rc = vmscm_str_dup(&work->request, request, err)))
+        return rc;
+    json_array_foreach(disks, n, item)
+    {
+        if ((rc = decode_disk(work, item, err)))
+            break;
+    }
+    return rc;
+}
+
+static int read_file(struct vmscm_workfile *work, const char *dir, const char *name,
+    struct vmscm_error *err)
+{
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    char *path = NULL;
+    json_t *json = NULL;
+    int rc;
+
+    *work = (struct vmscm_workfile){0};
+    if ((rc = vmscm_path_join(&path, dir, name, err)) ||
+        (rc = vmscm_file_read(&text, path, VMSCM_WORKFILE_MAX, err)))
+        goto out;
+    json = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+    rc = json ? decode(work, json, err) : VMSCM_EDAMAGED;
+    if (rc == VMSCM_EDAMAGED)
+        vmscm_error_set(err, rc, "%s: not what a checkout wrote", path);
+    if (rc == VMSCM_EUNSUPPORTED)
+        vmscm_error_set(err, rc, "%s: written by another version of vmscm", path);
+    if (rc)
+        vmscm_workfile_release(work);
+out:
+    json_decref(json);
+    vmscm_buf_release(&text);
+    free(path);
+    return rc;
+}
+
+int vmscm_workfile_read(struct vmscm_workfile *work, const char *dir, struct vmscm_error *err)
+{
+    return read_file(work, dir, VMSCM_WORKFILE_NAME, err);
+}
+
+int vmscm_workfile_read_partial(struct vmscm_workfile *work, const char *dir,
+    struct vmscm_error *err)
+{
+    return read_file(work, dir, VMSCM_WORKFILE_PARTIAL "/checkout", err);
+}
+
+void vmscm_workfile_release(struct vmscm_workfile *work)
+{
+    for (size_t i = 0; i < work->disks.len; i++) {
+        struct vmscm_workfile_disk *disk = &work->disks.items[i];
+        for (size_t f = 0; f < disk->files.len; f++)
+            free(disk->files.items[f].name);
+        vmscm_vec_release(&disk->files);
+        free(disk->id);
+        free(disk->format);
+    }
+    vmscm_vec_release(&work->disks);
+    free(work->repository);
+    free(work->machine);
+    free(work->request);
+    *work = (struct vmscm_workfile){0};
+}
+
+int vmscm_workfile_add_disk(struct vmscm_workfile_disk **out, struct vmscm_workfile *work,
+    const char *id, const char *format, uint64_t size, struct vmscm_error *err)
+{
+    struct vmscm_workfile_disk *disk;
+    int rc;
+
+    if (vmscm_vec_add(&work->disks, &disk, err))
+        return VMSCM_ENOMEM;
+    if ((rc = vmscm_str_dup(&disk->id, id, err)) ||
+        (rc = vmscm_str_dup(&disk->format, format, err)))
+        return rc;
+    disk->size = size;
+    *out = disk;
+    return 0;
+}
+
+static int look(struct stat *st, const char *dir, const char *name, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_path_join(&path, dir, name, err);
+
+    if (!rc && lstat(path, st) < 0)
+        rc = errno == ENOENT ? vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not there", path)
+                             : vmscm_error_errno(err, errno, "%s", path);
+    free(path);
+    return rc;
+}
+
+int vmscm_workfile_add_file(struct vmscm_workfile_disk *disk, const char *dir, const char *name,
+    struct vmscm_error *err)
+{
+    struct vmscm_workfile_file *file;
+    struct stat st;
+    int rc = look(&st, dir, name, err);
+
+    if (rc)
+        return rc;
+    if (vmscm_vec_add(&disk->files, &file, err) || vmscm_str_dup(&file->name, name, err))
+        return VMSCM_ENOMEM;
+    file->size = (uint64_t)st.st_size;
+    file->mtime_ns = nanoseconds(st.st_mtim);
+    file->ctime_ns = nanoseconds(st.st_ctim);
+    file->inode = (uint64_t)st.st_ino;
+    return 0;
+}
+
+bool vmscm_workfile_same(const struct vmscm_workfile_file *file, const char *dir, bool *missing)
+{
+    struct stat st;
+    int rc = look(&st, dir, file->name, NULL);
+
+    *missing = rc == VMSCM_ENOTFOUND;
+    return !rc && S_ISREG(st.st_mode) && (uint64_t)st.st_size == file->size &&
+        nanoseconds(st.st_mtim) == file->mtime_ns && nanoseconds(st.st_ctim) == file->ctime_ns &&
+        (uint64_t)st.st_ino == file->inode;
+}

@@ -10,7 +10,6 @@
 #include "memory.h"
 #include "report.h"
 #include "text.h"
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,30 +61,45 @@ static void sample(const struct vmscm_progress *p, double t)
     state.read = p->read;
 }
 
+/* "1.7/4.0 GiB", or "999.0 MiB/4.0 GiB". */
+static void put_share(FILE *out, uint64_t done, uint64_t total)
+{
+    char a[TEXT_MAX], b[TEXT_MAX], *unit;
+
+    text_size(a, done);
+    text_size(b, total);
+    unit = strchr(a, ' ');
+    if (unit && strcmp(unit, strchr(b, ' ')) == 0)
+        *unit = '\0';
+    fprintf(out, "%s/%s", a, b);
+}
+
+/* What matters most comes first: a narrow terminal shows as much as fits. */
 static void put_line(FILE *out, const struct vmscm_progress *p)
 {
+    uint64_t total = p->total > p->done ? p->total : p->done;
     char a[TEXT_MAX], b[TEXT_MAX];
 
     fputs(p->phase, out);
-    if (p->item) {
-        fputc(' ', out);
-        text_put(out, p->item);
+    if (p->total > 0) {
+        fprintf(out, " %u%%, ", (unsigned)((double)p->done * 100 / (double)total));
+        put_share(out, p->done, total);
+    } else {
+        fprintf(out, " %s", text_size(a, p->done));
     }
-    if (p->total > 0)
-        fprintf(out, "  %u%%  %s / %s",
-            (unsigned)((double)p->done * 100 / (double)(p->total > p->done ? p->total : p->done)),
-            text_size(a, p->done), text_size(b, p->total));
-    else
-        fprintf(out, "  %s", text_size(a, p->done));
     if (state.read_rate >= 1)
-        fprintf(out, "  %s/s", text_size(a, (uint64_t)state.read_rate));
+        fprintf(out, ", %s/s", text_size(a, (uint64_t)state.read_rate));
     if (p->total > p->done && state.done_rate >= 1) {
         double left = (double)(p->total - p->done) / state.done_rate;
         if (left < 360000)
-            fprintf(out, "  ETA %u:%02u", (unsigned)left / 60, (unsigned)left % 60);
+            fprintf(out, ", ETA %u:%02u", (unsigned)left / 60, (unsigned)left % 60);
     }
     if (p->fresh > 0 || p->stored > 0)
-        fprintf(out, "  new %s, stored %s", text_size(a, p->fresh), text_size(b, p->stored));
+        fprintf(out, ", new %s, stored %s", text_size(a, p->fresh), text_size(b, p->stored));
+    if (p->item) {
+        fputs("  ", out);
+        text_put(out, p->item);
+    }
 }
 
 /* Cut a line where it would wrap, which no carriage return can take back. */

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* lib/image/probe: images that QEMU makes, backing chains, what is no image at all. */
 #include "image/lockcheck.h"
-#include "image/probe.h"
 #include "unit.h"
 #include "images.h"
+#include "probe_checks.h"
 
 #include <jansson.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
-
-static struct vmscm_probe *probed(const char *name, const char *format, unsigned allow)
-{
-    struct vmscm_error err = VMSCM_ERROR_INIT;
-    struct vmscm_probe *probe = NULL;
-
-    if (vmscm_probe_open(&probe, in_dir(name), format, allow, &err))
-        fail_msg("%s: %s", name, err.message);
-    return probe;
-}
-
-#define assert_refused(name, format, allow, code, text)                                            \
-    do {                                                                                           \
-        struct vmscm_error err_ = VMSCM_ERROR_INIT;                                                \
-        struct vmscm_probe *probe_ = NULL;                                                         \
-        assert_fails(vmscm_probe_open(&probe_, in_dir(name), format, allow, &err_), &err_, code,   \
-            text);                                                                                 \
-        assert_null(probe_);                                                                       \
-    } while (0)
 
 static const char *option(const struct vmscm_probe *probe, const char *name)
 {
@@ -176,10 +157,10 @@ static void real_images(void **state)
             RUN("qemu-img", "create", "-f", format, "-o", images[i].options, name, images[i].size);
         else
             RUN("qemu-img", "create", "-f", format, name, images[i].size);
-        /* Data at the start, amid and at the very end of the disk. */
+        /* Data at the start and amid the disk, and zeros. */
         if (!strstr(images[i].options, "streamOptimized"))
-            RUN("qemu-io", "-f", format, "-c", "write -P 1 3k 5k", "-c", "write -P 2 512k 70k", "-c",
-                "write -z 200k 4k", "-c", "write -P 3 900k 512", name);
+            RUN("qemu-io", "-f", format, "-c", "write -P 1 3k 5k", "-c", "write -P 2 512k 70k",
+                "-c", "write -z 200k 4k", "-c", "write -P 3 900k 512", name);
         struct vmscm_probe *probe = probed(name, NULL, 0);
         assert_string_equal(vmscm_probe_format_name(probe->format), format);
         assert_int_equal(probe->files.len, images[i].files);
@@ -214,7 +195,7 @@ static void cut_short(void **state)
         {"vhdx", "subformat=fixed", false},
         {"parallels", "cluster_size=64k", false},
     };
-    enum { SIZE = 8 << 20 }; /* whole blocks of every format */
+    enum { SIZE = 8 << 20, ODD = SIZE - 37 * 512 }; /* whole blocks of every format; not */
     uint8_t *noise = malloc(SIZE);
     uint32_t x = 1;
 
@@ -226,18 +207,19 @@ static void cut_short(void **state)
         noise[i] = (uint8_t)(x >> 24) >> (i / 4096 % 3);
     }
     put_file("full.raw", noise, SIZE, SIZE);
+    put_file("odd.raw", noise, ODD, ODD);
     free(noise);
     for (size_t i = 0; i < sizeof images / sizeof images[0]; i++) {
         const char *format = images[i].format;
         struct vmscm_probe *probe;
         struct stat st;
 
-        if (images[i].compressed)
-            RUN("qemu-img", "convert", "-c", "-f", "raw", "-O", format, "-o", images[i].options,
-                "full.raw", "full");
-        else
-            RUN("qemu-img", "convert", "-f", "raw", "-O", format, "-o", images[i].options,
-                "full.raw", "full");
+        const char *flag = images[i].compressed ? "-c" : "-p";
+        RUN("qemu-img", "convert", flag, "-f", "raw", "-O", format, "-o", images[i].options,
+            "odd.raw", "full");
+        assert_int_equal(size_of("full", NULL, 0), ODD);
+        RUN("qemu-img", "convert", flag, "-f", "raw", "-O", format, "-o", images[i].options,
+            "full.raw", "full");
         probe = probed("full", NULL, 0);
         assert_int_equal(probe->size, SIZE);
         if (images[i].compressed)
@@ -474,7 +456,8 @@ static void locks(void **state)
     }
     close(fd);
     assert_false(written("locked"));
-    assert_fails(vmscm_lockcheck_writer(&held, in_dir("none"), &err), &err, VMSCM_ENOTFOUND, "none");
+    assert_fails(
+        vmscm_lockcheck_writer(&held, in_dir("none"), &err), &err, VMSCM_ENOTFOUND, "none");
     assert_fails(
         vmscm_lockcheck_writer(&held, images_dir, &err), &err, VMSCM_EINPUT, "not a regular file");
 }
@@ -482,7 +465,7 @@ static void locks(void **state)
 /* A real qemu-io that has an image open, for writing or not. */
 static void real_locks(void **state)
 {
-    static const char *const modes[] = {"-t", "-r"}; /* -t takes an argument, as does nothing else */
+    static const char *const modes[] = {"-t", "-r"}; /* -t writeback, the default; read-only */
 
     (void)state;
     NEED_QEMU();

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* One block in 16 ends a chunk: with the least length, 76 KiB on average in random data. */
-#define CUT_MASK UINT64_C(0xf)
+/* One block in 12 ends a chunk: with the least length, 64 KiB on average in random data. */
+#define CUT_BELOW (UINT64_MAX / 12)
 
 bool vmscm_cutter_is_zero(const void *data, size_t len)
 {
@@ -48,7 +48,7 @@ size_t vmscm_cutter_next(const void *data, size_t len)
         if (vmscm_cutter_is_zero(p, n))
             return blocks;
         if (blocks + 1 >= VMSCM_CUTTER_MIN_BLOCKS &&
-            ((vmscm_checksum_64(p, n, 0) & CUT_MASK) == 0 || blocks + 1 == VMSCM_CUTTER_MAX_BLOCKS))
+            (vmscm_checksum_64(p, n, 0) <= CUT_BELOW || blocks + 1 == VMSCM_CUTTER_MAX_BLOCKS))
             return blocks + 1;
         p += n;
         len -= n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Where to cut a segment: block-aligned content-defined chunking. Each 4 KiB block is hashed by
- * itself (XXH3-64); a chunk ends after a block whose hash matches a mask, is at least 4 and at most
- * 64 blocks, and ends before a block of zeros and with its segment. Guests write whole blocks at
+ * itself (XXH3-64); a chunk ends after a block whose hash is in the lowest twelfth, is at least 4 and
+ * at most 64 blocks, and ends before a block of zeros and with its segment. Guests write whole blocks at
  * block addresses, so cut points need no rolling hash, and fall at the same places however data
  * moves by whole blocks.
  *

@@ -15,7 +15,8 @@ struct vmscm_writer_options {
     const struct vmscm_machine_option *options; /* qemu-img -o */
     size_t option_count;
     unsigned jobs;
-    bool resume; /* raw: path may hold part of the disk; write only what differs */
+    bool resume; /* raw: path may hold part of the disk; write only what differs, and on failure
+                    leave it for the next try */
     /* Called with bytes of guest address space done so far, from one thread at a time; may be
      * NULL. Non-zero cancels (VMSCM_ECANCELED). */
     int (*progress)(void *data, uint64_t done);
@@ -24,15 +25,18 @@ struct vmscm_writer_options {
 };
 
 /* Make path (and, for formats of several files, files beside it named after it) from source.
- * Synced to disk when it returns. *written: bytes of data. On failure the files are removed,
- * except a raw one that can be resumed.
- * Errors: VMSCM_EUNSUPPORTED: the format cannot hold this size or option; VMSCM_ETOOL;
+ * Synced to disk when it returns. *written (may be NULL): bytes of data written (raw) or read for
+ * it (others). On failure the files are removed, except a raw one that can be resumed.
+ * Errors: VMSCM_EEXIST: one of the files is there already; VMSCM_EUSAGE: an option, as
+ * vmscm_writer_check_option; VMSCM_EUNSUPPORTED: the format cannot hold this size or option; VMSCM_ETOOL;
  * VMSCM_EIO; what reading source gives; VMSCM_ECANCELED. */
 int vmscm_writer_write(struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err);
 
-/* The guest-visible size the format would give this disk: *size, which is at least the one asked
- * for (whole sectors). VMSCM_EUNSUPPORTED if it cannot hold it. */
+/* The guest-visible size the format would give this disk: *size. raw holds any size; all others
+ * whole sectors of 512 bytes, so that the size asked for is rounded up to them: the caller says so
+ * to the user. (vpc too: the writer sets force_size, without which it would be rounded up to a
+ * geometry.) VMSCM_EUNSUPPORTED if it cannot hold it. */
 int vmscm_writer_size(uint64_t *size, enum vmscm_probe_format format, uint64_t wanted,
     struct vmscm_error *err);
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Threads take segments of the disk in order. What is zero is left a hole: whole extents, and
+ * 4 KiB blocks inside data.
+ */
+#include "base/path.h"
+#include "image/writer_parts.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SEGMENT ((uint64_t)16 << 20)
+#define PIECE ((size_t)1 << 20) /* read at once; a thread has two such buffers at most */
+#define BLOCK 4096u
+
+struct job {
+    struct vmscm_blockdev *source;
+    const char *path;
+    int fd;
+    const struct vmscm_writer_options *options;
+    bool compare; /* the file had contents */
+    pthread_mutex_t lock; /* guards all below, and calls of progress */
+    uint64_t next;        /* segment that nobody has taken */
+    uint64_t done;        /* bytes */
+    uint64_t written;
+    bool failed;
+    struct vmscm_error error; /* the first */
+};
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return !p[0] && memcmp(p, p + 1, len - 1) == 0;
+}
+
+/* True if the file has nothing but a hole there; false also where the file system cannot tell. */
+static bool is_hole(const struct job *job, uint64_t offset, uint64_t len)
+{
+    off_t at = lseek(job->fd, (off_t)offset, SEEK_DATA);
+
+    return (at < 0 && errno == ENXIO) || (at >= 0 && (uint64_t)at >= offset + len);
+}
+
+/* Make a range of the file zeros again. */
+static int clear(struct job *job, uint64_t offset, uint64_t len, struct vmscm_error *err)
+{
+    static const uint8_t zeros[65536];
+    int rc = 0;
+
+    if (is_hole(job, offset, len) ||
+        fallocate(job->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) ==
+            0)
+        return 0;
+    while (!rc && len) {
+        size_t n = len < sizeof zeros ? (size_t)len : sizeof zeros;
+        rc = vmscm_file_pwrite(job->fd, zeros, n, offset, job->path, err);
+        offset += n;
+        len -= n;
+    }
+    return rc;
+}
+
+enum todo { TODO_NOTHING, TODO_WRITE, TODO_CLEAR };
+
+/* What a block needs; old: what the file has there, NULL: a hole. */
+static enum todo block_todo(const uint8_t *data, const uint8_t *old, size_t len)
+{
+    if (old && memcmp(data, old, len) == 0)
+        return TODO_NOTHING;
+    if (!is_zero(data, len))
+        return TODO_WRITE;
+    return old ? TODO_CLEAR : TODO_NOTHING;
+}
+
+/* Runs of blocks that need the same are done at once. */
+static int write_piece(struct job *job, const uint8_t *data, const uint8_t *old, size_t len,
+    uint64_t offset, uint64_t *written, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t start = 0, end; !rc && start < len; start = end) {
+        enum todo todo = TODO_NOTHING;
+        for (end = start; end < len;) {
+            /* Blocks of the file, whatever the piece begins with. */
+            size_t n = BLOCK - (size_t)((offset + end) % BLOCK);
+            if (n > len - end)
+                n = len - end;
+            enum todo next = block_todo(data + end, old ? old + end : NULL, n);
+            if (end > start && next != todo)
+                break;
+            todo = next;
+            end += n;
+        }
+        if (todo == TODO_WRITE) {
+            rc = vmscm_file_pwrite(
+                job->fd, data + start, end - start, offset + start, job->path, err);
+            *written += end - start;
+        } else if (todo == TODO_CLEAR) {
+            rc = clear(job, offset + start, end - start, err);
+        }
+    }
+    return rc;
+}
+
+/* buffers: two pieces, the second only if existing contents are compared. */
+static int write_segment(struct job *job, uint64_t offset, uint64_t end, uint8_t *buffers,
+    uint64_t *written, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    while (!rc && offset < end) {
+        uint64_t len;
+        bool zero;
+        if ((rc = vmscm_blockdev_extent(job->source, offset, &len, &zero, err)))
+            return rc;
+        if (len > end - offset)
+            len = end - offset;
+        if (zero) {
+            rc = job->compare ? clear(job, offset, len, err) : 0;
+            offset += len;
+            continue;
+        }
+        size_t n = len < PIECE ? (size_t)len : PIECE;
+        uint8_t *old = job->compare && !is_hole(job, offset, n) ? buffers + PIECE : NULL;
+        rc = vmscm_blockdev_pread(job->source, buffers, n, offset, err);
+        if (!rc && old)
+            rc = vmscm_file_pread(job->fd, old, n, offset, job->path, err);
+        if (!rc)
+            rc = write_piece(job, buffers, old, n, offset, written, err);
+        offset += n;
+    }
+    return rc;
+}
+
+/* Takes the next segment; false: none is left, or there is no point. */
+static bool take(struct job *job, uint64_t *offset, uint64_t *end)
+{
+    uint64_t size = job->source->size;
+
+    pthread_mutex_lock(&job->lock);
+    bool more = !job->failed && job->next * SEGMENT < size;
+    if (more) {
+        *offset = job->next++ * SEGMENT;
+        *end = size - *offset < SEGMENT ? size : *offset + SEGMENT;
+    }
+    pthread_mutex_unlock(&job->lock);
+    return more;
+}
+
+static void finish(struct job *job, uint64_t len, uint64_t written, int rc,
+    const struct vmscm_error *err)
+{
+    const struct vmscm_writer_options *o = job->options;
+
+    pthread_mutex_lock(&job->lock);
+    job->written += written;
+    if (!rc) {
+        job->done += len;
+        bool stop = !job->failed && o->progress && o->progress(o->data, job->done);
+        stop |= o->events && o->events->canceled && o->events->canceled(o->events->data);
+        if (stop && !job->failed) {
+            job->failed = true;
+            vmscm_error_set(&job->error, VMSCM_ECANCELED, "%s: canceled", job->path);
+        }
+    } else if (!job->failed) {
+        job->failed = true;
+        job->error = *err;
+    }
+    pthread_mutex_unlock(&job->lock);
+}
+
+static void *work(void *data)
+{
+    struct job *job = data;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t *buffers = malloc(job->compare ? 2 * PIECE : PIECE);
+    uint64_t offset, end;
+
+    if (!buffers) {
+        vmscm_error_nomem(&err);
+        finish(job, 0, 0, VMSCM_ENOMEM, &err);
+    }
+    while (buffers && take(job, &offset, &end)) {
+        uint64_t written = 0;
+        int rc = write_segment(job, offset, end, buffers, &written, &err);
+        /* Start writing back: there is less to wait for at the end. */
+        if (!rc && written)
+            sync_file_range(
+                job->fd, (off_t)offset, (off_t)(end - offset), SYNC_FILE_RANGE_WRITE);
+        finish(job, end - offset, written, rc, &err);
+    }
+    free(buffers);
+    return NULL;
+}
+
+static int run(struct job *job, struct vmscm_error *err)
+{
+    unsigned want = job->options->jobs ? job->options->jobs : 1, started = 0;
+    pthread_t *threads = calloc(want, sizeof *threads);
+
+    if (!threads)
+        return vmscm_error_nomem(err);
+    while (started + 1 < want && pthread_create(&threads[started], NULL, work, job) == 0)
+        started++;
+    work(job);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    return job->failed ? vmscm_error_copy(err, &job->error) : 0;
+}
+
+static int open_target(struct job *job, struct vmscm_error *err)
+{
+    const char *prealloc = vmscm_writer_options_get(job->options, "preallocation");
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | (job->options->resume ? 0 : O_EXCL);
+    struct stat st;
+    int rc = vmscm_file_open(&job->fd, job->path, flags, 0666, err);
+
+    if (rc)
+        return rc;
+    if (fstat(job->fd, &st) < 0)
+        return vmscm_error_errno(err, errno, "%s", job->path);
+    if (!S_ISREG(st.st_mode))
+        return vmscm_error_set(err, VMSCM_EEXIST, "%s: exists, and is not a file", job->path);
+    job->compare = st.st_size > 0;
+    if (ftruncate(job->fd, (off_t)job->source->size) < 0)
+        return vmscm_error_errno(err, errno, "%s: setting its size", job->path);
+    if (prealloc && strcmp(prealloc, "falloc") == 0) {
+        int errnum = posix_fallocate(job->fd, 0, (off_t)job->source->size);
+        if (errnum)
+            return vmscm_error_errno(err, errnum, "%s: reserving space", job->path);
+    }
+    return 0;
+}
+
+int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
+    const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
+{
+    struct job job = {.source = source, .path = path, .fd = -1, .options = options,
+        .error = VMSCM_ERROR_INIT};
+    char *dir = NULL;
+    int rc;
+
+    pthread_mutex_init(&job.lock, NULL);
+    rc = open_target(&job, err);
+    bool opened = job.fd >= 0;
+    if (!rc)
+        rc = run(&job, err);
+    if (!rc)
+        rc = vmscm_file_fsync(job.fd, path, err);
+    if (opened) {
+        int closed = vmscm_file_close(&job.fd, path, rc ? NULL : err);
+        rc = rc ? rc : closed;
+    }
+    if (!rc && !(rc = vmscm_path_dirname(&dir, path, err)))
+        rc = vmscm_file_sync_dir(dir, err);
+    if (rc && opened && !options->resume)
+        unlink(path);
+    *written = job.written;
+    free(dir);
+    pthread_mutex_destroy(&job.lock);
+    return rc;
+}

@@ -17,11 +17,17 @@
 
 #define PREFIX "midx-"
 #define SUFFIX ".vmx"
+#define UNFINISHED ".tmp"
 #define WRITE_BUFFER (1u << 20)
 
 bool vmscm_midxfile_is_name(const char *file)
 {
     return vmscm_str_starts(file, PREFIX) && vmscm_str_ends(file, SUFFIX);
+}
+
+bool vmscm_midxfile_is_unfinished(const char *file)
+{
+    return vmscm_str_starts(file, PREFIX) && vmscm_str_ends(file, UNFINISHED);
 }
 
 int vmscm_midxfile_open(struct vmscm_midxfile **out, const char *dir, const char *file,
@@ -195,7 +201,7 @@ int vmscm_midxfile_write(const char *dir, struct vmscm_packfile *const *packs, s
     if (getrandom(name, sizeof name, 0) != sizeof name)
         return vmscm_error_errno(err, errno, "random numbers");
     vmscm_str_hex(hex, name, sizeof name);
-    if ((rc = vmscm_str_printf(&tmp, err, "%s/" PREFIX "%s.tmp", dir, hex)) ||
+    if ((rc = vmscm_str_printf(&tmp, err, "%s/" PREFIX "%s" UNFINISHED, dir, hex)) ||
         (rc = vmscm_str_printf(&path, err, "%s/" PREFIX "%s" SUFFIX, dir, hex)))
         goto out;
     o.path = tmp;

@@ -29,6 +29,7 @@ int vmscm_midxfile_open(struct vmscm_midxfile **out, const char *dir, const char
 void vmscm_midxfile_close(struct vmscm_midxfile *midx); /* NULL is fine */
 
 bool vmscm_midxfile_is_name(const char *file);
+bool vmscm_midxfile_is_unfinished(const char *file); /* while it is being written */
 
 bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, struct vmscm_pack_entry *entry,
     const struct vmscm_id *id);

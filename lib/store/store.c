@@ -376,6 +376,24 @@ static bool choose(struct vmscm_store *store, struct vmscm_packfile **chosen, si
     }
 }
 
+/* Indexes that a writer who died did not finish: whoever holds the lock is the only writer. */
+static int remove_half_written(struct vmscm_store *store, struct vmscm_error *err)
+{
+    struct listing list = {0};
+    int rc = list_dir(&list, store->packs_dir, err);
+
+    for (size_t i = 0; i < list.names.len && !rc; i++) {
+        char *path = NULL;
+        if (!vmscm_midxfile_is_unfinished(list.names.items[i]))
+            continue;
+        if (!(rc = vmscm_path_join(&path, store->packs_dir, list.names.items[i], err)))
+            unlink(path);
+        free(path);
+    }
+    listing_release(&list);
+    return rc;
+}
+
 int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err)
 {
     struct vmscm_packfile **chosen = NULL;
@@ -395,7 +413,7 @@ int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err)
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&store->lock);
-    if ((rc = load(store, &changed, err)))
+    if ((rc = remove_half_written(store, err)) || (rc = load(store, &changed, err)))
         goto out;
     room = store->packs.len;
     for (size_t i = 0; i < store->midxs.len; i++)

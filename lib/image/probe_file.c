@@ -250,6 +250,15 @@ int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *
     return vmscm_probe_file_open(source, path, &slot->st, err);
 }
 
+int vmscm_probe_file_differencing(const char *path, const char *kind, struct vmscm_error *err)
+{
+    int rc = vmscm_error_set(
+        err, VMSCM_EUNSUPPORTED, "%s: differencing %s images are not supported", path, kind);
+
+    vmscm_error_hint(err, "merge it into its parent first, with the program that made it");
+    return rc;
+}
+
 int vmscm_probe_file_option(struct vmscm_probe *probe, struct vmscm_error *err, const char *name,
     const char *fmt, ...)
 {

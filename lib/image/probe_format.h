@@ -84,6 +84,9 @@ int vmscm_probe_file_link(char **path, const struct vmscm_probe_image *image, co
 int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *probe, char *path,
     struct vmscm_error *err);
 
+/* VMSCM_EUNSUPPORTED: an image that is nothing without its parent, which is not read. */
+int vmscm_probe_file_differencing(const char *path, const char *kind, struct vmscm_error *err);
+
 /* Record a creation option. */
 int vmscm_probe_file_option(struct vmscm_probe *probe, struct vmscm_error *err, const char *name,
     const char *fmt, ...) VMSCM_PRINTF(4, 5);

@@ -98,11 +98,12 @@ static int read_footer(struct header *h, const struct vmscm_probe_source *file,
     decode(&footer, b + SECTOR);
     if (footer.version != h->version || footer.flags != h->flags ||
         footer.capacity != h->capacity || footer.grain != h->grain ||
-        footer.entries != h->entries || footer.descriptor != h->descriptor ||
-        footer.compression != h->compression)
+        footer.entries != h->entries || footer.compression != h->compression)
         return bad(file, "its header and footer disagree", err);
     if (footer.directory == AT_END)
         return bad(file, "its footer does not tell where the grain directory is", err);
+    footer.descriptor = h->descriptor;
+    footer.descriptor_sectors = h->descriptor_sectors;
     *h = footer;
     return 0;
 }

@@ -54,7 +54,7 @@ int vmscm_probe_vdi_read(struct vmscm_probe_image *image, struct vmscm_error *er
     const char *path = image->file.path;
     uint8_t b[HEADER];
     struct map map = {.file = &image->file};
-    uint32_t version, type, bitmap, data, sector, block, blocks;
+    uint32_t version, type, bitmap, data, sector, block, extra, blocks;
     int rc;
 
     if ((rc = vmscm_probe_file_read(&image->file, b, sizeof b, 0, "header", err)))
@@ -66,6 +66,7 @@ int vmscm_probe_vdi_read(struct vmscm_probe_image *image, struct vmscm_error *er
     sector = vmscm_get_le32(b + 0x168);
     map.size = vmscm_get_le64(b + 0x170);
     block = vmscm_get_le32(b + 0x178);
+    extra = vmscm_get_le32(b + 0x17c); /* before each block; QEMU does not look */
     blocks = vmscm_get_le32(b + 0x180);
     if (version != VERSION_1_1)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
@@ -73,13 +74,12 @@ int vmscm_probe_vdi_read(struct vmscm_probe_image *image, struct vmscm_error *er
             version & 0xffff);
     /* The UUIDs of a parent: of the image it links to, and the parent's own. */
     if ((type != TYPE_DYNAMIC && type != TYPE_STATIC) || !is_zero(b + 0x1a8, 32))
+        return vmscm_probe_file_differencing(path, "VDI", err);
+    if (sector != 512 || block != BLOCK || extra)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
-            "%s: differencing and undo VDI images are not supported (type %" PRIu32 ")", path,
-            type);
-    if (sector != 512 || block != BLOCK)
-        return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
-            "%s: VDI sectors of %" PRIu32 " and blocks of %" PRIu32 " bytes are not supported",
-            path, sector, block);
+            "%s: VDI sectors of %" PRIu32 " and blocks of %" PRIu32 " + %" PRIu32
+            " bytes are not supported",
+            path, sector, block, extra);
     if (bitmap % 512 || data % 512)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: VDI tables that are not aligned are not supported", path);

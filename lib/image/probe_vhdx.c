@@ -86,12 +86,15 @@ static int bad(const struct vmscm_probe_image *image, const char *why, struct vm
 /* CRC-32C over data with its checksum field, at 4, taken as zero. */
 static bool checksum_fits(const uint8_t *data, size_t len)
 {
+    static const uint32_t nibbles[16] = {
+        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
     uint32_t crc = UINT32_MAX;
 
     for (size_t i = 0; i < len; i++) {
         crc ^= i >= 4 && i < 8 ? 0 : data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
+        crc = crc >> 4 ^ nibbles[crc & 15];
+        crc = crc >> 4 ^ nibbles[crc & 15];
     }
     return ~crc == vmscm_get_le32(data + 4);
 }
@@ -263,8 +266,7 @@ int vmscm_probe_vhdx_read(struct vmscm_probe_image *image, struct vmscm_error *e
     map.size = vmscm_get_le64(values[VIRTUAL_SIZE]);
     sector = vmscm_get_le32(values[LOGICAL_SECTOR]);
     if (parameters & PARAMETER_PARENT)
-        return vmscm_error_set(
-            err, VMSCM_EUNSUPPORTED, "%s: differencing VHDX images are not supported", path);
+        return vmscm_probe_file_differencing(path, "VHDX", err);
     if (sector != 512)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: VHDX sectors of %" PRIu32 " bytes are not supported", path, sector);

@@ -121,8 +121,7 @@ int vmscm_probe_vpc_read(struct vmscm_probe_image *image, struct vmscm_error *er
     }
     type = vmscm_get_be32(footer + 60);
     if (type == TYPE_DIFFERENCING)
-        return vmscm_error_set(
-            err, VMSCM_EUNSUPPORTED, "%s: differencing VHD images are not supported", path);
+        return vmscm_probe_file_differencing(path, "VHD", err);
     if (type != (at_start ? TYPE_DYNAMIC : TYPE_FIXED))
         return vmscm_error_set(err, VMSCM_EINPUT,
             "%s: malformed VHD: disk type %" PRIu32 " with the footer at the %s", path, type,

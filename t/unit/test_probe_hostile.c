@@ -383,6 +383,7 @@ static void other_fields(void **state)
         {5, 0x170, 8, UINT64_MAX, VMSCM_EINPUT, "too large"},
         {5, 0x170, 8, 3 << 20, VMSCM_EINPUT, "block map is too small"},
         {5, 0x178, 4, 2 << 20, VMSCM_EUNSUPPORTED, "blocks of 2097152"},
+        {5, 0x17c, 4, 512, VMSCM_EUNSUPPORTED, "1048576 + 512"},
         {5, 0x180, 4, 0xffffffff, VMSCM_EINPUT, "too large"},
         {5, 0x180, 4, 0x1fffff00, VMSCM_EINPUT, "truncated"},
         {5, 0x1a8, 4, 1, VMSCM_EUNSUPPORTED, "differencing"},

@@ -158,12 +158,49 @@ static void sparse_extents(void **state)
     assert_refused("sample", NULL, 0, VMSCM_EINPUT, "used twice");
 }
 
+/* A stream whose grain directory is known only by the footer, as exporters write it in one go. */
+static void footer(void **state)
+{
+    uint8_t b[3 * 512] = {0};
+    struct stat st;
+
+    (void)state;
+    NEED_QEMU();
+    make_sparse();
+    RUN("qemu-img", "convert", "-f", "vmdk", "-O", "vmdk", "-o", "subformat=streamOptimized",
+        "sample", "stream");
+    assert_int_equal(stat(in_dir("stream"), &st), 0);
+    assert_int_equal(st.st_size % 512, 0);
+    uint64_t end = (uint64_t)st.st_size;
+    int fd = open(in_dir("stream"), O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, b + 512, 512, 0), 512);
+    close(fd);
+    vmscm_put_le64(b, 1);
+    vmscm_put_le32(b + 12, 3);
+    poke("stream", end, b, sizeof b);
+    poke("stream", 56, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+    assert_int_equal(size_of("stream", NULL, 0), 1 << 20);
+    RUN("qemu-img", "compare", "-f", "vmdk", "-F", "vmdk", "sample", "stream");
+
+    poke("stream", end + 512 + 56, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+    assert_refused("stream", NULL, 0, VMSCM_EINPUT, "does not tell where");
+    poke("stream", end + 512, b + 512, 512);
+    poke("stream", end + 512 + 12, "\1", 1);
+    assert_refused("stream", NULL, 0, VMSCM_EINPUT, "header and footer disagree");
+    poke("stream", end + 512, b + 512, 512);
+    for (uint64_t cut = 1; cut < sizeof b; cut++) {
+        assert_int_equal(truncate(in_dir("stream"), (off_t)(end + sizeof b - cut)), 0);
+        assert_refused("stream", NULL, 0, VMSCM_EINPUT, "truncated");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vmdk_descriptors),
         cmocka_unit_test(hidden_parent),
         cmocka_unit_test(sparse_extents),
+        cmocka_unit_test(footer),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, images_setup, images_teardown);

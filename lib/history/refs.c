@@ -470,7 +470,8 @@ int vmscm_refs_list(struct vmscm_gitdb *db, const char *prefix,
         rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "refs");
         goto out;
     }
-    qsort(names.items, names.len, sizeof *names.items, compare_names);
+    if (names.len)
+        qsort(names.items, names.len, sizeof *names.items, compare_names);
     for (size_t i = 0; i < names.len && !rc; i++) {
         if (i && strcmp(names.items[i], names.items[i - 1]) == 0)
             continue;

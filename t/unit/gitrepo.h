@@ -84,6 +84,19 @@ static inline char *gitrepo_git(struct gitrepo *r, ...)
     return status == 0 ? strdup(text) : NULL;
 }
 
+static inline void run_shell(const char *script)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", script, NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 #define assert_git(r, expected, ...)                                                               \
     do {                                                                                           \
         char *said_ = gitrepo_git(r, __VA_ARGS__, NULL);                                           \

@@ -204,14 +204,7 @@ static void odd_trees(void **state)
             "printf 'tree %%s\\nauthor A <a> 1 +0000\\ncommitter A <a> 1 +0000\\n\\nm\\n' $t | "
             "git hash-object -t commit -w --literally --stdin >%s",
             r->git, odd[i].make, path);
-        pid_t pid = fork();
-        int status;
-        if (pid == 0) {
-            execl("/bin/sh", "sh", "-c", script, NULL);
-            _exit(127);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
+        run_shell(script);
         struct vmscm_buf buf = VMSCM_BUF_INIT;
         assert_done(vmscm_file_read(&buf, path, 100, &err), &err);
         snprintf(id, sizeof id, "%.40s", vmscm_buf_str(&buf));

@@ -24,7 +24,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ATTEMPTS 3 /* when gc takes a pack that was relied on */
+#define ATTEMPTS 3  /* when gc takes a pack that was relied on */
+#define RACES 1000 /* lost to others who check the same machine in */
 
 /* One check-in under way. */
 struct checkin {
@@ -346,6 +347,21 @@ out:
     return rc;
 }
 
+/* Who asked for no particular base builds on whatever the tip is, also when it moves meanwhile. */
+static int record_on_tip(struct checkin *c, struct vmscm_checkin_result *result,
+    struct vmscm_error *err)
+{
+    int rc = record(c, result, err);
+
+    for (int n = 0; rc == VMSCM_ECONFLICT && n < RACES; n++) {
+        if (c->options->expected_base || c->options->parent)
+            break;
+        if (!(rc = find_base(c, err)))
+            rc = record(c, result, err);
+    }
+    return rc;
+}
+
 static int check_arguments(struct checkin *c, int *level, struct vmscm_error *err)
 {
     int64_t configured;
@@ -412,7 +428,7 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
     for (int attempt = 1;; attempt++) {
         if ((rc = store_disks(&c, jobs, level, &own, err)))
             goto out;
-        rc = record(&c, &own, err);
+        rc = record_on_tip(&c, &own, err);
         if (rc != VMSCM_EBUSY || attempt == ATTEMPTS)
             break;
         vmscm_handle_note(events, "%s; reading again", err ? err->message : "a pack is gone");

@@ -4,6 +4,7 @@
 #include "image/qemumap.h"
 #include "image/reader_nbd.h"
 #include "image/reader_raw.h"
+#include "image/vhdxmap.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -136,16 +137,20 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
         return vmscm_error_nomem(err);
     m->dev = (struct vmscm_blockdev){&mapped_ops, probe->size, probe->path};
     m->probe = probe;
-    if ((rc = open_layers(m, layers, err)) ||
-        (rc = vmscm_qemumap_read(&m->map, probe, layers, depth, events, err)))
+    if ((rc = open_layers(m, layers, err)))
+        goto out;
+    if (probe->format == VMSCM_PROBE_VHDX && !probe->backing && !probe->dirty)
+        rc = vmscm_vhdxmap_read(&m->map, probe, m->files.items[0].fd, 0, err);
+    else
+        rc = vmscm_qemumap_read(&m->map, probe, layers, depth, events, err);
+    if (rc)
         goto out;
     if (vmscm_extentmap_has(&m->map, VMSCM_EXTENT_INDIRECT) &&
         (rc = vmscm_reader_nbd_open(&m->nbd, probe, jobs, err)))
         goto out;
     if (events && events->note) {
         char note[256];
-        snprintf(note, sizeof note, "%s: %zu extents, %s",
-            m->dev.name, m->map.runs.len,
+        snprintf(note, sizeof note, "%s: %zu extents, %s", m->dev.name, m->map.runs.len,
             m->nbd ? "some of them read through qemu-nbd" : "read straight from the file");
         events->note(events->data, note);
     }

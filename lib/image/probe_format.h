@@ -111,7 +111,8 @@ struct vmscm_probe_sparse {
     uint64_t descriptor;         /* offset of the embedded descriptor; 0: none */
     uint64_t descriptor_sectors;
     bool compressed;
-    bool dirty; /* not closed cleanly */
+    bool zeroed; /* a grain table can say that a grain is zeros */
+    bool dirty;  /* not closed cleanly */
 };
 int vmscm_probe_sparse_read(struct vmscm_probe_sparse *out, const struct vmscm_probe_source *source,
     struct vmscm_error *err);

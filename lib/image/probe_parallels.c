@@ -6,7 +6,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { HEADER = 64, VERSION = 2 };
+enum {
+    HEADER = 64,
+    VERSION = 2,
+    CLUSTER_MAX = 256 << 20, /* larger ones are read, but not made again */
+};
 
 #define IN_USE UINT32_C(0x746f6e59)
 #define ENTRIES_MAX (UINT32_C(1) << 29) /* QEMU's bound */
@@ -82,5 +86,7 @@ int vmscm_probe_parallels_read(struct vmscm_probe_image *image, struct vmscm_err
         return rc;
     image->probe->size = map.size;
     image->probe->dirty = vmscm_get_le32(b + 44) == IN_USE;
+    if (map.cluster > CLUSTER_MAX)
+        return 0;
     return vmscm_probe_file_option(image->probe, err, "cluster_size", "%" PRIu64, map.cluster);
 }

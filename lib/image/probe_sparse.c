@@ -234,6 +234,7 @@ int vmscm_probe_sparse_read(struct vmscm_probe_sparse *out, const struct vmscm_p
     out->descriptor = h.descriptor * SECTOR;
     out->descriptor_sectors = h.descriptor_sectors;
     out->compressed = h.compression != 0;
+    out->zeroed = (h.flags & FLAG_ZEROED) != 0;
     out->dirty = h.unclean != 0;
     return 0;
 }

@@ -39,6 +39,7 @@ struct descriptor {
     uint32_t cid;
     uint32_t parent_cid;
     bool has_cid, has_parent_cid;
+    bool zeroed; /* of the extents, as far as they are sparse */
     uint64_t extents;
     uint64_t sectors; /* sum of the extents' */
 };
@@ -115,6 +116,7 @@ static int sparse_extent(struct descriptor *d, const struct vmscm_probe_source *
         return bad(d, "an extent is not of the size that it says", err);
     d->image->probe->compressed |= sparse.compressed;
     d->image->probe->dirty |= sparse.dirty;
+    d->zeroed |= sparse.zeroed;
     return 0;
 }
 
@@ -311,9 +313,12 @@ static int record(struct descriptor *d, const char *subformat, struct vmscm_erro
         if (d->adapter && strcmp(d->adapter, adapters[i]) == 0 &&
             (rc = vmscm_probe_file_option(image->probe, err, "adapter_type", "%s", d->adapter)))
             return rc;
-    if (d->hardware && vmscm_str_uint(&version, d->hardware, 1, 999) &&
+    if (d->hardware && vmscm_str_uint(&version, d->hardware, 1, 100) &&
         (rc = vmscm_probe_file_option(
              image->probe, err, "hwversion", "%" PRIu64, version)))
+        return rc;
+    if (d->zeroed &&
+        (rc = vmscm_probe_file_option(image->probe, err, "zeroed_grain", "on")))
         return rc;
     if (!d->parent)
         return 0;
@@ -338,6 +343,7 @@ static int read_sparse(struct descriptor *d, struct vmscm_error *err)
     d->image->probe->size = sparse.sectors * SECTOR;
     d->image->probe->compressed = sparse.compressed;
     d->image->probe->dirty = sparse.dirty;
+    d->zeroed = sparse.zeroed;
     if (sparse.descriptor && sparse.descriptor != EMBEDDED_AT)
         return unsupported(d, "descriptors that are not in the second sector", NULL, err);
     if (sparse.descriptor_sectors > TEXT_MAX / SECTOR)

@@ -128,6 +128,8 @@ static void real_images(void **state)
         {"vmdk", "subformat=monolithicFlat,adapter_type=lsilogic", "10M", 2},
         {"vmdk", "subformat=twoGbMaxExtentSparse,hwversion=7", "5G", 4},
         {"vmdk", "subformat=twoGbMaxExtentFlat", "5G", 4},
+        {"vmdk", "subformat=twoGbMaxExtentSparse,zeroed_grain=on", "10M", 2},
+        {"vmdk", "subformat=streamOptimized,zeroed_grain=on", "10M", 1},
         {"vmdk", "subformat=streamOptimized,adapter_type=buslogic", "10M", 1},
         {"vmdk", "compat6,adapter_type=legacyESX", "10M", 1},
         {"vdi", "", "10M", 1},

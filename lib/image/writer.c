@@ -46,6 +46,12 @@ int vmscm_writer_size(uint64_t *size, enum vmscm_probe_format format, uint64_t w
     return 0;
 }
 
+int vmscm_writer_check_option(enum vmscm_probe_format format, const char *name,
+    const char *value, struct vmscm_error *err)
+{
+    return vmscm_writer_options_check(format, name, value, err);
+}
+
 int vmscm_writer_write(struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
 {
@@ -53,7 +59,7 @@ int vmscm_writer_write(struct vmscm_blockdev *source, const char *path,
     int rc = vmscm_writer_size(&size, options->format, source->size, err);
 
     for (size_t i = 0; !rc && i < options->option_count; i++)
-        rc = vmscm_writer_check_option(
+        rc = vmscm_writer_options_check(
             options->format, options->options[i].name, options->options[i].value, err);
     if (rc)
         return vmscm_error_prefix(err, "%s", path), rc;

@@ -126,8 +126,8 @@ static int unknown_option(enum vmscm_probe_format format, const char *name,
     return VMSCM_EUSAGE;
 }
 
-int vmscm_writer_check_option(enum vmscm_probe_format format, const char *name,
-    const char *value, struct vmscm_error *err)
+int vmscm_writer_options_check(enum vmscm_probe_format format, const char *name, const char *value,
+    struct vmscm_error *err)
 {
     const struct known *k = options_of(format);
 
@@ -172,7 +172,7 @@ int vmscm_writer_options_text(char **out, const struct vmscm_writer_options *opt
 
     for (size_t i = 0; !rc && i < options->option_count; i++) {
         const struct vmscm_machine_option *o = &options->options[i];
-        rc = vmscm_writer_check_option(options->format, o->name, o->value, err);
+        rc = vmscm_writer_options_check(options->format, o->name, o->value, err);
         /* Checked values hold no comma, so that nothing needs escaping. */
         if (!rc && vmscm_writer_options_get(options, o->name) == o->value)
             rc = add_option(&text, o->name, o->value, err);

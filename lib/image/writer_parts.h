@@ -13,6 +13,10 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
 int vmscm_writer_qemu_write(struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err);
 
+/* writer_options.c: vmscm_writer_check_option. */
+int vmscm_writer_options_check(enum vmscm_probe_format format, const char *name, const char *value,
+    struct vmscm_error *err);
+
 /* writer_options.c: the value of an option, or NULL. */
 const char *vmscm_writer_options_get(const struct vmscm_writer_options *options, const char *name);
 

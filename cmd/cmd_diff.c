@@ -192,10 +192,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (!rc)
         rc = dir ? ctx_repo_at(ctx, vmscm_workdir_repository(dir), err) : ctx_repo(ctx, err);
     if (!rc)
-        rc = vmscm_revision_resolve(&before, ctx->repo, dir ? vmscm_workdir_base(dir) : argv[0],
-            err);
+        rc = vmscm_revision_resolve(&before, ctx->repo, argv[0], err);
     if (!rc)
-        rc = vmscm_revision_resolve(&after, ctx->repo, argv[argc - 1], err);
+        rc = vmscm_revision_resolve(&after, ctx->repo, dir ? vmscm_workdir_base(dir) : argv[1],
+            err);
     if (!rc)
         rc = compare(ctx, values, before, after, err);
     vmscm_revision_free(before);

@@ -9,9 +9,11 @@
 struct walk {
     struct history *history;
     const char *machine;
+    size_t depth;
 };
 
-static void add(struct history *history, const char *id, const char *machine, int64_t time)
+static void add(struct history *history, const char *id, const char *machine, int64_t time,
+    size_t depth)
 {
     struct history_entry *entry;
 
@@ -24,12 +26,13 @@ static void add(struct history *history, const char *id, const char *machine, in
     snprintf(entry->id, sizeof entry->id, "%s", id);
     entry->machine = memory_dup(machine);
     entry->time = time;
+    entry->depth = depth;
 }
 
 static int add_machine(void *data, const struct vmscm_machine_entry *entry)
 {
     if (entry->id)
-        add(data, entry->id, entry->name, entry->time);
+        add(data, entry->id, entry->name, entry->time, 0);
     return 0;
 }
 
@@ -37,7 +40,8 @@ static int add_revision(void *data, struct vmscm_revision *rev)
 {
     struct walk *walk = data;
 
-    add(walk->history, vmscm_revision_id(rev), walk->machine, vmscm_revision_author(rev).time);
+    add(walk->history, vmscm_revision_id(rev), walk->machine, vmscm_revision_author(rev).time,
+        walk->depth++);
     return 0;
 }
 
@@ -53,7 +57,12 @@ static int newest_first(const void *a, const void *b)
 {
     const struct history_entry *x = a, *y = b;
 
-    return x->time != y->time ? (x->time < y->time ? 1 : -1) : by_id(a, b);
+    if (x->time != y->time)
+        return x->time < y->time ? 1 : -1;
+    /* Made in the same second: a parent is deeper than its child. */
+    if (x->depth != y->depth)
+        return x->depth > y->depth ? 1 : -1;
+    return by_id(a, b);
 }
 
 static void remove_doubles(struct history *history)
@@ -62,10 +71,14 @@ static void remove_doubles(struct history *history)
 
     qsort(history->entries, history->len, sizeof *history->entries, by_id);
     for (size_t i = 0; i < history->len; i++) {
-        if (kept > 0 && strcmp(history->entries[kept - 1].id, history->entries[i].id) == 0)
-            free(history->entries[i].machine);
-        else
-            history->entries[kept++] = history->entries[i];
+        struct history_entry *entry = &history->entries[i];
+        struct history_entry *last = kept > 0 ? &history->entries[kept - 1] : NULL;
+        if (last && strcmp(last->id, entry->id) == 0) {
+            last->depth = entry->depth > last->depth ? entry->depth : last->depth;
+            free(entry->machine);
+        } else {
+            history->entries[kept++] = *entry;
+        }
     }
     history->len = kept;
 }
@@ -77,7 +90,7 @@ int history_collect(struct history *history, struct vmscm_repo *repo, size_t max
     int rc = vmscm_revision_machines(repo, NULL, add_machine, &tips, err);
 
     for (size_t i = 0; !rc && i < tips.len; i++) {
-        struct walk walk = {history, tips.entries[i].machine};
+        struct walk walk = {history, tips.entries[i].machine, 0};
         struct vmscm_revision *rev = NULL;
         rc = vmscm_revision_resolve(&rev, repo, tips.entries[i].id, err);
         if (!rc)

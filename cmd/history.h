@@ -9,6 +9,7 @@ struct history_entry {
     char id[VMSCM_ID_HEX + 1];
     char *machine; /* one whose history holds it */
     int64_t time;
+    size_t depth; /* how far below a tip, at most */
 };
 
 struct history {

@@ -4,7 +4,7 @@
 # done_testing; its output is TAP. It runs in a scratch directory of its own, which is removed at
 # the end (kept if VMSCM_TEST_KEEP is set), with HOME and the user's configuration private.
 #
-# Each check runs in a subshell with `set -euo pipefail`: files last from one check to the next,
+# Each check runs in a subshell with `set -eu`: files last from one check to the next,
 # variables do not. What it printed is shown only if it failed.
 #
 # Environment: VMSCM_BUILD, where the build is (default: build beside t); VMSCM_TEST_CACHE.
@@ -120,7 +120,7 @@ test_run() { # COMMANDS: their status; what they print in out, err and log
         exec </dev/null >"$TEST_DIR/out" 2>"$TEST_DIR/err" 9>"$TEST_DIR/log"
         BASH_XTRACEFD=9
         PS4='+ '
-        set -euo pipefail -x
+        set -eux
         eval "$1"
     )
 }
@@ -241,8 +241,8 @@ put() {
 sample_disk() {
     local mib=${2:-24} seed=${3:-1} dir
     dir=$(mktemp -d "$TMPDIR/disk.XXXXXX")
-    noise 3000000 "$seed" >"$dir/noise"
-    text 4000000 "$seed" >"$dir/text"
+    noise $((mib * 125000)) "$seed" >"$dir/noise"
+    text $((mib * 170000)) "$seed" >"$dir/text"
     for i in 1 2 3 4 5 6 7 8 9; do echo "small file $i of $seed" >"$dir/small$i"; done
     truncate -s 0 "$1" && truncate -s "${mib}M" "$1"
     E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -t ext4 -F \

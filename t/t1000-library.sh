@@ -18,7 +18,7 @@ check 'the installed program finds its library' '
     [ "$("$prefix/bin/vmscm" version | head -n 1)" = "$(vmscm version | head -n 1)" ]'
 check 'pkg-config knows it' '
     [ "$(vmscm version --json | jq -r .version)" = "$(pkg-config --modversion vmscm)" ]
-    pkg-config --cflags vmscm | grep -qF -e "-I$prefix/include"'
+    [ "$(realpath "$(pkg-config --variable=includedir vmscm)")" = "$prefix/include" ]'
 check 'its soname is versioned, and it exports nothing but vmscm_' '
     library=$(find "$prefix" -name libvmscm.so)
     objdump -p "$library" | grep -q "SONAME *libvmscm.so.[0-9]"

@@ -247,7 +247,7 @@ check_fails 1 'VMSCM_DIR that is none' 'VMSCM_DIR=$TEST_DIR/nothing vmscm list' 
 check_fails 3 'a repository that is there already' 'vmscm init' 'exist\|already'
 check_fails 3 'a repository of a newer format' '
     cp -r .vmscm "$TEST_DIR/newer.vmscm"
-    git config -f "$TEST_DIR/newer.vmscm/config" core.formatversion 99
+    git config -f "$TEST_DIR/newer.vmscm/config" core.repositoryformatversion 99
     vmscm -C "$TEST_DIR/newer.vmscm" list' 'newer\|format'
 no_fsck "$TEST_DIR/newer.vmscm"
 

@@ -33,7 +33,7 @@ fresh
 no_fsck bad.vmscm
 
 # Every part of every pack: header, records, index, trailer. A reader gets the right bytes, or none.
-for pack in whole.vmscm/packs/*.pack; do
+for pack in whole.vmscm/packs/pack-*; do
     name=$(basename "$pack")
     size=$(stat -c %s "$pack")
     step=$((size / 24))
@@ -60,7 +60,7 @@ done
 
 check_fails 1 'a pack that is gone' '
     fresh
-    rm -f bad.vmscm/packs/*.pack
+    rm -f bad.vmscm/packs/pack-*
     vmscm -C bad.vmscm cat one >got' 'one\|missing\|damaged\|not'
 check_fails 1 'fsck says which machine and disk it touches' '
     vmscm -C bad.vmscm fsck >found 2>&1 || rc=$?
@@ -68,7 +68,7 @@ check_fails 1 'fsck says which machine and disk it touches' '
     exit $rc'
 check 'a pack cut short is found' '
     fresh
-    pack=$(ls bad.vmscm/packs/*.pack | head -n 1)
+    pack=$(ls bad.vmscm/packs/pack-* | head -n 1)
     chmod u+w "$pack"
     truncate -s -100 "$pack"
     rc=0
@@ -76,11 +76,11 @@ check 'a pack cut short is found' '
     [ $rc = 1 ]'
 check 'a damaged or missing multi-pack index costs nothing but time' '
     fresh
-    for index in $(find bad.vmscm/packs -type f ! -name "*.pack"); do
+    for index in $(find bad.vmscm/packs -type f ! -name "pack-*"); do
         flip "$index" $(($(stat -c %s "$index") / 2))
     done
     vmscm -C bad.vmscm cat two | cmp - two.raw
-    find bad.vmscm/packs -type f ! -name "*.pack" -delete
+    find bad.vmscm/packs -type f ! -name "pack-*" -delete
     vmscm -C bad.vmscm cat two | cmp - two.raw
     vmscm -C bad.vmscm fsck --full'
 

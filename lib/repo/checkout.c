@@ -33,6 +33,7 @@ struct checkout {
     char *partial; /* DIR/.vmscm-partial */
     struct vmscm_workfile work;
     bool resumed;
+    bool made; /* dir was not there */
     unsigned jobs;
     uint64_t total, done_before, written;
     const char *item;
@@ -74,6 +75,7 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
     bool empty = false;
     int rc;
 
+    c->made = !vmscm_file_exists(dir);
     if ((rc = vmscm_file_mkdirs(dir, err)) || (rc = vmscm_file_realpath(&c->dir, dir, err)) ||
         (rc = vmscm_path_join(&c->partial, c->dir, VMSCM_WORKFILE_PARTIAL, err)) ||
         (rc = is_empty(&empty, c->dir, err)))
@@ -375,6 +377,11 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
         if (rc == VMSCM_ECANCELED) {
             vmscm_error_set(err, rc, "%s: checkout interrupted", dir);
             vmscm_error_hint(err, "the same command goes on with it");
+        } else if (!c.resumed && (rc == VMSCM_EUSAGE || rc == VMSCM_EUNSUPPORTED)) {
+            /* The same command can never succeed: there is nothing to go on with. */
+            vmscm_file_remove_tree(c.partial, NULL);
+            if (c.made)
+                rmdir(c.dir);
         }
         goto out;
     }

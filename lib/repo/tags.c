@@ -121,7 +121,7 @@ int vmscm_revision_comment(struct vmscm_revision *rev, const char *text, struct 
     int lock = -1, rc;
 
     if (text[strspn(text, " \t\r\n")] == '\0')
-        return vmscm_error_set(err, VMSCM_EUSAGE, "a comment needs a text");
+        return vmscm_error_set(err, VMSCM_EUSAGE, "comment: it is empty");
     if ((rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
         (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)))
         goto out;

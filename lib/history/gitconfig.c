@@ -252,14 +252,17 @@ out:
 static int rewrite(const char *file, const char *key, const char *value, struct vmscm_error *err)
 {
     struct vmscm_buf text = VMSCM_BUF_INIT;
-    char *lock = NULL;
+    char *lock = NULL, *second = NULL;
     int fd = -1, rc;
     bool locked = false;
 
     if ((rc = vmscm_str_printf(&lock, err, "%s.lock", file)) ||
+        (rc = vmscm_str_printf(&second, err, "%s.lock", lock)) ||
         (rc = lock_file(&fd, lock, err)))
         goto out;
     locked = true;
+    /* libgit2's lock on the copy, if a process died over it: nobody else has one there. */
+    unlink(second);
     rc = vmscm_file_read(&text, file, CONFIG_MAX, err);
     if (rc == VMSCM_ENOTFOUND) {
         vmscm_error_clear(err);
@@ -278,6 +281,7 @@ out:
     if (locked)
         unlink(lock);
     free(lock);
+    free(second);
     vmscm_buf_release(&text);
     return rc;
 }

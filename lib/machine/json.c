@@ -244,8 +244,8 @@ struct fields {
 static void wrong(struct fields *f, const char *field, const char *why)
 {
     if (!f->rc)
-        f->rc = vmscm_error_set(
-            f->err, VMSCM_EDAMAGED, "machine.json: %s%s: %s", f->where, field, why);
+        f->rc = vmscm_error_set(f->err, VMSCM_EDAMAGED, "machine.json: %s%s%s%s%s", f->where,
+            *f->where ? ": " : "", field, *field ? ": " : "", why);
 }
 
 static json_t *take(struct fields *f, const char *field, bool required)
@@ -323,7 +323,7 @@ static int decode_disk(struct vmscm_machine *m, json_t *object, size_t n, struct
     const char *name;
     char *id = NULL;
 
-    snprintf(where, sizeof where, "disks[%zu]: ", n);
+    snprintf(where, sizeof where, "disks[%zu]", n);
     if (!json_is_object(object))
         wrong(&f, "", "not an object");
     take_text(&f, "id", &id, true);
@@ -362,7 +362,7 @@ static int decode_nic(struct vmscm_machine *m, json_t *object, size_t n, struct 
     struct fields f = {object, where, 0, 0, err};
     struct vmscm_machine_nic *nic;
 
-    snprintf(where, sizeof where, "nics[%zu]: ", n);
+    snprintf(where, sizeof where, "nics[%zu]", n);
     if (!json_is_object(object))
         wrong(&f, "", "not an object");
     if (f.rc || (f.rc = vmscm_model_add_nic(&nic, m, err)))

@@ -142,6 +142,7 @@ static void refused(void **state)
         {"\"cpus\": 2", "\"cpus\": 2, \"new\": 1", VMSCM_EDAMAGED, "does not know"},
         {"\"bus\"", "\"new\": 1, \"bus\"", VMSCM_EDAMAGED, "disks[0]: has a field"},
         {"\"mac\"", "\"new\": 1, \"mac\"", VMSCM_EDAMAGED, "nics[0]: has a field"},
+        {"\"target\": \"vda\"", "\"target\": null", VMSCM_EDAMAGED, "target: not a string"},
         {"  \"cpus\": 2,\n", "", VMSCM_EDAMAGED, "cpus: missing"},
         {"  \"arch\": \"x86_64\",\n", "", VMSCM_EDAMAGED, "arch: missing"},
         {"  \"firmware\": \"uefi\",\n", "", VMSCM_EDAMAGED, "firmware: missing"},
@@ -217,7 +218,7 @@ static void refused(void **state)
     free(deep);
 }
 
-/* What could not be read is not written. */
+/* M8: what could not be read is not written. */
 static void refused_to_write(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
@@ -242,7 +243,7 @@ static void refused_to_write(void **state)
     m->memory = 0;
     assert_fails(vmscm_json_encode(&buf, m, &err), &err, VMSCM_EINPUT, "memory");
     m->memory = 1;
-    /* M8: at most 256 disks, and 1 MiB in all. */
+    /* M6, M1: at most 256 disks, and 1 MiB in all. */
     memset(value, 'v', sizeof value);
     value[1024] = '\0';
     for (int i = 1; i < 256; i++) {

@@ -104,10 +104,11 @@ int vmscm_probe_file_read(const struct vmscm_probe_source *source, void *data, s
 }
 
 int vmscm_probe_file_table(const struct vmscm_probe_source *source, uint64_t offset, uint64_t count,
-    size_t width, bool skip_holes,
+    size_t width,
     int (*each)(void *data, uint64_t index, const uint8_t *entry, struct vmscm_error *err),
     void *data, const char *what, struct vmscm_error *err)
 {
+    static const uint8_t none[64];
     uint8_t piece[16384];
     const uint64_t per_piece = sizeof piece / width;
     int rc;
@@ -120,15 +121,16 @@ int vmscm_probe_file_table(const struct vmscm_probe_source *source, uint64_t off
         uint64_t at = offset + index * width;
         uint64_t n = count - index < per_piece ? count - index : per_piece;
 
-        if (skip_holes) {
-            off_t next = lseek(source->fd, (off_t)at, SEEK_DATA);
-            if (next < 0 && errno == ENXIO)
-                break;
-            if (next > 0 && (uint64_t)next > at + width) {
-                uint64_t holes = ((uint64_t)next - at) / width;
-                index += holes < count - index ? holes : count - index;
-                continue;
-            }
+        off_t next = lseek(source->fd, (off_t)at, SEEK_DATA);
+        bool last = next < 0 && errno == ENXIO;
+
+        if (last || (next > 0 && (uint64_t)next > at + width)) {
+            uint64_t holes = last ? count - index : ((uint64_t)next - at) / width;
+
+            if ((rc = each(data, index, none, err)))
+                return rc;
+            index += holes < count - index ? holes : count - index;
+            continue;
         }
         if ((rc = vmscm_probe_file_read(source, piece, n * width, at, what, err)))
             return rc;

@@ -54,11 +54,11 @@ int vmscm_probe_file_read(const struct vmscm_probe_source *source, void *data, s
 int vmscm_probe_file_need(const struct vmscm_probe_source *source, uint64_t offset, uint64_t len,
     const char *what, struct vmscm_error *err);
 
-/* Call each(data, index, entry) for a table of count entries of width (at most 64) bytes. Holes of
- * the file are left out if skip_holes: for tables in which 0 means nothing. Non-zero from each ends
- * the walk and is returned. */
+/* Call each(data, index, entry) for a table of count entries of width (at most 64) bytes; for a
+ * hole of the file only once, at its start: it is all zeros, and may be of any size. Non-zero from
+ * each ends the walk and is returned. */
 int vmscm_probe_file_table(const struct vmscm_probe_source *source, uint64_t offset, uint64_t count,
-    size_t width, bool skip_holes,
+    size_t width,
     int (*each)(void *data, uint64_t index, const uint8_t *entry, struct vmscm_error *err),
     void *data, const char *what, struct vmscm_error *err);
 

@@ -82,7 +82,7 @@ int vmscm_probe_parallels_read(struct vmscm_probe_image *image, struct vmscm_err
         return vmscm_error_set(err, VMSCM_EINPUT,
             "%s: malformed Parallels image: its table does not fit the disk", path);
     if ((rc = vmscm_probe_file_table(
-             &image->file, HEADER, entries, 4, true, each_cluster, &map, "cluster table", err)))
+             &image->file, HEADER, entries, 4, each_cluster, &map, "cluster table", err)))
         return rc;
     image->probe->size = map.size;
     image->probe->dirty = vmscm_get_le32(b + 44) == IN_USE;

@@ -316,7 +316,7 @@ static int walk_tables(struct walk *w, uint64_t l1_entries, struct vmscm_error *
     int rc;
 
     if ((rc = vmscm_probe_file_table(
-             &w->image->file, w->h->l1_offset, l1_entries, 8, true, each_l2, w, "L1 table", err)))
+             &w->image->file, w->h->l1_offset, l1_entries, 8, each_l2, w, "L1 table", err)))
         goto out;
     if (!vmscm_probe_file_sort(&w->tables)) {
         rc = bad(w->image, "an L2 table is used twice", err);
@@ -327,7 +327,7 @@ static int walk_tables(struct walk *w, uint64_t l1_entries, struct vmscm_error *
 
         w->guest = table->index * w->l2_entries << w->h->cluster_bits;
         rc = vmscm_probe_file_table(&w->image->file, table->offset, w->l2_entries,
-            w->extended ? 16 : 8, true, each_cluster, w, "L2 table", err);
+            w->extended ? 16 : 8, each_cluster, w, "L2 table", err);
     }
 out:
     vmscm_vec_release(&w->tables.list);

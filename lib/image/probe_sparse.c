@@ -185,7 +185,7 @@ static int check_grains(const struct header *h, const struct vmscm_probe_source 
         (rc = vmscm_probe_file_need(file, h->redundant * SECTOR, tables * 4,
              "redundant grain directory", err)))
         return rc;
-    if ((rc = vmscm_probe_file_table(file, h->directory * SECTOR, tables, 4, true, each_table, &w,
+    if ((rc = vmscm_probe_file_table(file, h->directory * SECTOR, tables, 4, each_table, &w,
              "grain directory", err)))
         goto out;
     if (!vmscm_probe_file_sort(&w.tables)) {
@@ -194,7 +194,7 @@ static int check_grains(const struct header *h, const struct vmscm_probe_source 
     }
     for (size_t i = 0; i < w.tables.list.len; i++) {
         w.first = w.tables.list.items[i].index * per_table;
-        if ((rc = vmscm_probe_file_table(file, w.tables.list.items[i].offset, h->entries, 4, true,
+        if ((rc = vmscm_probe_file_table(file, w.tables.list.items[i].offset, h->entries, 4,
                  each_grain, &w, "grain table", err)))
             goto out;
     }

@@ -92,7 +92,7 @@ int vmscm_probe_vdi_read(struct vmscm_probe_image *image, struct vmscm_error *er
     map.data = data;
     map.size = (map.size + 511) & ~UINT64_C(511); /* as QEMU does */
     if ((rc = vmscm_probe_file_table(
-             &image->file, bitmap, blocks, 4, false, each_block, &map, "block map", err)))
+             &image->file, bitmap, blocks, 4, each_block, &map, "block map", err)))
         return rc;
     image->probe->size = map.size;
     return vmscm_probe_file_option(

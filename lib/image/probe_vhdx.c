@@ -87,8 +87,10 @@ static int bad(const struct vmscm_probe_image *image, const char *why, struct vm
 static bool checksum_fits(const uint8_t *data, size_t len)
 {
     static const uint32_t nibbles[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
+        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
+        0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
     uint32_t crc = UINT32_MAX;
 
     for (size_t i = 0; i < len; i++) {
@@ -285,7 +287,7 @@ int vmscm_probe_vhdx_read(struct vmscm_probe_image *image, struct vmscm_error *e
     /* With writes still in the log, the table is not yet what it will be. */
     if (!image->probe->dirty &&
         (rc = vmscm_probe_file_table(
-             &image->file, bat.offset, entries, 8, true, each_block, &map, "block table", err)))
+             &image->file, bat.offset, entries, 8, each_block, &map, "block table", err)))
         return rc;
     if ((rc = vmscm_probe_file_option(image->probe, err, "subformat", "%s",
              parameters & PARAMETER_FIXED ? "fixed" : "dynamic")))

@@ -90,7 +90,7 @@ static int read_dynamic(struct vmscm_probe_image *image, const uint8_t *footer, 
             "%s: a VHD of %" PRIu32 " blocks is not supported", path, entries);
     map.block = block;
     map.bitmap = (block / (512 * 8) + 511) & ~UINT64_C(511); /* a bit a sector, whole sectors */
-    if ((rc = vmscm_probe_file_table(&image->file, vmscm_get_be64(b + 16), entries, 4, false,
+    if ((rc = vmscm_probe_file_table(&image->file, vmscm_get_be64(b + 16), entries, 4,
              each_block, &map, "block table", err)))
         return rc;
     return vmscm_probe_file_option(image->probe, err, "subformat", "dynamic");

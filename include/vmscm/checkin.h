@@ -30,8 +30,8 @@ struct vmscm_checkin_options {
     const char *message;       /* NULL: none */
     const char *config;        /* path of a libvirt domain XML; NULL: keep the parent's, or make one */
     const char *expected_base; /* 40 hex digits: refuse with VMSCM_ECONFLICT unless the machine's tip
-                                  is this revision; "" : unless the machine does not exist yet;
-                                  NULL: build on whatever the tip is */
+                                  is this revision; "": refuse with VMSCM_EEXIST if the machine
+                                  exists; NULL: build on whatever the tip is */
     const char *parent;        /* 40 hex digits: the new revision's parent if it is not the tip;
                                   NULL: the tip. With it, an existing tip is not lost: it becomes a
                                   second parent. */

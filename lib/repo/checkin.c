@@ -60,7 +60,7 @@ static int find_base(struct checkin *c, struct vmscm_error *err)
     if (expected && strcmp(expected, c->tip) != 0) {
         if (!*expected)
             return vmscm_error_set(
-                err, VMSCM_ECONFLICT, "%s: there is such a machine already", c->name);
+                err, VMSCM_EEXIST, "%s: there is such a machine already", c->name);
         if (!c->tip[0])
             vmscm_error_set(err, VMSCM_ECONFLICT, "%s: the machine is no longer there", c->name);
         else
@@ -332,7 +332,9 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
     if (strcmp(id, c->tip) != 0) {
         rc = vmscm_refs_update(c->repo->git, c->ref, c->tip, id, &committer,
             c->tip[0] ? "checkin" : "checkin: new machine", err);
-        if (rc == VMSCM_ECONFLICT || rc == VMSCM_EEXIST) {
+        /* Who wanted a new machine keeps the message that there is one. */
+        if (rc == VMSCM_ECONFLICT ||
+            (rc == VMSCM_EEXIST && !(c->options->expected_base && !*c->options->expected_base))) {
             vmscm_error_set(err, VMSCM_ECONFLICT,
                 "%s: someone else checked in at the same time", c->name);
             rc = vmscm_error_hint(err, "check in again; what was stored is not stored twice");

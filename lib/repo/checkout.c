@@ -128,12 +128,10 @@ static int choose_format(struct checkout *c, const struct vmscm_machine_disk *di
         else
             *slot = disk->options[i];
     }
-    if (!rc && c->options->options) {
-        if ((rc = vmscm_str_dup(text, c->options->options, err)))
-            goto out;
-        char *save = NULL;
-        for (char *item = strtok_r(*text, ",", &save); item && !rc;
-             item = strtok_r(NULL, ",", &save)) {
+    if (!rc && c->options->options && !(rc = vmscm_str_dup(text, c->options->options, err))) {
+        for (char *item = *text, *next; item && *item && !rc; item = next) {
+            if ((next = strchr(item, ',')))
+                *next++ = '\0';
             char *value = strchr(item, '=');
             if (!value) {
                 rc = vmscm_error_set(err, VMSCM_EUSAGE, "%s: not NAME=VALUE", item);
@@ -152,7 +150,6 @@ static int choose_format(struct checkout *c, const struct vmscm_machine_disk *di
                 *slot = (struct vmscm_machine_option){item, value};
         }
     }
-out:
     if (rc) {
         vmscm_vec_release(&list);
         return rc;
@@ -225,6 +222,7 @@ static int adopt(struct checkout *c, struct vmscm_workfile_disk *disk, const cha
     struct vmscm_error *err)
 {
     size_t stem = strlen(disk->id);
+    const char *suffix = file + stem;
     DIR *d = opendir(c->dir);
     int rc;
 
@@ -233,7 +231,7 @@ static int adopt(struct checkout *c, struct vmscm_workfile_disk *disk, const cha
     rc = vmscm_workfile_add_file(disk, c->dir, file, err);
     for (struct dirent *e; !rc && (e = readdir(d));)
         if (strncmp(e->d_name, disk->id, stem) == 0 && e->d_name[stem] == '-' &&
-            strcmp(vmscm_path_basename(file) + stem, strrchr(e->d_name, '.') ? strrchr(e->d_name, '.') : "") == 0)
+            vmscm_str_ends(e->d_name, suffix))
             rc = vmscm_workfile_add_file(disk, c->dir, e->d_name, err);
     closedir(d);
     return rc;
@@ -267,10 +265,8 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
         rc = adopt(c, entry, file, err);
         goto out;
     }
-    if ((rc = vmscm_writer_size(&size, w.format, disk->size, err))) {
-        vmscm_error_prefix(err, "disk %s", disk->id);
+    if ((rc = vmscm_writer_size(&size, w.format, disk->size, err)))
         goto out;
-    }
     if (size != disk->size)
         vmscm_handle_warn(c->events,
             "disk %s: %llu bytes become %llu: %s holds only whole sectors", disk->id,
@@ -295,6 +291,25 @@ out:
     free(staging);
     free(path);
     free(final);
+    return rc;
+}
+
+/* Whether every disk can be had as asked for: before anything is made. */
+static int check_formats(struct checkout *c, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < c->machine->disk_count && !rc; i++) {
+        const struct vmscm_machine_disk *disk = &c->machine->disks[i];
+        struct vmscm_writer_options w = {.jobs = 1};
+        char *text = NULL;
+        uint64_t size;
+        if (!(rc = choose_format(c, disk, &w, &text, err)) &&
+            (rc = vmscm_writer_size(&size, w.format, disk->size, err)))
+            vmscm_error_prefix(err, "disk %s", disk->id);
+        free((void *)w.options);
+        free(text);
+    }
     return rc;
 }
 
@@ -370,7 +385,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     }
     if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
-        (rc = describe_request(&request, c.options, err)) ||
+        (rc = describe_request(&request, c.options, err)) || (rc = check_formats(&c, err)) ||
         (rc = prepare(&c, dir, request, err)))
         goto out;
     if ((rc = run(&c, err))) {

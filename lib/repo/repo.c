@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,17 +80,19 @@ int vmscm_repo_init(char **path, const char *dir, int bare, struct vmscm_error *
         goto out;
     }
     /* Made aside and renamed, so that there is never half a repository. */
-    if ((rc = vmscm_str_printf(&tmp, err, "%s.tmp-XXXXXX", target)))
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) {
+        rc = vmscm_error_errno(err, errno, "random numbers");
         goto out;
-    if (!mkdtemp(tmp)) {
+    }
+    if ((rc = vmscm_str_printf(
+             &tmp, err, "%s.tmp-%016llx", target, (unsigned long long)random)))
+        goto out;
+    if (mkdir(tmp, 0777) < 0) {
         rc = vmscm_error_errno(err, errno, "%s: making a repository", target);
         goto out;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    if (chmod(tmp, 0777 & ~mask) < 0) {
-        rc = vmscm_error_errno(err, errno, "%s", tmp);
-    } else if (!(rc = fill(tmp, err)) && rename(tmp, target) < 0) {
+    if (!(rc = fill(tmp, err)) && rename(tmp, target) < 0) {
         if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
             rc = vmscm_error_set(
                 err, VMSCM_EEXIST, "%s: exists and is not a repository", target);

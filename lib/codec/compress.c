@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codec/compress.h"
+#include "base/endian.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,10 @@ int vmscm_compress_decode(struct vmscm_compress *compress, void *out, size_t out
         memcpy(out, data, len);
         return 0;
     case VMSCM_COMPRESS_ZSTD:
+        /* One frame, neither a skippable one nor of an old format, and nothing after it. */
+        if (len < 4 || vmscm_get_le32(data) != ZSTD_MAGICNUMBER ||
+            ZSTD_findFrameCompressedSize(data, len) != len)
+            return vmscm_error_set(err, VMSCM_EDAMAGED, "zstd: not one frame");
         if (!compress->dctx && !(compress->dctx = ZSTD_createDCtx()))
             return vmscm_error_nomem(err);
         if (base && ZSTD_isError(ZSTD_DCtx_refPrefix(compress->dctx, base, base_len)))

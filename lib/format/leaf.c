@@ -61,7 +61,7 @@ void vmscm_leaf_release(struct vmscm_leaf *leaf)
 int vmscm_leaf_decode(struct vmscm_leaf_entry **entries, size_t *count, uint32_t *length,
     const void *data, size_t len, struct vmscm_error *err)
 {
-    const uint8_t *p = data, *end = p + len;
+    const uint8_t *p = data, *end;
     struct vmscm_leaf_entry *list = NULL;
     uint32_t total, n, at = 0;
 
@@ -75,6 +75,7 @@ int vmscm_leaf_decode(struct vmscm_leaf_entry **entries, size_t *count, uint32_t
     if (p[7] != 0 || total == 0 || total > VMSCM_LEAF_SEGMENT || n == 0 ||
         n > VMSCM_LEAF_BLOCKS || len > VMSCM_LEAF_SIZE_MAX)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "leaf header is impossible");
+    end = p + len;
     p += VMSCM_LEAF_HEADER_SIZE;
     if (!(list = malloc(n * sizeof *list)))
         return vmscm_error_nomem(err);

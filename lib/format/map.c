@@ -56,6 +56,7 @@ const struct vmscm_map_run *vmscm_map_run(const struct vmscm_map *map, uint64_t 
 int vmscm_map_encode(struct vmscm_buf *out, const struct vmscm_map *map, struct vmscm_error *err)
 {
     uint8_t header[HEADER_SIZE] = {0};
+    size_t start = out->len;
     int rc;
 
     memcpy(header, magic, sizeof magic);
@@ -73,13 +74,17 @@ int vmscm_map_encode(struct vmscm_buf *out, const struct vmscm_map *map, struct 
         if ((rc = vmscm_buf_append(out, head, sizeof head, err)) ||
             (!run->zero && (rc = vmscm_buf_append(out, run->leaf.bytes, VMSCM_HASH_SIZE, err))))
             return rc;
+        /* What no reader accepts must not be written. */
+        if (out->len - start > VMSCM_MAP_BYTES_MAX)
+            return vmscm_error_set(
+                err, VMSCM_EUNSUPPORTED, "disk map: over %u MiB", VMSCM_MAP_BYTES_MAX >> 20);
     }
     return 0;
 }
 
 int vmscm_map_decode(struct vmscm_map *map, const void *data, size_t len, struct vmscm_error *err)
 {
-    const uint8_t *p = data, *end = p + len;
+    const uint8_t *p = data, *end;
     uint64_t segments, at = 0;
     uint32_t runs;
     int rc = 0;
@@ -95,6 +100,7 @@ int vmscm_map_decode(struct vmscm_map *map, const void *data, size_t len, struct
     if (p[7] != 0 || vmscm_get_le32(p + 20) != 0 || map->size > VMSCM_MAP_DISK_MAX)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "disk map header is impossible");
     segments = vmscm_map_segments(map->size);
+    end = p + len;
     p += HEADER_SIZE;
     for (uint32_t i = 0; i < runs && !rc; i++) {
         struct vmscm_id leaf;

@@ -42,7 +42,9 @@ int vmscm_map_add(struct vmscm_map *map, uint64_t count, const struct vmscm_id *
 /* The run that holds segment n. */
 const struct vmscm_map_run *vmscm_map_run(const struct vmscm_map *map, uint64_t n);
 
+/* VMSCM_EUNSUPPORTED if it would be more than VMSCM_MAP_BYTES_MAX. */
 int vmscm_map_encode(struct vmscm_buf *out, const struct vmscm_map *map, struct vmscm_error *err);
+/* len: at most VMSCM_MAP_BYTES_MAX is for the caller to see to. */
 int vmscm_map_decode(struct vmscm_map *map, const void *data, size_t len, struct vmscm_error *err);
 void vmscm_map_release(struct vmscm_map *map);
 

@@ -29,6 +29,9 @@ int vmscm_midx_decode_header(struct vmscm_midx *midx, const uint8_t *in, uint64_
             "multi-pack index version %d, hash %d: not known", in[8], in[9]);
     if (vmscm_get_le64(in + 24) != vmscm_checksum_64(in, 24, 0))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "multi-pack index: wrong checksum");
+    if (in[10] || in[11])
+        return vmscm_error_set(
+            err, VMSCM_EDAMAGED, "multi-pack index: reserved bytes are not zero");
     midx->pack_count = vmscm_get_le32(in + 12);
     midx->entry_count = vmscm_get_le64(in + 16);
     midx->entries_offset =

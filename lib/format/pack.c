@@ -145,10 +145,14 @@ void vmscm_pack_encode_trailer(uint8_t out[VMSCM_PACK_TRAILER_SIZE],
 int vmscm_pack_decode_trailer(struct vmscm_pack_trailer *trailer,
     const uint8_t in[VMSCM_PACK_TRAILER_SIZE], uint64_t file_size, struct vmscm_error *err)
 {
+    static const uint8_t zeros[24];
+
     if (memcmp(in + 56, trailer_magic, sizeof trailer_magic) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "pack has no trailer");
     if (vmscm_get_le64(in + 48) != vmscm_checksum_64(in, 48, 0))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "pack trailer: wrong checksum");
+    if (memcmp(in + 12, zeros, 4) != 0 || memcmp(in + 24, zeros, sizeof zeros) != 0)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "pack trailer: reserved bytes are not zero");
     trailer->index_offset = vmscm_get_le64(in);
     trailer->entry_count = vmscm_get_le32(in + 8);
     trailer->index_checksum = vmscm_get_le64(in + 16);

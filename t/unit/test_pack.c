@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* lib/format/pack and midx against vmscm-format-pack(5); the rules are named where they are held. */
+#include "base/endian.h"
+#include "codec/checksum.h"
+#include "codec/compress.h"
+#include "formats.h"
+#include "format/midx.h"
+#include "format/pack.h"
+
+static void put_checksum(uint8_t *trailer)
+{
+    vmscm_put_le64(trailer + 48, vmscm_checksum_64(trailer, 48, 0));
+}
+
+/* The bytes of the page, one by one. */
+static void header(void **state)
+{
+    static const uint8_t expected[16] = "VMSCMPAK\1\1\0\0\0\0\0";
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t bytes[VMSCM_PACK_HEADER_SIZE];
+
+    (void)state;
+    vmscm_pack_encode_header(bytes);
+    assert_memory_equal(bytes, expected, sizeof expected); /* P4 */
+    assert_done(vmscm_pack_decode_header(bytes, &err), &err);
+    for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) { /* P4, P5 */
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        int rc = vmscm_pack_decode_header(bytes, &err);
+        assert_int_equal(rc, bit / 8 == 8 || bit / 8 == 9 ? VMSCM_EUNSUPPORTED : VMSCM_EDAMAGED);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+/* A record of `stored` bytes in memory of just its size. */
+static uint8_t *make_record(struct vmscm_pack_record *r, size_t *len)
+{
+    uint8_t payload[64], *bytes;
+
+    make_noise(payload, sizeof payload, 7);
+    bytes = malloc(VMSCM_PACK_RECORD_SIZE + VMSCM_HASH_SIZE + r->stored_len);
+    assert_non_null(bytes);
+    size_t head = vmscm_pack_encode_record(bytes, r, payload);
+    assert_int_equal(head, vmscm_pack_record_head(r));
+    memcpy(bytes + head, payload, r->stored_len);
+    *len = head + r->stored_len;
+    return bytes;
+}
+
+static struct vmscm_pack_record sample_record(bool base)
+{
+    return (struct vmscm_pack_record){.type = VMSCM_PACK_LEAF,
+        .compression = VMSCM_COMPRESS_ZSTD,
+        .flags = base ? VMSCM_PACK_HAS_BASE : 0,
+        .plain_len = 0x1234,
+        .stored_len = 40,
+        .id = make_id(1),
+        .base = make_id(2)};
+}
+
+static void record_layout(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    (void)state;
+    for (int base = 0; base < 2; base++) {
+        struct vmscm_pack_record r = sample_record(base), back;
+        size_t len;
+        uint8_t *bytes = make_record(&r, &len);
+        assert_memory_equal(bytes, "VREC\2\1\1", 7); /* P9 */
+        assert_int_equal(bytes[7], base);
+        assert_memory_equal(bytes + 8, "\x34\x12\0\0\x28\0\0\0", 8); /* P1 */
+        assert_memory_equal(bytes + 16, r.id.bytes, 32);
+        assert_int_equal(len, (base ? 88u : 56u) + 40);
+        if (base)
+            assert_memory_equal(bytes + 56, r.base.bytes, 32); /* P11 */
+        uint64_t sum = vmscm_checksum_64(bytes, 48, 0); /* P12 */
+        if (base)
+            sum = vmscm_checksum_64(bytes + 56, 32, sum);
+        sum = vmscm_checksum_64(bytes + len - 40, 40, sum);
+        assert_int_equal(vmscm_get_le64(bytes + 48), sum);
+
+        assert_done(vmscm_pack_decode_record(&back, bytes, len, &err), &err);
+        assert_int_equal(back.type, r.type);
+        assert_int_equal(back.compression, r.compression);
+        assert_int_equal(back.flags, r.flags);
+        assert_int_equal(back.plain_len, r.plain_len);
+        assert_int_equal(back.stored_len, r.stored_len);
+        assert_memory_equal(&back.id, &r.id, 32);
+        if (base)
+            assert_memory_equal(&back.base, &r.base, 32);
+        assert_true(vmscm_pack_check_record(&back, bytes));
+        free(bytes);
+    }
+}
+
+/* As a reader does: header, whole record, checksum. */
+static bool read_record(const uint8_t *bytes, size_t len)
+{
+    struct vmscm_pack_record r;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    if (vmscm_pack_decode_record(&r, bytes, len, &err)) {
+        assert_true(err.code == VMSCM_EDAMAGED || err.code == VMSCM_EUNSUPPORTED);
+        assert_true(err.message[0]);
+        return false;
+    }
+    return vmscm_pack_record_head(&r) + r.stored_len == len && vmscm_pack_check_record(&r, bytes);
+}
+
+static void damaged_record(const uint8_t *bytes, size_t len, void *data)
+{
+    (void)data;
+    assert_false(read_record(bytes, len));
+}
+
+/* Whatever is changed in a record, and wherever it is cut: refused. */
+static void record_damage(void **state)
+{
+    (void)state;
+    for (int base = 0; base < 2; base++) {
+        struct vmscm_pack_record r = sample_record(base);
+        size_t len;
+        uint8_t *bytes = make_record(&r, &len);
+        assert_true(read_record(bytes, len));
+        each_damage(bytes, len, damaged_record, NULL); /* P9, P12 */
+        free(bytes);
+    }
+}
+
+static void record_bounds(void **state)
+{
+    static const struct {
+        uint32_t plain, stored;
+        uint8_t compression;
+        bool good;
+    } t[] = {{1, 1, VMSCM_COMPRESS_NONE, true}, {0, 0, VMSCM_COMPRESS_NONE, false},
+        {16u << 20, 16u << 20, VMSCM_COMPRESS_NONE, true},
+        {(16u << 20) + 1, (16u << 20) + 1, VMSCM_COMPRESS_NONE, false},
+        {UINT32_MAX, UINT32_MAX, VMSCM_COMPRESS_NONE, false},
+        {UINT32_MAX, 1, VMSCM_COMPRESS_ZSTD, false}, {16u << 20, 1, VMSCM_COMPRESS_ZSTD, true},
+        {100, 101, VMSCM_COMPRESS_ZSTD, false}, {100, 99, VMSCM_COMPRESS_NONE, false},
+        {100, 100, VMSCM_COMPRESS_ZSTD, true}, {100, 0, VMSCM_COMPRESS_ZSTD, false}};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_pack_record r = sample_record(false), back;
+    size_t len;
+    uint8_t *bytes = make_record(&r, &len);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) { /* P10 */
+        bytes[5] = t[i].compression;
+        vmscm_put_le32(bytes + 8, t[i].plain);
+        vmscm_put_le32(bytes + 12, t[i].stored);
+        int rc = vmscm_pack_decode_record(&back, bytes, len, &err);
+        assert_int_equal(rc, t[i].good ? 0 : VMSCM_EDAMAGED);
+    }
+    vmscm_put_le32(bytes + 8, 100);
+    vmscm_put_le32(bytes + 12, 40);
+    bytes[5] = 2;
+    assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EUNSUPPORTED,
+        "compression"); /* P8 */
+    bytes[5] = VMSCM_COMPRESS_ZSTD;
+    bytes[6] = 2;
+    assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EUNSUPPORTED,
+        "hash"); /* P8 */
+    bytes[6] = VMSCM_HASH_SHA256;
+    bytes[7] = 2;
+    assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EUNSUPPORTED,
+        "flags"); /* P9 */
+    free(bytes);
+}
+
+static void entry_layout(void **state)
+{
+    struct vmscm_pack_entry e = {.id = make_id(3),
+        .pack = 0x01020304,
+        .offset = 0x11121314,
+        .length = 0x21222324,
+        .plain_len = 16u << 20,
+        .type = VMSCM_PACK_LEAF};
+    struct vmscm_pack_entry back;
+    uint8_t bytes[VMSCM_PACK_ENTRY_SIZE];
+
+    (void)state;
+    vmscm_pack_encode_entry(bytes, &e);
+    assert_memory_equal(bytes, e.id.bytes, 32); /* P15 */
+    assert_memory_equal(
+        bytes + 32, "\4\3\2\1\x14\x13\x12\x11\x24\x23\x22\x21\0\0\0\x21", 16);
+    vmscm_pack_decode_entry(&back, bytes);
+    assert_memory_equal(&back.id, &e.id, 32);
+    assert_int_equal(back.pack, e.pack);
+    assert_int_equal(back.offset, e.offset);
+    assert_int_equal(back.length, e.length);
+    assert_int_equal(back.plain_len, e.plain_len);
+    assert_int_equal(back.type, e.type);
+}
+
+#define SAMPLE_ENTRIES 5u
+#define SAMPLE_SIZE                                                                                \
+    (1000 + SAMPLE_ENTRIES * (uint64_t)VMSCM_PACK_ENTRY_SIZE + VMSCM_PACK_TRAILER_SIZE)
+
+static void damaged_trailer(const uint8_t *bytes, size_t len, void *data)
+{
+    struct vmscm_pack_trailer t;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    (void)data;
+    if (len == VMSCM_PACK_TRAILER_SIZE) /* the caller reads exactly this many */
+        assert_int_equal(
+            vmscm_pack_decode_trailer(&t, bytes, SAMPLE_SIZE, &err), VMSCM_EDAMAGED);
+}
+
+static void trailer(void **state)
+{
+    struct vmscm_pack_trailer t = {.index_offset = 1000,
+        .entry_count = SAMPLE_ENTRIES,
+        .index_checksum = 0x0102030405060708},
+                              back;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t bytes[VMSCM_PACK_TRAILER_SIZE], changed[VMSCM_PACK_TRAILER_SIZE];
+
+    (void)state;
+    vmscm_pack_encode_trailer(bytes, &t);
+    assert_int_equal(vmscm_get_le64(bytes), 1000); /* P17 */
+    assert_int_equal(vmscm_get_le32(bytes + 8), SAMPLE_ENTRIES);
+    assert_memory_equal(bytes + 16, "\x8\7\6\5\4\3\2\1", 8);
+    assert_int_equal(vmscm_get_le64(bytes + 48), vmscm_checksum_64(bytes, 48, 0));
+    assert_memory_equal(bytes + 56, "VMSCMEND", 8);
+    assert_done(vmscm_pack_decode_trailer(&back, bytes, SAMPLE_SIZE, &err), &err);
+    assert_int_equal(back.index_offset, t.index_offset);
+    assert_int_equal(back.entry_count, t.entry_count);
+    assert_int_equal(back.index_checksum, t.index_checksum);
+    each_damage(bytes, sizeof bytes, damaged_trailer, NULL);
+
+    /* A trailer that is itself whole, but of another file. */
+    static const uint64_t sizes[] = {0, 64, 16 + 64, SAMPLE_SIZE - 1, SAMPLE_SIZE + 1,
+        (uint64_t)UINT32_MAX + 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) /* P18 */
+        assert_int_equal(
+            vmscm_pack_decode_trailer(&back, bytes, sizes[i], &err), VMSCM_EDAMAGED);
+    static const struct {
+        uint64_t offset;
+        uint32_t count;
+    } wrong[] = {{15, 5}, {0, 5}, {UINT64_MAX, 5}, {1001, 5}, {1000, 6}, {1000, UINT32_MAX},
+        {UINT64_MAX - 200, 9}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) { /* P18 */
+        t.index_offset = wrong[i].offset;
+        t.entry_count = wrong[i].count;
+        vmscm_pack_encode_trailer(changed, &t);
+        assert_int_equal(
+            vmscm_pack_decode_trailer(&back, changed, SAMPLE_SIZE, &err), VMSCM_EDAMAGED);
+    }
+    /* Reserved bytes, though the checksum over them is right. */
+    for (size_t i = 12; i < 48; i++) { /* P3 */
+        if (i >= 16 && i < 24)
+            continue;
+        memcpy(changed, bytes, sizeof changed);
+        changed[i] = 1;
+        put_checksum(changed);
+        assert_fails(vmscm_pack_decode_trailer(&back, changed, SAMPLE_SIZE, &err), &err,
+            VMSCM_EDAMAGED, "reserved");
+    }
+    /* No records at all is a pack, too. */
+    t = (struct vmscm_pack_trailer){.index_offset = 16};
+    vmscm_pack_encode_trailer(changed, &t);
+    assert_done(vmscm_pack_decode_trailer(&back, changed, 16 + 64, &err), &err);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(a, b, VMSCM_HASH_SIZE);
+}
+
+/* Every entry is found and nothing else, in tables of uniform, crowded and extreme ids. */
+static void search(void **state)
+{
+    enum { MAX = 3000 };
+    uint8_t *table = malloc((size_t)MAX * VMSCM_PACK_ENTRY_SIZE);
+
+    (void)state;
+    assert_non_null(table);
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t count = 0; count <= MAX; count = count < 20 ? count + 1 : count * 5) {
+            for (size_t i = 0; i < count; i++) {
+                struct vmscm_pack_entry e = {
+                    .id = make_id(i + 1), .offset = (uint32_t)i, .type = VMSCM_PACK_CHUNK};
+                if (kind == 1) /* the first eight bytes tell nothing */
+                    memset(e.id.bytes, 0xff, 8);
+                if (kind == 2) /* nearly all at one end */
+                    memset(e.id.bytes, i % 100 ? 0 : 0xff, 6);
+                vmscm_pack_encode_entry(table + i * VMSCM_PACK_ENTRY_SIZE, &e);
+            }
+            qsort(table, count, VMSCM_PACK_ENTRY_SIZE, compare_entries); /* P15 */
+            for (size_t i = 0; i < count; i++) {
+                struct vmscm_pack_entry found;
+                struct vmscm_id id;
+                memcpy(&id, table + i * VMSCM_PACK_ENTRY_SIZE, sizeof id);
+                assert_true(vmscm_pack_search(&found, table, count, &id));
+                assert_memory_equal(&found.id, &id, sizeof id);
+                for (int step = -1; step <= 1; step += 2) {
+                    struct vmscm_id other = id;
+                    other.bytes[31] = (uint8_t)(other.bytes[31] + step);
+                    assert_false(vmscm_pack_search(&found, table, count, &other));
+                }
+            }
+            struct vmscm_pack_entry found;
+            struct vmscm_id least = {{0}}, most;
+            memset(&most, 0xff, sizeof most);
+            assert_false(vmscm_pack_search(&found, table, count, &least));
+            assert_false(vmscm_pack_search(&found, table, count, &most));
+        }
+    /* A table that is not sorted finds less, and reads nothing that is not its own. */
+    for (size_t i = 0; i < MAX; i++) {
+        struct vmscm_pack_entry e = {.id = make_id(i + 1)}, found;
+        vmscm_pack_encode_entry(table + i * VMSCM_PACK_ENTRY_SIZE, &e);
+        if (vmscm_pack_search(&found, table, i + 1, &e.id))
+            assert_memory_equal(&found.id, &e.id, sizeof found.id);
+    }
+    free(table);
+}
+
+#define MIDX_FILE (32 + 3 * 16 + 7 * 48 + 8)
+
+static void damaged_midx(const uint8_t *bytes, size_t len, void *data)
+{
+    struct vmscm_midx midx;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    (void)data;
+    int rc = vmscm_midx_decode_header(&midx, bytes, len < 32 ? len : MIDX_FILE, &err);
+    assert_true(rc == VMSCM_EDAMAGED || rc == VMSCM_EUNSUPPORTED);
+}
+
+static void midx(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t bytes[VMSCM_MIDX_HEADER_SIZE];
+    struct vmscm_midx m;
+
+    (void)state;
+    vmscm_midx_encode_header(bytes, 3, 7);
+    assert_memory_equal(bytes, "VMSCMIDX\1\1\0\0\3\0\0\0\7\0\0\0\0\0\0\0",
+        24); /* P23 */
+    assert_int_equal(vmscm_get_le64(bytes + 24), vmscm_checksum_64(bytes, 24, 0));
+    assert_done(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), &err);
+    assert_int_equal(m.pack_count, 3);
+    assert_int_equal(m.entry_count, 7);
+    assert_int_equal(m.entries_offset, 32 + 3 * 16);
+    each_damage(bytes, sizeof bytes, damaged_midx, NULL);
+    assert_int_equal(
+        vmscm_midx_decode_header(&m, bytes, MIDX_FILE - 1, &err), VMSCM_EDAMAGED); /* P23 */
+    assert_int_equal(vmscm_midx_decode_header(&m, bytes, MIDX_FILE + 1, &err), VMSCM_EDAMAGED);
+    /* Counts that would wrap around. */
+    vmscm_midx_encode_header(bytes, 3, (UINT64_MAX - 32 - 48 - 8) / 48 + 1);
+    assert_int_equal(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), VMSCM_EDAMAGED);
+    vmscm_midx_encode_header(bytes, UINT32_MAX, 0);
+    assert_int_equal(
+        vmscm_midx_decode_header(&m, bytes, 32 + UINT64_C(16) * UINT32_MAX + 8, &err),
+        VMSCM_EDAMAGED);
+    for (int i = 10; i < 12; i++) { /* P3 */
+        vmscm_midx_encode_header(bytes, 3, 7);
+        bytes[i] = 1;
+        vmscm_put_le64(bytes + 24, vmscm_checksum_64(bytes, 24, 0));
+        assert_fails(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), &err, VMSCM_EDAMAGED,
+            "reserved");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(header),
+        cmocka_unit_test(record_layout),
+        cmocka_unit_test(record_damage),
+        cmocka_unit_test(record_bounds),
+        cmocka_unit_test(entry_layout),
+        cmocka_unit_test(trailer),
+        cmocka_unit_test(search),
+        cmocka_unit_test(midx),
+    };
+    return unit_run(tests);
+}

@@ -122,9 +122,12 @@ struct output {
 
 static int output_flush(struct output *o, size_t len, struct vmscm_error *err)
 {
-    int rc = vmscm_file_write(o->fd, o->buf.data, len, o->path, err);
+    int rc;
 
-    if (rc)
+    /* Nothing must stay nothing: even an empty piece would change the checksum. */
+    if (!len)
+        return 0;
+    if ((rc = vmscm_file_write(o->fd, o->buf.data, len, o->path, err)))
         return rc;
     o->sum = vmscm_checksum_64(o->buf.data, len, o->sum);
     memmove(o->buf.data, o->buf.data + len, o->buf.len - len);

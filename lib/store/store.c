@@ -338,6 +338,9 @@ int vmscm_store_confirm(struct vmscm_store *store, struct vmscm_error *err)
         if (store->gone.items[i]->used)
             rc = vmscm_error_set(err, VMSCM_EBUSY,
                 "%s: removed while it was relied on", store->gone.items[i]->path);
+    /* Told once: the caller looks anew, and then relies on what is there. */
+    for (size_t i = 0; i < store->gone.len && rc == VMSCM_EBUSY; i++)
+        store->gone.items[i]->used = false;
     pthread_rwlock_unlock(&store->lock);
     return rc ? rc : vmscm_file_sync_dir(store->packs_dir, err);
 }

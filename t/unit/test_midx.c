@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Multi-pack indexes as files, vmscm-format-pack(5), and packs that go while they are relied on. */
+#include "base/buf.h"
+#include "base/endian.h"
+#include "codec/checksum.h"
+#include "formats.h"
+#include "store/packwriter.h"
+#include "store/store.h"
+#include "sys/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/vmscm-test-midx-XXXXXX";
+
+static int setup(void **state)
+{
+    static const char *const subs[] = {"packs", "tmp", "locks"};
+    char path[64];
+
+    (void)state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    if (!mkdtemp(dir))
+        return -1;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
+        if (mkdir(path, 0777))
+            return -1;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return vmscm_file_remove_tree(dir, NULL);
+}
+
+/* A pack with records numbered first to first + count - 1; what is in them plays no part here. */
+static void make_pack(uint64_t first, uint64_t count)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer;
+    char file[VMSCM_PACKFILE_NAME];
+    uint64_t size;
+
+    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    for (uint64_t n = first; n < first + count; n++) {
+        uint8_t bytes[VMSCM_PACK_RECORD_SIZE + 1] = {0};
+        struct vmscm_pack_record r = {
+            .type = VMSCM_PACK_CHUNK, .plain_len = 1, .stored_len = 1, .id = make_id(n)};
+        vmscm_pack_encode_record(bytes, &r, "");
+        assert_done(vmscm_packwriter_add(writer, &r, bytes, sizeof bytes, &err), &err);
+    }
+    assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
+}
+
+/* The file's checksum as the page says: a mebibyte at a time, each seeded with the one before. */
+static uint64_t chained(const uint8_t *bytes, size_t len)
+{
+    uint64_t sum = 0;
+
+    for (size_t at = 0; at < len; at += 1u << 20)
+        sum = vmscm_checksum_64(bytes + at, len - at < 1u << 20 ? len - at : 1u << 20, sum);
+    return sum;
+}
+
+/* Around the length at which the last piece of the checksum would be empty. */
+static void checksum(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    (void)state;
+    for (unsigned total = 21843; total <= 21845; total++) {
+        struct vmscm_packfile *packs[2];
+        struct vmscm_buf bytes = VMSCM_BUF_INIT;
+        struct vmscm_store *store;
+        assert_int_equal(setup(NULL), 0);
+        make_pack(1, 10000);
+        make_pack(10001, total - 10000);
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        for (size_t i = 0; i < 2; i++)
+            packs[i] = vmscm_store_pack(store, i);
+        char packs_dir[64];
+        snprintf(packs_dir, sizeof packs_dir, "%s/packs", dir);
+        assert_done(vmscm_midxfile_write(packs_dir, packs, 2, &err), &err);
+        vmscm_store_close(store);
+
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        assert_int_equal(vmscm_store_midx_count(store), 1);
+        const struct vmscm_midxfile *midx = vmscm_store_midx(store, 0);
+        assert_true(vmscm_midxfile_check(midx)); /* P25 */
+        assert_done(vmscm_file_read(&bytes, midx->path, 4u << 20, &err), &err);
+        assert_int_equal(bytes.len, 32 + 2 * 16 + 48 * total + 8); /* P23 */
+        assert_int_equal(
+            vmscm_get_le64(bytes.data + bytes.len - 8), chained(bytes.data, bytes.len - 8));
+        assert_memory_equal(bytes.data + 32, vmscm_store_pack(store, 0)->name, 16); /* P24 */
+        for (size_t i = 1; i < total; i++) {
+            const uint8_t *e = bytes.data + 64 + i * 48;
+            assert_true(memcmp(e - 48, e, 32) < 0); /* P24 */
+            assert_true(vmscm_get_le32(e + 32) < 2);
+        }
+        for (uint64_t n = 1; n <= total; n++) {
+            struct vmscm_pack_entry entry;
+            struct vmscm_id id = make_id(n);
+            assert_true(vmscm_midxfile_find(midx, &entry, &id));
+        }
+        vmscm_store_close(store);
+        vmscm_buf_release(&bytes);
+        assert_int_equal(teardown(NULL), 0);
+    }
+}
+
+/* A pack that was relied on and is gone is told once; who looks again then gets on. */
+static void confirm(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_pack_entry entry;
+    struct vmscm_store *store;
+    struct vmscm_id in_both = make_id(1), in_one = make_id(2);
+    const char *path = NULL;
+
+    (void)state;
+    make_pack(1, 2);
+    make_pack(1, 1);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_store_confirm(store, &err), &err);
+    assert_true(vmscm_store_find(store, &entry, &in_one));
+    for (size_t i = 0; i < 2; i++)
+        if (vmscm_store_pack(store, i)->trailer.entry_count == 2)
+            path = vmscm_store_pack(store, i)->path;
+    assert_int_equal(unlink(path), 0);
+    assert_fails(vmscm_store_confirm(store, &err), &err, VMSCM_EBUSY, "relied on");
+    assert_false(vmscm_store_find(store, &entry, &in_one));
+    assert_true(vmscm_store_find(store, &entry, &in_both));
+    vmscm_error_clear(&err);
+    assert_done(vmscm_store_confirm(store, &err), &err);
+    vmscm_store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checksum),
+        cmocka_unit_test_setup_teardown(confirm, setup, teardown),
+    };
+    return unit_run(tests);
+}

@@ -45,13 +45,17 @@ static int write_file(const struct vmscm_workfile *work, const char *dir, const 
     struct vmscm_error *err)
 {
     char *path = NULL, *text = NULL;
-    json_t *json = encode(work);
+    json_t *json = encode(work), *repository = json_string(work->repository);
     int rc;
 
-    if (!json || !(text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
+    if (!repository)
+        rc = vmscm_error_set(err, VMSCM_EUSAGE,
+            "%s: not UTF-8, and a checkout must name its repository", work->repository);
+    else if (!json || !(text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
         rc = vmscm_error_nomem(err);
     else if (!(rc = vmscm_path_join(&path, dir, name, err)))
         rc = vmscm_file_replace(path, text, strlen(text), 0666, err);
+    json_decref(repository);
     json_decref(json);
     free(text);
     free(path);
@@ -110,10 +114,11 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
     const char *repository, *machine, *base, *request;
     uint8_t id[20];
     json_t *disks, *item;
+    json_int_t version;
     size_t n;
-    int version, rc = 0;
+    int rc = 0;
 
-    if (json_unpack(json, "{s:i}", "version", &version))
+    if (json_unpack(json, "{s:I}", "version", &version))
         return VMSCM_EDAMAGED;
     if (version != WORKFILE_VERSION)
         return VMSCM_EUNSUPPORTED;
@@ -135,28 +140,38 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
     return rc;
 }
 
+int vmscm_workfile_decode(struct vmscm_workfile *work, const void *data, size_t len,
+    struct vmscm_error *err)
+{
+    json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
+    int rc;
+
+    *work = (struct vmscm_workfile){0};
+    rc = json ? decode(work, json, err) : VMSCM_EDAMAGED;
+    if (rc == VMSCM_EDAMAGED)
+        vmscm_error_set(err, rc, "not what a checkout wrote");
+    if (rc == VMSCM_EUNSUPPORTED)
+        vmscm_error_set(err, rc, "written by another version of vmscm");
+    if (rc)
+        vmscm_workfile_release(work);
+    json_decref(json);
+    return rc;
+}
+
 static int read_file(struct vmscm_workfile *work, const char *dir, const char *name,
     struct vmscm_error *err)
 {
     struct vmscm_buf text = VMSCM_BUF_INIT;
     char *path = NULL;
-    json_t *json = NULL;
     int rc;
 
     *work = (struct vmscm_workfile){0};
     if ((rc = vmscm_path_join(&path, dir, name, err)) ||
         (rc = vmscm_file_read(&text, path, VMSCM_WORKFILE_MAX, err)))
         goto out;
-    json = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    rc = json ? decode(work, json, err) : VMSCM_EDAMAGED;
-    if (rc == VMSCM_EDAMAGED)
-        vmscm_error_set(err, rc, "%s: not what a checkout wrote", path);
-    if (rc == VMSCM_EUNSUPPORTED)
-        vmscm_error_set(err, rc, "%s: written by another version of vmscm", path);
-    if (rc)
-        vmscm_workfile_release(work);
+    if ((rc = vmscm_workfile_decode(work, text.data, text.len, err)))
+        vmscm_error_prefix(err, "%s", path);
 out:
-    json_decref(json);
     vmscm_buf_release(&text);
     free(path);
     return rc;

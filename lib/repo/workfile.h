@@ -47,6 +47,9 @@ int vmscm_workfile_write(const struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err);
 int vmscm_workfile_write_partial(const struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err);
+/* The contents of such a file. */
+int vmscm_workfile_decode(struct vmscm_workfile *work, const void *data, size_t len,
+    struct vmscm_error *err);
 void vmscm_workfile_release(struct vmscm_workfile *work);
 
 /* Append a disk with copies of these. */

@@ -49,6 +49,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = message_read(&text, &o->message, o->file, err);
     if (!rc && !text)
         rc = edit(&text, rev, err);
+    if (!rc && !*text)
+        rc = report_set(err, VMSCM_EUSAGE, "comment: no text");
     if (!rc)
         rc = vmscm_revision_comment(rev, text, err);
     free(text);

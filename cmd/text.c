@@ -116,11 +116,11 @@ const char *text_size(char *buf, uint64_t bytes)
         snprintf(buf, TEXT_MAX, "%" PRIu64 " B", bytes);
         return buf;
     }
-    while (value >= 1023.95 && units[unit + 1]) {
+    while (value >= 1023.5 && units[unit + 1]) {
         value /= 1024;
         unit++;
     }
-    snprintf(buf, TEXT_MAX, "%.1f %ciB", value, units[unit]);
+    snprintf(buf, TEXT_MAX, "%.*f %ciB", value < 99.95 ? 1 : 0, value, units[unit]);
     return buf;
 }
 

@@ -22,7 +22,7 @@ void text_put_lines(FILE *out, const char *s, const char *indent);
 size_t text_width(const char *s);
 
 #define TEXT_MAX 48 /* room for what the next functions write; each returns its buffer */
-const char *text_size(char *buf, uint64_t bytes);     /* "4.0 GiB" */
+const char *text_size(char *buf, uint64_t bytes);     /* "4.0 GiB", "152 MiB" */
 const char *text_seconds(char *buf, double seconds);  /* "2.1 s", "3 min 20 s" */
 const char *text_id(char *buf, const char *id);       /* the first seven digits */
 const char *text_date(char *buf, int64_t time, int offset); /* "2026-11-22 18:33:43 +0000" */

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# valgrind
 # The command line: options, usage, help, exit codes, -C, VMSCM_DIR, colour, pager, other people's
 # commands, --json, pipes that break, signals.
 # shellcheck source=t/lib-test.sh

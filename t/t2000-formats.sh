@@ -146,7 +146,7 @@ check 'what comes out of a chain stands alone' '
 check 'an external data file is read' '
     mkdir datafile
     (cd datafile && qemu-img convert -O qcow2 -o data_file=disk.data ../base.raw disk.qcow2)
-    qemu-img compare -F raw datafile/disk.qcow2 base.raw
+    (cd datafile && qemu-img compare -F raw disk.qcow2 ../base.raw)
     vmscm checkin datafile datafile/disk.qcow2 -m "data file"
     vmscm cat datafile >out.raw
     cmp base.raw out.raw'

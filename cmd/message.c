@@ -15,13 +15,15 @@
 
 #define MESSAGE_MAX ((size_t)1 << 20)
 
+/* Cut empty lines at the beginning, and white space at the end. */
 static void trim(char *s)
 {
-    size_t len = strlen(s);
+    size_t start = strspn(s, "\r\n"), len = strlen(s);
 
-    while (len > 0 && isspace((unsigned char)s[len - 1]))
+    while (len > start && isspace((unsigned char)s[len - 1]))
         len--;
-    s[len] = '\0';
+    memmove(s, s + start, len - start);
+    s[len - start] = '\0';
 }
 
 /* All of a file, of at most MESSAGE_MAX bytes and without NUL. */

@@ -6,7 +6,7 @@
 #include "cmd.h"
 
 /* *out (the caller's) from -m, each a paragraph, or from the file of -F ("-": standard input); NULL
- * if neither was given. White space at the end goes. VMSCM_EUSAGE, VMSCM_EIO, VMSCM_EINPUT. */
+ * if neither was given. Empty lines around it go. VMSCM_EUSAGE, VMSCM_EIO, VMSCM_EINPUT. */
 int message_read(char **out, const struct opt_list *paragraphs, const char *file,
     struct vmscm_error *err);
 /* Let the user write one; about is put below in lines that begin with '#', which are left out. */

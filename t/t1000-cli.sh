@@ -123,6 +123,19 @@ check_fails 3 '-F of what is not there' 'vmscm -C repo tag web no -F nofile' 'no
 check_fails 3 '-F of what is not text' 'vmscm -C repo tag web no -F /dev/zero' '/dev/zero'
 check_fails 2 'comment without a text, and without a terminal' 'vmscm -C repo comment web' 'no text'
 
+check -p script 'comment asks an editor on a terminal; its remarks are left out' '
+    cd repo
+    printf "#!/bin/sh\ngrep ^# \"\$2\" >>asked; printf \"edited by hand\\n# not this\\n\" >>\"\$2\"\n" >../bin/editor
+    chmod +x ../bin/editor
+    VISUAL="$PWD/../bin/editor -x" terminal "vmscm comment web~1"
+    grep "^# A comment on revision [0-9a-f]\{40\}" asked
+    [ "$(vmscm show --json web~1 | jq -r ".comments[-1].text | rtrimstr(\"\n\")")" = "edited by hand" ]
+    [ -z "$(find "$TMPDIR" -name "vmscm-message*")" ]
+    rc=0; EDITOR=true VISUAL="" terminal "vmscm comment web" >said || rc=$?
+    [ $rc = 2 ] && grep "no text" said
+    rc=0; VISUAL=false terminal "vmscm comment web" >said || rc=$?
+    [ $rc = 3 ] && grep "editor ended with status 1" said'
+
 check 'options stand anywhere, in clusters, and end at --' '
     cd repo
     vmscm log web --oneline -n1 >a

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* lib/image/probe: images that QEMU makes, backing chains, what is no image at all. */
+#include "base/endian.h"
 #include "image/lockcheck.h"
 #include "unit.h"
 #include "images.h"
@@ -266,6 +267,54 @@ static void snapshots_and_bits(void **state)
     }
 }
 
+/* CRC-32C of a VHDX header, whose checksum is at 4, put there. */
+static void seal(uint8_t *header)
+{
+    uint32_t crc = UINT32_MAX;
+
+    memset(header + 4, 0, 4);
+    for (size_t i = 0; i < 4096; i++) {
+        crc ^= header[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
+    }
+    vmscm_put_le32(header + 4, ~crc);
+}
+
+static void not_closed_cleanly(void **state)
+{
+    struct vmscm_probe *probe;
+    uint8_t header[4096];
+
+    (void)state;
+    NEED_QEMU();
+    RUN("qemu-img", "create", "-f", "vhdx", "log.vhdx", "10M");
+    for (int k = 1; k <= 2; k++) { /* the log's id in each of the two headers */
+        int fd = open(in_dir("log.vhdx"), O_RDONLY | O_CLOEXEC);
+        assert_int_equal(pread(fd, header, sizeof header, k * 65536), sizeof header);
+        close(fd);
+        header[48] = 1;
+        seal(header);
+        poke("log.vhdx", (uint64_t)k * 65536, header, sizeof header);
+    }
+    probe = probed("log.vhdx", NULL, 0);
+    assert_true(probe->dirty);
+    vmscm_probe_close(probe);
+
+    /* Parallels: the old kind, whose table counts sectors; and the mark of being in use. */
+    RUN("qemu-img", "create", "-f", "parallels", "old.hdd", "10M");
+    poke("old.hdd", 0, "WithoutFreeSpace", 16);
+    poke("old.hdd", 40, "\1\2\3\4", 4); /* the upper half of the size, which it does not have */
+    probe = probed("old.hdd", NULL, 0);
+    assert_false(probe->dirty);
+    compare_with_qemu(probe, "old.hdd");
+    vmscm_probe_close(probe);
+    poke("old.hdd", 44, "Ynot", 4);
+    probe = probed("old.hdd", NULL, 0);
+    assert_true(probe->dirty);
+    vmscm_probe_close(probe);
+}
+
 static void backing_chains(void **state)
 {
     struct vmscm_probe *probe;
@@ -507,6 +556,7 @@ int main(void)
         cmocka_unit_test(real_images),
         cmocka_unit_test(cut_short),
         cmocka_unit_test(snapshots_and_bits),
+        cmocka_unit_test(not_closed_cleanly),
         cmocka_unit_test(backing_chains),
         cmocka_unit_test(deep_chain),
         cmocka_unit_test(vmdk_parents),

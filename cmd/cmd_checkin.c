@@ -163,8 +163,8 @@ static int check(const struct opts *o, int argc, struct vmscm_error *err)
     if (o->allow_ambiguous && !o->format)
         return report_set(err, VMSCM_EUSAGE, "--allow-ambiguous: needs --format, which says what "
                                              "the image is");
-    if (o->level > 22)
-        return report_set(err, VMSCM_EUSAGE, "--level: %u: not between 1 and 22", o->level);
+    if (o->level > 19)
+        return report_set(err, VMSCM_EUSAGE, "--level: %u: not between 1 and 19", o->level);
     return 0;
 }
 
@@ -221,7 +221,7 @@ static const struct opt table[] = {
         "record it as a new machine"},
     {0, "force-parent", OPT_FLAG, offsetof(struct opts, force_parent), NULL, NULL,
         "build on the machine's tip though it has moved"},
-    {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL, "zstd level, 1 to 22"},
+    {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL, "zstd level, 1 to 19"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
     {0, "allow-outside", OPT_FLAG, offsetof(struct opts, allow_outside), NULL, NULL,
         "follow backing and data files to other directories"},

@@ -138,22 +138,31 @@ static int check_value(const char *key, const char *value, struct vmscm_error *e
     return 0;
 }
 
-static int find(git_buf *value, git_config *config, const char *key, const char *file,
+/* A key without "=" is true, as git has it. */
+static const char *value_of(const git_config_entry *entry)
+{
+    return entry->value ? entry->value : "true";
+}
+
+/* VMSCM_ENOTFOUND says nothing in err. */
+static int find(char **value, git_config *config, const char *key, const char *file,
     struct vmscm_error *err)
 {
-    int e = config ? git_config_get_string_buf(value, config, key) : GIT_ENOTFOUND;
+    git_config_entry *entry = NULL;
+    int e = config ? git_config_get_entry(&entry, config, key) : GIT_ENOTFOUND, rc;
 
     if (e == GIT_ENOTFOUND)
         return VMSCM_ENOTFOUND;
     if (e < 0)
         return vmscm_git_error(err, e, VMSCM_EINPUT, "%s: %s", file, key);
-    return 0;
+    rc = vmscm_str_dup(value, value_of(entry), err);
+    git_config_entry_free(entry);
+    return rc;
 }
 
 int vmscm_gitconfig_get(char **value, struct vmscm_gitconfig *config, const char *key,
     struct vmscm_error *err)
 {
-    git_buf buf = {0};
     int rc = check_key(key, err);
 
     *value = NULL;
@@ -161,16 +170,11 @@ int vmscm_gitconfig_get(char **value, struct vmscm_gitconfig *config, const char
         return rc;
     for (size_t i = 0; i < 2; i++) {
         enum vmscm_config_level level = by_precedence[i];
-        rc = find(&buf, config->configs[level], key, config->files[level], err);
+        rc = find(value, config->configs[level], key, config->files[level], err);
         if (rc != VMSCM_ENOTFOUND)
-            break;
+            return rc;
     }
-    if (rc == VMSCM_ENOTFOUND)
-        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not set", key);
-    if (!rc)
-        rc = vmscm_str_dup(value, buf.ptr ? buf.ptr : "", err);
-    git_buf_dispose(&buf);
-    return rc;
+    return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not set", key);
 }
 
 int vmscm_gitconfig_get_int(int64_t *value, struct vmscm_gitconfig *config, const char *key,
@@ -208,7 +212,8 @@ static int lock_file(int *fd, const char *lock, struct vmscm_error *err)
         rc = vmscm_file_open(fd, lock, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
         if (rc != VMSCM_EEXIST || lstat(lock, &now) < 0)
             continue;
-        if (first.st_ino != now.st_ino) {
+        if (first.st_ino != now.st_ino || first.st_ctim.tv_sec != now.st_ctim.tv_sec ||
+            first.st_ctim.tv_nsec != now.st_ctim.tv_nsec) {
             first = now;
             waited = 0;
         } else if (waited >= 1000) {
@@ -343,7 +348,7 @@ int vmscm_gitconfig_list(struct vmscm_gitconfig *config,
         if ((e = git_config_iterator_new(&it, config->configs[level])) < 0)
             return vmscm_git_error(err, e, VMSCM_EINPUT, "%s", config->files[level]);
         while (!rc && (e = git_config_next(&entry, it)) == 0)
-            rc = each(data, level, entry->name, entry->value ? entry->value : "");
+            rc = each(data, level, entry->name, value_of(entry));
         if (!rc && e != GIT_ITEROVER)
             rc = vmscm_git_error(err, e, VMSCM_EINPUT, "%s", config->files[level]);
         git_config_iterator_free(it);
@@ -354,7 +359,6 @@ int vmscm_gitconfig_list(struct vmscm_gitconfig *config,
 int vmscm_gitconfig_get_git(char **value, const char *key, struct vmscm_error *err)
 {
     git_config *config = NULL;
-    git_buf buf = {0};
     int rc, e;
 
     *value = NULL;
@@ -364,13 +368,10 @@ int vmscm_gitconfig_get_git(char **value, const char *key, struct vmscm_error *e
         rc = vmscm_git_error(err, e, VMSCM_EINPUT, "git's configuration");
         goto out;
     }
-    rc = find(&buf, config, key, "git's configuration", err);
+    rc = find(value, config, key, "git's configuration", err);
     if (rc == VMSCM_ENOTFOUND)
         rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not set", key);
-    if (!rc)
-        rc = vmscm_str_dup(value, buf.ptr ? buf.ptr : "", err);
 out:
-    git_buf_dispose(&buf);
     git_config_free(config);
     vmscm_git_stop();
     return rc;

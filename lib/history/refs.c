@@ -114,7 +114,9 @@ static void clear_stale(const char *path, unsigned ms)
         return;
     for (unsigned waited = 0; waited < ms; waited += 10) {
         nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
-        if (lstat(path, &now) < 0 || now.st_ino != first.st_ino)
+        if (lstat(path, &now) < 0 || now.st_ino != first.st_ino ||
+            now.st_ctim.tv_sec != first.st_ctim.tv_sec ||
+            now.st_ctim.tv_nsec != first.st_ctim.tv_nsec)
             return;
     }
     unlink(path);

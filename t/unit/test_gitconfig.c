@@ -155,6 +155,8 @@ static void keys_and_values(void **state)
     assert_int_equal(n, 1);
     assert_done(vmscm_gitconfig_get_int(&n, f->config, "x.off", 5, &err), &err);
     assert_int_equal(n, 0);
+    assert_done(vmscm_gitconfig_get_int(&n, f->config, "x.bare", 0, &err), &err);
+    assert_int_equal(n, 1);
     assert_fails(vmscm_gitconfig_get_int(&n, f->config, "x.word", 0, &err), &err, VMSCM_EUSAGE,
         "x.word: many: not a number");
 }

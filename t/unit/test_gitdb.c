@@ -2,8 +2,7 @@
 /* lib/history/gitdb: commits, trees and blobs, judged by plain git. */
 #include "gitrepo.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include "history/refs.h"
 
 #define FILE_OF(path, text)                                                                        \
     {                                                                                              \
@@ -304,6 +303,37 @@ static void opening(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* Plain git's housekeeping beside us: what is reachable is packed, what is not yet is kept, and a
+ * database that was open all along sees both. */
+static void housekeeping(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_gitdb_info info;
+    char named[VMSCM_GITDB_ID], loose[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID], path[600];
+
+    gitrepo_commit(named, r, "one", NULL, "named");
+    gitrepo_commit(loose, r, "two", named, "not named yet");
+    assert_done(
+        vmscm_refs_update(r->db, "refs/heads/web", "", named, &gitrepo_who, "x", &err), &err);
+    assert_git(r, "", "gc", "--quiet");
+    object_path(path, sizeof path, r, named);
+    assert_false(vmscm_file_exists(path));
+    assert_done(vmscm_gitdb_verify(r->db, named, &err), &err);
+    assert_done(vmscm_gitdb_verify(r->db, loose, &err), &err);
+    assert_done(vmscm_gitdb_read_commit(&info, r->db, named, &err), &err);
+    vmscm_gitdb_info_release(&info);
+    assert_done(
+        vmscm_refs_update(r->db, "refs/heads/web", named, loose, &gitrepo_who, "y", &err), &err);
+    assert_git(r, "", "gc", "--quiet");
+    assert_done(vmscm_refs_read(id, r->db, "refs/heads/web", &err), &err);
+    assert_string_equal(id, loose);
+    assert_git(r, named, "rev-parse", "web@{1}");
+    gitrepo_commit(id, r, "two", named, "not named yet");
+    assert_string_equal(id, loose);
+    gitrepo_fsck(r);
+}
+
 int main(void)
 {
 #define GIT_TEST(f) cmocka_unit_test_setup_teardown(f, gitrepo_setup, gitrepo_teardown)
@@ -314,6 +344,7 @@ int main(void)
         GIT_TEST(odd_trees),
         GIT_TEST(damage),
         GIT_TEST(opening),
+        GIT_TEST(housekeeping),
     };
     return unit_run(tests);
 }

@@ -5,7 +5,7 @@
 #include "history/notes.h"
 #include "history/refs.h"
 
-#include <sys/stat.h>
+#include <signal.h>
 
 #define HEADS "refs/heads/"
 #define WRITERS 8
@@ -347,6 +347,92 @@ static void many_processes(void **state)
     gitrepo_fsck(r);
 }
 
+/* Revisions on top of each other, each told through the pipe once it is acknowledged; after every
+ * other one, the machine is renamed to and fro. */
+static void work_until_killed(struct gitrepo *r, int out)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_gitdb *db;
+    char tip[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID], text[32];
+    const char *here = HEADS "m", *there = HEADS "n", *parent = tip;
+
+    if (vmscm_gitdb_open(&db, r->git, r->locks, &err))
+        _exit(1);
+    /* The one before may have been killed in a rename: both are there, and equal. */
+    if (vmscm_refs_read(tip, db, here, &err)) {
+        if (vmscm_refs_read(tip, db, there, &err))
+            _exit(2);
+        here = HEADS "n", there = HEADS "m";
+    } else if (vmscm_refs_delete(db, there, NULL, &err) && err.code != VMSCM_ENOTFOUND) {
+        _exit(3);
+    }
+    for (int i = 0;; i++) {
+        snprintf(text, sizeof text, "%d-%d", (int)getpid(), i);
+        struct vmscm_gitdb_file file = {"machine.json", text, strlen(text)};
+        if (vmscm_gitdb_commit(
+                id, db, &file, 1, &parent, 1, &gitrepo_who, &gitrepo_who, text, &err) ||
+            vmscm_refs_update(db, here, tip, id, &gitrepo_who, text, &err) ||
+            write(out, id, 40) != 40)
+            _exit(4);
+        memcpy(tip, id, sizeof tip);
+        if (i % 2 && vmscm_refs_rename(db, here, there, &gitrepo_who, "to and fro", &err))
+            _exit(5);
+        if (i % 2) {
+            const char *swap = here;
+            here = there;
+            there = swap;
+        }
+    }
+}
+
+static void killed(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char told[VMSCM_GITDB_ID], m[VMSCM_GITDB_ID], n[VMSCM_GITDB_ID], next[VMSCM_GITDB_ID];
+    int total = 0;
+
+    gitrepo_commit(told, r, "start", NULL, "start");
+    assert_done(vmscm_refs_update(r->db, HEADS "m", "", told, &gitrepo_who, "x", &err), &err);
+    for (int round = 0; round < 15; round++) {
+        int fds[2], status;
+        assert_int_equal(pipe(fds), 0);
+        pid_t pid = fork();
+        if (pid == 0)
+            work_until_killed(r, fds[1]);
+        close(fds[1]);
+        /* A lock of the one before may have to be waited for; then a while of work. */
+        assert_int_equal(read(fds[0], told, 40), 40);
+        usleep((unsigned)(2000 + round * 1777));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        for (total++; read(fds[0], told, 40) == 40; total++)
+            ;
+        close(fds[0]);
+        told[40] = '\0';
+        int no_m = vmscm_refs_read(m, r->db, HEADS "m", &err);
+        int no_n = vmscm_refs_read(n, r->db, HEADS "n", &err);
+        assert_true(!no_m || !no_n);
+        if (!no_m && !no_n)
+            assert_string_equal(m, n);
+        /* What was acknowledged last is the tip, or one that was not told any more is on it. */
+        snprintf(next, sizeof next, "%s", no_m ? n : m);
+        if (strcmp(next, told) != 0) {
+            struct vmscm_gitdb_info info;
+            assert_done(vmscm_gitdb_read_commit(&info, r->db, next, &err), &err);
+            assert_int_equal(info.parent_count, 1);
+            assert_string_equal(info.parents[0], told);
+            vmscm_gitdb_info_release(&info);
+            total++;
+        }
+        gitrepo_fsck(r);
+    }
+    char count[32];
+    snprintf(count, sizeof count, "%d", total + 1);
+    assert_git(r, count, "rev-list", "--count", next);
+}
+
 int main(void)
 {
 #define GIT_TEST(f) cmocka_unit_test_setup_teardown(f, gitrepo_setup, gitrepo_teardown)
@@ -358,6 +444,7 @@ int main(void)
         GIT_TEST(tags),
         GIT_TEST(stale_locks),
         GIT_TEST(many_processes),
+        GIT_TEST(killed),
     };
     return unit_run(tests);
 }

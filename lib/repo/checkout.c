@@ -54,8 +54,8 @@ static int make_dir(const char *path, struct vmscm_error *err)
     return 0;
 }
 
-/* Whether dir has anything in it. */
-static int is_empty(bool *empty, const char *dir, struct vmscm_error *err)
+/* Whether dir has nothing in it, but for `except` (NULL: nothing at all). */
+static int is_empty(bool *empty, const char *dir, const char *except, struct vmscm_error *err)
 {
     DIR *d = opendir(dir);
 
@@ -63,7 +63,8 @@ static int is_empty(bool *empty, const char *dir, struct vmscm_error *err)
         return vmscm_error_errno(err, errno, "%s", dir);
     *empty = true;
     for (struct dirent *e; *empty && (e = readdir(d));)
-        *empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+        *empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            (except && strcmp(e->d_name, except) == 0);
     closedir(d);
     return 0;
 }
@@ -78,8 +79,24 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
     c->made = !vmscm_file_exists(dir);
     if ((rc = vmscm_file_mkdirs(dir, err)) || (rc = vmscm_file_realpath(&c->dir, dir, err)) ||
         (rc = vmscm_path_join(&c->partial, c->dir, VMSCM_WORKFILE_PARTIAL, err)) ||
-        (rc = is_empty(&empty, c->dir, err)))
+        (rc = is_empty(&empty, c->dir, NULL, err)))
         return rc;
+    if (!empty) {
+        /* One that died before it had written down what it is has begun nothing either. */
+        bool begun_only = false;
+        char *state = NULL;
+
+        if ((rc = is_empty(&begun_only, c->dir, VMSCM_WORKFILE_PARTIAL, err)) ||
+            (rc = vmscm_path_join(&state, c->partial, VMSCM_WORKFILE_STATE, err)))
+            return rc;
+        if (begun_only && !vmscm_file_exists(state)) {
+            rc = vmscm_file_remove_tree(c->partial, err);
+            empty = true;
+        }
+        free(state);
+        if (rc)
+            return rc;
+    }
     if (!empty) {
         struct vmscm_workfile old = {0};
         bool same = false;

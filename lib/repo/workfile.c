@@ -71,7 +71,7 @@ int vmscm_workfile_write(const struct vmscm_workfile *work, const char *dir,
 int vmscm_workfile_write_partial(const struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err)
 {
-    return write_file(work, dir, VMSCM_WORKFILE_PARTIAL "/checkout", err);
+    return write_file(work, dir, VMSCM_WORKFILE_PARTIAL "/" VMSCM_WORKFILE_STATE, err);
 }
 
 static int decode_disk(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
@@ -185,7 +185,7 @@ int vmscm_workfile_read(struct vmscm_workfile *work, const char *dir, struct vms
 int vmscm_workfile_read_partial(struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err)
 {
-    return read_file(work, dir, VMSCM_WORKFILE_PARTIAL "/checkout", err);
+    return read_file(work, dir, VMSCM_WORKFILE_PARTIAL "/" VMSCM_WORKFILE_STATE, err);
 }
 
 void vmscm_workfile_release(struct vmscm_workfile *work)

@@ -14,6 +14,7 @@
 
 #define VMSCM_WORKFILE_NAME ".vmscm-checkout"
 #define VMSCM_WORKFILE_PARTIAL ".vmscm-partial"
+#define VMSCM_WORKFILE_STATE "checkout" /* in it: what is being checked out */
 #define VMSCM_WORKFILE_MAX (4u << 20)
 
 /* One file of a disk. */

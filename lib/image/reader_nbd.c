@@ -31,34 +31,45 @@ struct window {
     uint64_t used; /* the device's clock when it last answered: the oldest is replaced */
 };
 
+/* A qemu-nbd. */
+struct server {
+    char *dir; /* private; holds the socket */
+    char *socket;
+    struct vmscm_spawn child;
+    bool failed; /* it could not be started; why is in the device's failure */
+};
+
+/* A connection, of one thread at a time. */
+struct slot {
+    struct server *server;
+    struct nbd_handle *h; /* NULL: not open */
+    bool taken;
+};
+
 struct nbd {
     struct vmscm_blockdev dev;
     const struct vmscm_probe *probe;
     unsigned jobs;
-    pthread_mutex_t lock; /* guards all below */
+    pthread_mutex_t lock; /* guards all below, but a taken slot is its thread's */
     pthread_cond_t idle;
-    char *dir; /* private; holds the socket */
-    char *socket;
-    struct vmscm_spawn child;
-    bool failed; /* qemu-nbd could not be started; why is in failure */
+    struct server *servers;
+    unsigned server_count;
+    struct slot *slots; /* jobs of them */
     struct vmscm_error failure;
-    struct nbd_handle **free; /* connections nobody uses; room for jobs */
-    unsigned free_count;
-    unsigned open_count; /* connections in all */
     struct window *windows; /* jobs of them */
     uint64_t clock;
 };
 
-static int start_program(struct nbd *nbd, struct vmscm_error *err)
+static int start_program(const struct nbd *nbd, struct server *server, struct vmscm_error *err)
 {
     struct vmscm_qemu_files files = {0};
     char *image = NULL, *socket_option = NULL, *shared = NULL;
-    const char *const writable[] = {nbd->dir, NULL};
+    const char *const writable[] = {server->dir, NULL};
     int rc;
 
     if ((rc = vmscm_qemu_describe(&image, nbd->probe, err)) ||
         (rc = vmscm_qemu_list_files(&files, nbd->probe, err)) ||
-        (rc = vmscm_str_printf(&socket_option, err, "--socket=%s", nbd->socket)) ||
+        (rc = vmscm_str_printf(&socket_option, err, "--socket=%s", server->socket)) ||
         (rc = vmscm_str_printf(&shared, err, "--shared=%u", nbd->jobs + 1)))
         goto out;
     const char *const argv[] = {"qemu-nbd", "--read-only", "--persistent", shared, socket_option,
@@ -70,7 +81,7 @@ static int start_program(struct nbd *nbd, struct vmscm_error *err)
         .max_memory = vmscm_qemu_memory(nbd->probe) + nbd->jobs * (uint64_t)(64 << 20),
         .confined = true,
     };
-    rc = vmscm_spawn_start(&nbd->child, &options, false, err);
+    rc = vmscm_spawn_start(&server->child, &options, false, err);
 out:
     vmscm_vec_release(&files.paths);
     free(image);
@@ -88,7 +99,7 @@ static int connect_failed(const struct nbd *nbd, struct vmscm_error *err)
 }
 
 /* One try; *again: the socket is not there yet. */
-static int connect_once(struct nbd_handle **out, const struct nbd *nbd, bool *again,
+static int connect_once(const struct nbd *nbd, struct slot *slot, bool *again,
     struct vmscm_error *err)
 {
     struct nbd_handle *h = nbd_create();
@@ -101,7 +112,7 @@ static int connect_once(struct nbd_handle **out, const struct nbd *nbd, bool *ag
     if (nbd_set_pread_initialize(h, false) < 0 ||
         nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0) {
         rc = connect_failed(nbd, err);
-    } else if (nbd_connect_unix(h, nbd->socket) < 0) {
+    } else if (nbd_connect_unix(h, slot->server->socket) < 0) {
         *again = true;
         rc = connect_failed(nbd, err);
     } else if (nbd_get_size(h) < 0 || (uint64_t)nbd_get_size(h) != nbd->dev.size) {
@@ -112,31 +123,32 @@ static int connect_once(struct nbd_handle **out, const struct nbd *nbd, bool *ag
     if (rc)
         nbd_close(h);
     else
-        *out = h;
+        slot->h = h;
     return rc;
 }
 
 /* Start qemu-nbd and wait until it listens, which it does once the image is open. */
-static int start_server(struct nbd *nbd, struct nbd_handle **first, struct vmscm_error *err)
+static int start_server(const struct nbd *nbd, struct slot *slot, struct vmscm_error *err)
 {
     const struct timespec pause = {0, 5 * 1000 * 1000};
+    struct server *server = slot->server;
     struct timespec begun, now;
     bool again = false;
     int rc;
 
-    if ((rc = vmscm_tempdir_make(&nbd->dir, NULL, err)) ||
-        (rc = vmscm_path_join(&nbd->socket, nbd->dir, "nbd", err)) ||
-        (rc = start_program(nbd, err)))
+    if ((rc = vmscm_tempdir_make(&server->dir, NULL, err)) ||
+        (rc = vmscm_path_join(&server->socket, server->dir, "nbd", err)) ||
+        (rc = start_program(nbd, server, err)))
         return rc;
     clock_gettime(CLOCK_MONOTONIC, &begun);
     for (;;) {
-        bool alive = vmscm_spawn_alive(&nbd->child);
-        rc = connect_once(first, nbd, &again, err);
+        bool alive = vmscm_spawn_alive(&server->child);
+        rc = connect_once(nbd, slot, &again, err);
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (!rc || !again)
             return rc;
         if (!alive) {
-            if ((rc = vmscm_spawn_wait(&nbd->child, err)))
+            if ((rc = vmscm_spawn_wait(&server->child, err)))
                 return rc;
             return vmscm_error_set(err, VMSCM_ETOOL, "qemu-nbd: ended early");
         }
@@ -146,52 +158,68 @@ static int start_server(struct nbd *nbd, struct nbd_handle **first, struct vmscm
     }
 }
 
-static int take(struct nbd_handle **out, struct nbd *nbd, struct vmscm_error *err)
+/* The lock is held, so that one thread starts a server and the others wait for it. */
+static int open_slot(struct nbd *nbd, struct slot *slot, struct vmscm_error *err)
 {
+    struct vmscm_error failure = VMSCM_ERROR_INIT;
     bool again;
+    int rc;
+
+    if (slot->server->failed)
+        return vmscm_error_copy(err, &nbd->failure);
+    if (slot->server->dir)
+        return connect_once(nbd, slot, &again, err);
+    rc = start_server(nbd, slot, &failure);
+    if (!rc)
+        return 0;
+    vmscm_qemu_explain(&failure, nbd->dev.name);
+    if (strncmp(failure.message, nbd->dev.name, strlen(nbd->dev.name)) != 0)
+        vmscm_error_prefix(&failure, "%s", nbd->dev.name);
+    slot->server->failed = true;
+    nbd->failure = failure;
+    return vmscm_error_copy(err, &failure);
+}
+
+static int take(struct slot **out, struct nbd *nbd, struct vmscm_error *err)
+{
+    struct slot *slot = NULL;
     int rc = 0;
 
-    *out = NULL;
     pthread_mutex_lock(&nbd->lock);
-    while (!nbd->free_count && nbd->open_count >= nbd->jobs)
-        pthread_cond_wait(&nbd->idle, &nbd->lock);
-    if (nbd->failed) {
-        rc = vmscm_error_copy(err, &nbd->failure);
-    } else if (nbd->free_count) {
-        *out = nbd->free[--nbd->free_count];
-    } else if (!nbd->dir) {
-        struct vmscm_error failure = VMSCM_ERROR_INIT;
-        rc = start_server(nbd, out, &failure);
-        if (rc) {
-            vmscm_qemu_explain(&failure, nbd->dev.name);
-            if (strncmp(failure.message, nbd->dev.name, strlen(nbd->dev.name)) != 0)
-                vmscm_error_prefix(&failure, "%s", nbd->dev.name);
-            nbd->failed = true;
-            nbd->failure = failure;
-            rc = vmscm_error_copy(err, &failure);
-        } else {
-            nbd->open_count++;
+    for (;;) {
+        /* One that is open, or else any that nobody uses. */
+        for (unsigned i = 0; i < nbd->jobs; i++) {
+            struct slot *s = &nbd->slots[i];
+            if (!s->taken && (!slot || (!slot->h && s->h)))
+                slot = s;
         }
-    } else {
-        rc = connect_once(out, nbd, &again, err);
-        if (!rc)
-            nbd->open_count++;
+        if (slot)
+            break;
+        pthread_cond_wait(&nbd->idle, &nbd->lock);
+    }
+    if (!slot->h)
+        rc = open_slot(nbd, slot, err);
+    if (!rc) {
+        slot->taken = true;
+        *out = slot;
     }
     pthread_mutex_unlock(&nbd->lock);
     return rc;
 }
 
-static void give_back(struct nbd *nbd, struct nbd_handle *h, bool broken)
+static void give_back(struct nbd *nbd, struct slot *slot, bool broken)
 {
+    struct nbd_handle *old = NULL;
+
     pthread_mutex_lock(&nbd->lock);
-    if (broken)
-        nbd->open_count--;
-    else
-        nbd->free[nbd->free_count++] = h;
+    if (broken) {
+        old = slot->h;
+        slot->h = NULL;
+    }
+    slot->taken = false;
     pthread_cond_signal(&nbd->idle);
     pthread_mutex_unlock(&nbd->lock);
-    if (broken)
-        nbd_close(h);
+    nbd_close(old);
 }
 
 static int request_failed(const struct nbd *nbd, const char *what, uint64_t offset,
@@ -215,12 +243,13 @@ static int nbd_dev_pread(struct vmscm_blockdev *dev, void *data, size_t len, uin
     struct vmscm_error *err)
 {
     struct nbd *nbd = (struct nbd *)dev;
-    struct nbd_handle *h;
+    struct slot *slot = NULL;
     uint8_t *p = data, block[ALIGNMENT_MAX];
-    int rc = take(&h, nbd, err);
+    int rc = take(&slot, nbd, err);
 
     if (rc)
         return rc;
+    struct nbd_handle *h = slot->h;
     size_t align = alignment(h);
     while (!rc && len) {
         size_t skip = (size_t)(offset % align), n = len < READ_MAX ? len : READ_MAX;
@@ -241,7 +270,7 @@ static int nbd_dev_pread(struct vmscm_blockdev *dev, void *data, size_t len, uin
         offset += n;
         len -= n;
     }
-    give_back(nbd, h, rc != 0);
+    give_back(nbd, slot, rc != 0);
     return rc;
 }
 
@@ -330,7 +359,7 @@ static int nbd_dev_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t 
     struct nbd *nbd = (struct nbd *)dev;
     struct answer answer = {.size = dev->size};
     const uint64_t wanted = offset;
-    struct nbd_handle *h;
+    struct slot *slot = NULL;
     int rc;
 
     pthread_mutex_lock(&nbd->lock);
@@ -338,12 +367,13 @@ static int nbd_dev_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t 
     pthread_mutex_unlock(&nbd->lock);
     if (found)
         return 0;
-    if ((rc = take(&h, nbd, err)))
+    if ((rc = take(&slot, nbd, err)))
         return rc;
+    struct nbd_handle *h = slot->h;
     if (nbd_can_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) <= 0) {
         *len = dev->size - offset;
         *zero = false;
-        give_back(nbd, h, false);
+        give_back(nbd, slot, false);
         return 0;
     }
     offset -= offset % alignment(h);
@@ -356,7 +386,7 @@ static int nbd_dev_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t 
         answer.window.pieces.items[0].length <= wanted - offset)
         rc = vmscm_error_set(
             err, VMSCM_EIO, "%s: qemu-nbd gave no usable list of extents", dev->name);
-    give_back(nbd, h, rc != 0);
+    give_back(nbd, slot, rc != 0);
     if (!rc) {
         *len = answer.window.pieces.items[0].length - (wanted - offset);
         *zero = answer.window.pieces.items[0].zero;
@@ -377,15 +407,19 @@ static void nbd_dev_close(struct vmscm_blockdev *dev)
 {
     struct nbd *nbd = (struct nbd *)dev;
 
-    for (unsigned i = 0; i < nbd->free_count; i++)
-        nbd_close(nbd->free[i]);
-    vmscm_spawn_kill(&nbd->child);
+    for (unsigned i = 0; nbd->slots && i < nbd->jobs; i++)
+        nbd_close(nbd->slots[i].h);
+    for (unsigned i = 0; nbd->servers && i < nbd->server_count; i++) {
+        struct server *server = &nbd->servers[i];
+        vmscm_spawn_kill(&server->child);
+        vmscm_tempdir_remove(server->dir);
+        free(server->socket);
+    }
     for (unsigned w = 0; nbd->windows && w < nbd->jobs; w++)
         vmscm_vec_release(&nbd->windows[w].pieces);
     free(nbd->windows);
-    free(nbd->free);
-    free(nbd->socket);
-    vmscm_tempdir_remove(nbd->dir);
+    free(nbd->slots);
+    free(nbd->servers);
     pthread_cond_destroy(&nbd->idle);
     pthread_mutex_destroy(&nbd->lock);
     free(nbd);
@@ -404,15 +438,21 @@ int vmscm_reader_nbd_open(struct vmscm_blockdev **out, const struct vmscm_probe 
     nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path};
     nbd->probe = probe;
     nbd->jobs = jobs ? jobs : 1;
-    nbd->child = (struct vmscm_spawn)VMSCM_SPAWN_INIT;
+    /* One qemu-nbd inflates on one thread, and compressed grains are most of many a vmdk. */
+    nbd->server_count = probe->format == VMSCM_PROBE_VMDK ? nbd->jobs : 1;
     pthread_mutex_init(&nbd->lock, NULL);
     pthread_cond_init(&nbd->idle, NULL);
-    nbd->free = calloc(nbd->jobs, sizeof(struct nbd_handle *));
+    nbd->servers = calloc(nbd->server_count, sizeof *nbd->servers);
+    nbd->slots = calloc(nbd->jobs, sizeof *nbd->slots);
     nbd->windows = calloc(nbd->jobs, sizeof *nbd->windows);
-    if (!nbd->free || !nbd->windows) {
+    if (!nbd->servers || !nbd->slots || !nbd->windows) {
         nbd_dev_close(&nbd->dev);
         return vmscm_error_nomem(err);
     }
+    for (unsigned i = 0; i < nbd->server_count; i++)
+        nbd->servers[i].child = (struct vmscm_spawn)VMSCM_SPAWN_INIT;
+    for (unsigned i = 0; i < nbd->jobs; i++)
+        nbd->slots[i].server = &nbd->servers[i % nbd->server_count];
     *out = &nbd->dev;
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An image read through a confined qemu-nbd on a private Unix socket. The program is started by
- * the first read; connections are opened as threads need them, up to `jobs`.
+ * the first read; connections are opened as threads need them, up to `jobs`. A vmdk gets a program
+ * of its own for each.
  */
 #ifndef IMAGE_READER_NBD_H
 #define IMAGE_READER_NBD_H

@@ -4,7 +4,10 @@
 #include "base/vec.h"
 #include "sys/file.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define LOG_MAX ((size_t)256 << 20)
 
@@ -131,6 +134,26 @@ int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char
     rc = vmscm_file_replace(path, buf.data, buf.len, 0666, err);
 out:
     vmscm_buf_release(&buf);
+    free(path);
+    return rc;
+}
+
+int vmscm_reflog_clear(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    char *path = NULL;
+    struct stat st;
+    int rc = log_path(&path, db, ref, err);
+
+    if (rc)
+        return rc;
+    for (char *p = path + strlen(db->path) + 1; !rc && (p = strchr(p, '/')); p++) {
+        *p = '\0';
+        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && unlink(path) < 0)
+            rc = vmscm_error_errno(err, errno, "%s", path);
+        *p = '/';
+    }
+    if (!rc && vmscm_file_exists(path))
+        rc = vmscm_file_remove_tree(path, err);
     free(path);
     return rc;
 }

@@ -30,4 +30,9 @@ bool vmscm_reflog_is_zero(const char *id);
 int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,
     const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
 
+/* Remove the reflogs at, above and below a ref that is about to be made, where there are no refs: a
+ * process was killed while it removed one. They would be in the way as files, or become the new
+ * ref's past. locks/refs is held. */
+int vmscm_reflog_clear(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err);
+
 #endif

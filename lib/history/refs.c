@@ -269,7 +269,9 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
             err, VMSCM_ENOTFOUND, "%s: the object does not exist", describe(what, ref));
         goto out;
     }
-    if ((!exists && (rc = check_clash(db, ref, err))) || (rc = begin(&tx, db, ref, err)) ||
+    if ((!exists &&
+            ((rc = check_clash(db, ref, err)) || (rc = vmscm_reflog_clear(db, ref, err)))) ||
+        (rc = begin(&tx, db, ref, err)) ||
         (rc = check_expected(db, ref, expected, &exists, &current, err)))
         goto out;
     if (!expected)

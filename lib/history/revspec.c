@@ -294,9 +294,11 @@ static int ancestor(char *id, struct resolution *r, uint64_t steps)
         if ((rc = step(id, r, 1, &count)))
             return rc;
         if (count == 0)
-            return vmscm_error_set(r->err, VMSCM_ENOTFOUND,
-                "%.200s: history ends %llu revision%s back", r->spec, (unsigned long long)i,
-                i == 1 ? "" : "s");
+            return i ? vmscm_error_set(r->err, VMSCM_ENOTFOUND,
+                           "%.200s: history goes back only %llu revision%s", r->spec,
+                           (unsigned long long)i, i == 1 ? "" : "s")
+                     : vmscm_error_set(r->err, VMSCM_ENOTFOUND,
+                           "%.200s: revision %.12s is the first", r->spec, id);
     }
     return 0;
 }

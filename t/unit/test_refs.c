@@ -268,6 +268,30 @@ static void stale_locks(void **state)
     assert_false(vmscm_file_exists(path));
 }
 
+/* Reflogs that a killed removal left: as a file, above and below new names. */
+static void orphaned_reflogs(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], line[256], dir[600];
+    int ids = 0;
+
+    gitrepo_commit(a, r, "a", NULL, "first");
+    snprintf(line, sizeof line, "%s %s A <a> 1 +0000\told\n", a, a);
+    snprintf(dir, sizeof dir, "%s/logs/refs/heads/below/x", r->git);
+    assert_done(vmscm_file_mkdirs(dir, &err), &err);
+    write_ref(r, "logs/refs/heads/same", line);
+    write_ref(r, "logs/refs/heads/above", line);
+    write_ref(r, "logs/refs/heads/below/x/y", line);
+    static const char *const refs[] = {HEADS "same", HEADS "above/x/y", HEADS "below"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_done(vmscm_refs_update(r->db, refs[i], "", a, &gitrepo_who, "new", &err), &err);
+        assert_git(r, "new", "reflog", "show", "--format=%gs", refs[i]);
+        assert_done(vmscm_refs_log_ids(r->db, refs[i], count_ids, &ids, &err), &err);
+    }
+    assert_int_equal(ids, 3);
+}
+
 /* One of the processes: its commits on a machine that all share, each built on the tip that it
  * finds; a tag and a comment for each. */
 static void writer(struct gitrepo *r, int n, const char *first)
@@ -443,6 +467,7 @@ int main(void)
         GIT_TEST(listing_and_damage),
         GIT_TEST(tags),
         GIT_TEST(stale_locks),
+        GIT_TEST(orphaned_reflogs),
         GIT_TEST(many_processes),
         GIT_TEST(killed),
     };

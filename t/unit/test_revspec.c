@@ -114,12 +114,13 @@ static void grammar(void **state)
     refuses(r, "web@{1}x", VMSCM_EUSAGE, "from \"x\" on", "");
     refuses(r, "web@{}", VMSCM_EUSAGE, "not a date", "yesterday");
     refuses(r, "web@{soon}", VMSCM_EUSAGE, "not a date", "yesterday");
-    refuses(r, "web~5", VMSCM_ENOTFOUND, "history ends 4 revisions back", "");
-    refuses(r, "web~1000000000", VMSCM_ENOTFOUND, "history ends 4 revisions back", "");
+    refuses(r, "web~5", VMSCM_ENOTFOUND, "goes back only 4 revisions", "");
+    refuses(r, "web~1000000000", VMSCM_ENOTFOUND, "goes back only 4 revisions", "");
     refuses(r, "web~1000000001", VMSCM_EUSAGE, "a number is over", "");
     refuses(r, "web~99999999999999999999", VMSCM_EUSAGE, "a number is over", "");
     refuses(r, "web@{99999999999999999999}", VMSCM_EUSAGE, "a number is over", "");
     refuses(r, "web@{5}", VMSCM_ENOTFOUND, "only 5 changes", "");
+    refuses(r, "web~4~", VMSCM_ENOTFOUND, "is the first", "");
     refuses(r, "web~4^", VMSCM_ENOTFOUND, "has no parent", "");
     refuses(r, "web^2", VMSCM_ENOTFOUND, "has one parent", "");
     snprintf(spec, sizeof spec, "%.12s@{1}", h.ids[1]);

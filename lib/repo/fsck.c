@@ -141,8 +141,8 @@ static bool chunk_damage(struct fsck *f, const struct vmscm_leaf_entry *e, char 
         snprintf(text, size, "chunk %.16s: missing", hex);
         return true;
     }
-    if (entry.type != VMSCM_PACK_CHUNK || entry.plain_len != e->length) {
-        snprintf(text, size, "chunk %.16s: of another type or length than its leaf says", hex);
+    if (entry.plain_len != e->length) {
+        snprintf(text, size, "chunk %.16s: of another length than its leaf says", hex);
         return true;
     }
     /* Damaged in one pack, it may be whole in another. */

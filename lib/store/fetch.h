@@ -17,8 +17,9 @@ struct vmscm_fetch;
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err);
 void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
 
-/* The plain bytes of a record of exactly len bytes. VMSCM_EDAMAGED: missing, of another type or
- * length, or damaged wherever it is. */
+/* The plain bytes of a record of exactly len bytes. VMSCM_EDAMAGED: missing, of another length, or
+ * damaged wherever it is. type is for messages: the bytes of an id are the same in a record of
+ * either type, and stored once. */
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Multi-pack indexes as files, vmscm-format-pack(5), and packs that go while they are relied on. */
+/* Stores of several packs, vmscm-format-pack(5): multi-pack indexes, packs that go, equal records. */
 #include "base/buf.h"
 #include "base/endian.h"
 #include "codec/checksum.h"
 #include "formats.h"
+#include "store/fetch.h"
+#include "store/ingest.h"
 #include "store/packwriter.h"
 #include "store/store.h"
 #include "sys/file.h"
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/vmscm-test-midx-XXXXXX";
+static char dir[] = "/tmp/vmscm-test-packs-XXXXXX";
 
 static int setup(void **state)
 {
@@ -138,11 +140,57 @@ static void confirm(void **state)
     vmscm_store_close(store);
 }
 
+/* A disk can hold the bytes of a leaf, made up or before there is such a leaf: they have one id, are
+ * stored once, and are read as either. */
+static void chunk_and_leaf(void **state)
+{
+    static const enum vmscm_pack_type types[] = {
+        VMSCM_PACK_CHUNK, VMSCM_PACK_LEAF, VMSCM_PACK_CHUNK};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_ingest_counts counts;
+    struct vmscm_ingest_lane *lane;
+    struct vmscm_ingest *ingest;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_hash *hash;
+    uint8_t data[200], back[200];
+
+    (void)state;
+    assert_done(vmscm_hash_new(&hash, &err), &err);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    for (int first = 0; first < 2; first++) {
+        struct vmscm_id id;
+        make_noise(data, sizeof data, 40 + (unsigned)first);
+        assert_done(vmscm_hash_compute(hash, &id, data, sizeof data, &err), &err);
+        for (int second = 0; second < 2; second++) {
+            assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+            assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
+            assert_done(vmscm_ingest_add(
+                            lane, 0, types[first + second], &id, data, sizeof data, &err), &err);
+            assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+            vmscm_ingest_lane_free(lane);
+            assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
+            assert_int_equal(counts.stored > 0, second == 0);
+        }
+        assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+        for (int second = 0; second < 2; second++) { /* P13 */
+            memset(back, 0, sizeof back);
+            assert_done(vmscm_fetch_read(
+                            fetch, types[first + second], &id, back, sizeof back, &err), &err);
+            assert_memory_equal(data, back, sizeof back);
+        }
+        vmscm_fetch_free(fetch);
+    }
+    vmscm_store_close(store);
+    vmscm_hash_free(hash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksum),
         cmocka_unit_test_setup_teardown(confirm, setup, teardown),
+        cmocka_unit_test_setup_teardown(chunk_and_leaf, setup, teardown),
     };
     return unit_run(tests);
 }

@@ -18,6 +18,9 @@ check 'plain git reads them' '
     [ "$(git log --format=%s web | tr "\n" ,)" = "revision 5,revision 4,revision 3,revision 2,revision 1," ]
     [ "$(git rev-parse web)" = "$(id web)" ]
     git fsck --strict'
+check 'plain git finds a history without being told where to start' '
+    [ "$(git log --format=%s | wc -l)" = 5 ]
+    [ "$(git symbolic-ref HEAD)" = refs/heads/web ]'
 check 'log agrees with it' '
     [ "$(vmscm log --json web | jq -r ".[].id")" = "$(git log --format=%H web)" ]
     vmscm log web >text

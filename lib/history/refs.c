@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/head.h"
 #include "history/reflog.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
@@ -300,7 +301,8 @@ int vmscm_refs_update(struct vmscm_gitdb *db, const char *ref, const char *expec
     if ((rc = check_name(ref, err)) || (rc = vmscm_git_oid(&oid, id, err)) ||
         (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
         return rc;
-    rc = put(db, ref, expected, &oid, who, why, err);
+    if (!(rc = put(db, ref, expected, &oid, who, why, err)))
+        vmscm_head_adopt(db, ref);
     vmscm_lockfile_release(&lock);
     return rc;
 }
@@ -375,7 +377,8 @@ int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
     if ((rc = put(db, to, "", &oid, who, why, err)) ||
         (rc = vmscm_reflog_copy(db, from, to, id, who, why, err)))
         goto out;
-    rc = take(db, from, id, err);
+    if (!(rc = take(db, from, id, err)))
+        vmscm_head_adopt(db, to);
 out:
     vmscm_lockfile_release(&lock);
     return rc;

@@ -270,8 +270,9 @@ int vmscm_sandbox_enter(const struct vmscm_sandbox *box)
         return errno;
     if (box->landlock >= 0 && syscall(__NR_landlock_restrict_self, box->landlock, 0) < 0)
         return errno;
-    /* EINVAL: a kernel without seccomp filters. */
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &box->filter, 0, 0) < 0 && errno != EINVAL)
+    /* A kernel without seccomp filters, or an emulator. */
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &box->filter, 0, 0) < 0 && errno != EINVAL &&
+        errno != ENOSYS)
         return errno;
     return 0;
 }

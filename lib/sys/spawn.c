@@ -216,7 +216,9 @@ static void add_limit(struct plan *plan, int id, uint64_t soft)
     if (now.rlim_max != RLIM_INFINITY && soft > now.rlim_max)
         soft = now.rlim_max;
     plan->limit_ids[plan->limit_count] = id;
-    plan->limits[plan->limit_count] = (struct rlimit){soft, soft};
+    /* Descriptors are for its use, not against it: what may be had stays as it is. */
+    plan->limits[plan->limit_count] =
+        (struct rlimit){soft, id == RLIMIT_NOFILE ? now.rlim_max : soft};
     /* The kernel's soft CPU limit is a signal that can be caught, the hard one cannot. */
     if (id == RLIMIT_CPU && (now.rlim_max == RLIM_INFINITY || soft < now.rlim_max))
         plan->limits[plan->limit_count].rlim_max = soft + 1;

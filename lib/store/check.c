@@ -62,20 +62,34 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     return rc;
 }
 
+static void tell(struct run *run, const char *text, uint64_t where)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+
+    vmscm_error_set(&why, VMSCM_EDAMAGED, "%s %llu", text, (unsigned long long)where);
+    run->check->found(run->check->data, run->pack, NULL, &why);
+}
+
+/* What is out of order is not found by a search, whatever its record says. */
+static void check_order(struct run *run)
+{
+    for (size_t i = 1; i < run->count; i++)
+        if (vmscm_hash_cmp(&run->entries[i - 1].id, &run->entries[i].id) >= 0) {
+            tell(run, "index is not sorted: see entry", i);
+            return;
+        }
+}
+
 /* Records must lie one after the other from the header to the index. */
 static void check_layout(struct run *run)
 {
     uint64_t at = VMSCM_PACK_HEADER_SIZE;
-    struct vmscm_error why = VMSCM_ERROR_INIT;
 
     for (size_t i = 0; i < run->count; at += run->entries[i++].length)
         if (run->entries[i].offset != at)
             break;
-    if (at == run->pack->trailer.index_offset)
-        return;
-    vmscm_error_set(&why, VMSCM_EDAMAGED, "records do not fill the pack: see offset %llu",
-        (unsigned long long)at);
-    run->check->found(run->check->data, run->pack, NULL, &why);
+    if (at != run->pack->trailer.index_offset)
+        tell(run, "records do not fill the pack: see offset", at);
 }
 
 int vmscm_check_packs(struct vmscm_check *check, struct vmscm_error *err)
@@ -91,6 +105,7 @@ int vmscm_check_packs(struct vmscm_check *check, struct vmscm_error *err)
             return vmscm_error_nomem(err);
         for (uint32_t i = 0; i < run.count; i++)
             vmscm_packfile_entry(pack, &run.entries[i], i);
+        check_order(&run);
         qsort(run.entries, run.count, sizeof *run.entries, by_offset);
         check_layout(&run);
         pthread_mutex_init(&run.lock, NULL);

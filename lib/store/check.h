@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Checking packs byte by byte: every record's checksum and hash, and that records fill the file. */
+/* Checking packs byte by byte: every record's checksum and hash, that the index is sorted, and that
+ * records fill the file. */
 #ifndef STORE_CHECK_H
 #define STORE_CHECK_H
 

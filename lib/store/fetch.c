@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define RECORD_MAX (VMSCM_PACK_RECORD_SIZE + VMSCM_HASH_SIZE + VMSCM_PACK_PLAIN_MAX)
+
 struct vmscm_fetch {
     struct vmscm_store *store;
     struct vmscm_compress *compress;
@@ -53,8 +55,8 @@ static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     int rc;
 
     if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
-        entry->length < VMSCM_PACK_RECORD_SIZE)
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry outside the pack");
+        entry->length < VMSCM_PACK_RECORD_SIZE || entry->length > RECORD_MAX)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry of no possible record");
     fetch->record.len = 0;
     if ((rc = vmscm_buf_reserve(&fetch->record, entry->length, err)) ||
         (rc = vmscm_store_pread(

@@ -4,6 +4,7 @@
 #include "base/endian.h"
 #include "codec/checksum.h"
 #include "formats.h"
+#include "store/check.h"
 #include "store/fetch.h"
 #include "store/ingest.h"
 #include "store/packwriter.h"
@@ -185,12 +186,73 @@ static void chunk_and_leaf(void **state)
     vmscm_hash_free(hash);
 }
 
+static void count_findings(void *data, const struct vmscm_packfile *pack,
+    const struct vmscm_id *id, const struct vmscm_error *why)
+{
+    unsigned *counts = data;
+
+    (void)pack;
+    counts[0] += strstr(why->message, "not sorted") != NULL;
+    counts[1] += strstr(why->message, "no possible record") != NULL && id;
+}
+
+static int go_on(void *data, uint64_t bytes)
+{
+    (void)data, (void)bytes;
+    return 0;
+}
+
+/* An index whose checksum is right, but that is not: out of order, or claiming too much. */
+static void lying_index(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        struct vmscm_buf bytes = VMSCM_BUF_INIT;
+        struct vmscm_store *store;
+        unsigned counts[2] = {0, 0};
+        struct vmscm_check check = {
+            .jobs = 2, .found = count_findings, .progress = go_on, .data = counts};
+        uint8_t swap[48];
+        assert_int_equal(setup(NULL), 0);
+        make_pack(1, 3);
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        char *path = strdup(vmscm_store_pack(store, 0)->path);
+        vmscm_store_close(store);
+        assert_done(vmscm_file_read(&bytes, path, 1u << 20, &err), &err);
+        uint8_t *trailer = bytes.data + bytes.len - 64, *index = trailer - 3 * 48;
+        if (kind == 1) { /* P15 */
+            memcpy(swap, index, 48);
+            memmove(index, index + 48, 48);
+            memcpy(index + 48, swap, 48);
+        } else if (kind == 2) { /* P16 */
+            vmscm_put_le32(index + 36, 16);
+            vmscm_put_le32(index + 40, UINT32_MAX - 16);
+        }
+        vmscm_put_le64(trailer + 16, vmscm_checksum_64(index, 3 * 48, 0));
+        vmscm_put_le64(trailer + 48, vmscm_checksum_64(trailer, 48, 0));
+        assert_done(vmscm_file_replace(path, bytes.data, bytes.len, 0600, &err), &err);
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        assert_int_equal(vmscm_store_pack_count(store), 1);
+        check.store = store;
+        assert_done(vmscm_check_packs(&check, &err), &err);
+        assert_int_equal(counts[0], kind == 1);
+        assert_int_equal(counts[1], kind == 2);
+        vmscm_store_close(store);
+        vmscm_buf_release(&bytes);
+        free(path);
+        assert_int_equal(teardown(NULL), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksum),
         cmocka_unit_test_setup_teardown(confirm, setup, teardown),
         cmocka_unit_test_setup_teardown(chunk_and_leaf, setup, teardown),
+        cmocka_unit_test(lying_index),
     };
     return unit_run(tests);
 }

@@ -12,7 +12,7 @@
 GUEST_CACHE=${VMSCM_TEST_CACHE:-${TMPDIR:-/tmp}/vmscm-test-cache}
 
 # Part of every recipe: raise it when what follows would build other guests.
-GUEST_RECIPE=1
+GUEST_RECIPE=2
 
 # Why guests cannot be made here; nothing if they can.
 guest_why_not() {
@@ -98,17 +98,21 @@ guest_make() {
         flock 9
         [ -e "$name.raw" ] && exit 0
         tmp=$(mktemp -d "$GUEST_CACHE/tmp.XXXXXX") || exit 1
-        trap 'rm -rf "$tmp"' EXIT
+        trap 'guest_unmount "$tmp/root"; rm -rf "$tmp"' EXIT
+        # Installed into the mounted file system, as an installer does: files lie in the order and
+        # the pieces that unpacking packages leaves, not in the neat order of a copied tree. Fixed
+        # ids, so that only what differs in the guests differs in their images.
+        mkdir "$tmp/root" &&
+            truncate -s "$size" "$tmp/raw" &&
+            mke2fs -q -t ext4 -U 6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b11 \
+                -E hash_seed=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b12,lazy_itable_init=1 "$tmp/raw" &&
+            mount -o loop,noinit_itable,nobarrier "$tmp/raw" "$tmp/root" || exit 1
         mmdebstrap --quiet --mode=root --variant="$variant" --include="$packages" \
             --components=main --aptopt='APT::Install-Recommends "false"' \
             "$suite" "$tmp/root" "$(guest_mirror)" &&
             guest_furnish "$tmp/root" &&
             guest_keep_boot "$tmp/root" "$tmp/boot" &&
-            truncate -s "$size" "$tmp/raw" &&
-            # Fixed ids, so that only what differs in the guests differs in their images.
-            mke2fs -q -t ext4 -U 6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b11 \
-                -E hash_seed=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b12,lazy_itable_init=1 \
-                -d "$tmp/root" "$tmp/raw" &&
+            guest_unmount "$tmp/root" &&
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
     echo "$name.raw"
@@ -126,7 +130,7 @@ guest_install() {
         trap 'guest_unmount "$tmp/root"; rm -rf "$tmp"' EXIT
         mkdir "$tmp/root" "$GUEST_CACHE/debs" 2>/dev/null
         cp --sparse=always "$from" "$tmp/raw" &&
-            mount -o loop "$tmp/raw" "$tmp/root" &&
+            mount -o loop,nobarrier "$tmp/raw" "$tmp/root" &&
             mount -t tmpfs none "$tmp/root/run" &&
             mount -t proc none "$tmp/root/proc" &&
             mount --bind /dev "$tmp/root/dev" &&

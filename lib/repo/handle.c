@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEFAULT_JOBS_MAX 16 /* each costs a few MiB, and memory is promised to be bounded */
+#define DEFAULT_JOBS_MAX 12 /* each costs a few MiB, and 128 MiB are promised */
 
 int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err)
 {

@@ -45,7 +45,7 @@ int vmscm_handle_head(char **ref, const char *machine, struct vmscm_error *err);
 /* "refs/tags/MACHINE/TAG"; tag NULL: "refs/tags/MACHINE/". */
 int vmscm_handle_tag(char **ref, const char *machine, const char *tag, struct vmscm_error *err);
 
-/* How many threads to use: asked for, or core.jobs, or the cores there are, up to 16. */
+/* How many threads to use: asked for, or core.jobs, or the cores there are, up to 12. */
 int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
     struct vmscm_error *err);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define WINDOW (1u << 20) /* bytes read at once; more than the longest chunk */
+#define WINDOW (512u << 10) /* bytes read at once; more than the longest chunk */
 #define PROGRESS_NS 100000000
 
 /* A segment that has data, and what became of it. */

@@ -12,7 +12,7 @@
 GUEST_CACHE=${VMSCM_TEST_CACHE:-${TMPDIR:-/tmp}/vmscm-test-cache}
 
 # Part of every recipe: raise it when what follows would build other guests.
-GUEST_RECIPE=2
+GUEST_RECIPE=3
 
 # Why guests cannot be made here; nothing if they can.
 guest_why_not() {
@@ -112,6 +112,8 @@ guest_make() {
             "$suite" "$tmp/root" "$(guest_mirror)" &&
             guest_furnish "$tmp/root" &&
             guest_keep_boot "$tmp/root" "$tmp/boot" &&
+            # Else the packages' own files, unpacked and removed, would be half of the disk.
+            fstrim "$tmp/root" &&
             guest_unmount "$tmp/root" &&
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
@@ -140,7 +142,7 @@ guest_install() {
             tail -n 20 "$tmp/log"
             exit 1
         }
-        guest_keep_boot "$tmp/root" "$tmp/boot" && guest_unmount "$tmp/root" &&
+        guest_keep_boot "$tmp/root" "$tmp/boot" && fstrim "$tmp/root" && guest_unmount "$tmp/root" &&
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
     echo "$name.raw"

@@ -41,9 +41,44 @@ struct checkin {
     char parent[VMSCM_GITDB_ID]; /* "" if none */
     struct vmscm_probe **probes;
     struct vmscm_machine *machine;
+    size_t *order; /* which source each of its disks is */
     struct vmscm_buf xml; /* of --config */
     struct vmscm_scan_disk *disks;
 };
+
+struct clash {
+    const char *name;
+    struct vmscm_error *err;
+};
+
+static int found_clash(void *data, const char *ref, const char *id)
+{
+    struct clash *clash = data;
+
+    (void)id;
+    return vmscm_error_set(clash->err, VMSCM_EEXIST, "%s: there is a machine %s", clash->name,
+        ref + strlen(VMSCM_HANDLE_HEADS));
+}
+
+/* A ref is a file: "a" and "a/b" cannot both be, which is better known before all is read. */
+static int check_clash(struct checkin *c, struct vmscm_error *err)
+{
+    struct clash clash = {c->name, err};
+    char *path = NULL, id[VMSCM_GITDB_ID];
+    int rc = vmscm_str_printf(&path, err, "%s/", c->ref);
+
+    if (rc)
+        return rc;
+    rc = vmscm_refs_list(c->repo->git, path, found_clash, &clash, err);
+    for (char *p = path + strlen(VMSCM_HANDLE_HEADS); !rc && (p = strchr(p, '/')) && p[1]; p++) {
+        *p = '\0';
+        if (vmscm_refs_read(id, c->repo->git, path, NULL) != VMSCM_ENOTFOUND)
+            rc = found_clash(&clash, path, NULL);
+        *p = '/';
+    }
+    free(path);
+    return rc;
+}
 
 static int find_base(struct checkin *c, struct vmscm_error *err)
 {
@@ -53,7 +88,7 @@ static int find_base(struct checkin *c, struct vmscm_error *err)
     if (rc == VMSCM_ENOTFOUND) {
         c->tip[0] = '\0';
         vmscm_error_clear(err);
-        rc = 0;
+        rc = check_clash(c, err);
     }
     if (rc)
         return rc;
@@ -77,7 +112,8 @@ static int find_base(struct checkin *c, struct vmscm_error *err)
 
 static int probe_all(struct checkin *c, struct vmscm_error *err)
 {
-    if (!(c->probes = calloc(c->count, sizeof *c->probes)))
+    if (!(c->probes = calloc(c->count, sizeof *c->probes)) ||
+        !(c->order = calloc(c->count, sizeof *c->order)))
         return vmscm_error_nomem(err);
     for (size_t i = 0; i < c->count; i++) {
         int rc = vmscm_probe_open(&c->probes[i], c->sources[i].path, c->sources[i].format,
@@ -108,7 +144,8 @@ static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
     if (!(c->disks = calloc(c->count, sizeof *c->disks)))
         return vmscm_error_nomem(err);
     for (size_t i = 0; i < c->count; i++) {
-        int rc = vmscm_reader_open(&c->disks[i].dev, c->probes[i], jobs, c->events, err);
+        int rc = vmscm_reader_open(
+            &c->disks[i].dev, c->probes[c->order[i]], jobs, c->events, err);
         if (rc)
             return rc;
         c->disks[i].name = c->machine->disks[i].id;
@@ -256,8 +293,10 @@ static int build_tree(struct tree *tree, struct checkin *c, struct vmscm_error *
         tree->err = err;
         rc = vmscm_gitdb_walk_files(
             c->repo->git, c->parent, VMSCM_HANDLE_CONFIG_DIR, keep_config, tree, err);
-        if (rc == VMSCM_ENOTFOUND)
+        if (rc == VMSCM_ENOTFOUND) {
+            vmscm_error_clear(err);
             rc = 0;
+        }
     }
 out:
     vmscm_buf_release(&bytes);
@@ -424,8 +463,8 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
         (rc = probe_all(&c, err)) ||
         (c.options->config &&
             (rc = vmscm_file_read(&c.xml, c.options->config, VMSCM_DESCRIBE_XML_MAX, err))) ||
-        (rc = vmscm_describe_machine(&c.machine, repo, name, c.parent, disks, c.probes, disk_count,
-             &c.xml, c.options->config, events, err)))
+        (rc = vmscm_describe_machine(&c.machine, c.order, repo, name, c.parent, disks, c.probes,
+             disk_count, &c.xml, c.options->config, events, err)))
         goto out;
     for (int attempt = 1;; attempt++) {
         if ((rc = store_disks(&c, jobs, level, &own, err)))
@@ -452,6 +491,7 @@ out:
     for (size_t i = 0; c.probes && i < c.count; i++)
         vmscm_probe_close(c.probes[i]);
     free(c.probes);
+    free(c.order);
     vmscm_model_free(c.machine);
     vmscm_buf_release(&c.xml);
     free(c.ref);

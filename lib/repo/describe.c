@@ -48,23 +48,62 @@ static bool same_file_name(const char *a, const char *b)
     return a && strcmp(vmscm_path_basename(a), vmscm_path_basename(b)) == 0;
 }
 
-/* The index of the known disk a source is, SIZE_MAX if none. */
-static size_t match(const struct known *k, const struct vmscm_checkin_disk *source)
+/* "vda.qcow2" is what a checkout calls disk vda. */
+static bool is_named_after(const char *path, const char *id)
 {
-    size_t count = k->machine ? k->machine->disk_count : 0;
+    const char *name = vmscm_path_basename(path);
+    size_t len = strlen(id);
 
-    for (size_t i = 0; i < count; i++)
-        if (source->id && strcmp(k->machine->disks[i].id, source->id) == 0)
-            return i;
-    if (source->id)
-        return SIZE_MAX;
-    for (size_t i = 0; i < count && k->sources; i++)
-        if (!k->taken[i] && same_file_name(k->sources[i], source->path))
-            return i;
-    for (size_t i = 0; i < count; i++)
-        if (!k->taken[i])
-            return i;
-    return SIZE_MAX;
+    return strncmp(name, id, len) == 0 && (name[len] == '.' || name[len] == '\0');
+}
+
+/* How a source can be known to be a disk, surest first. */
+enum match { MATCH_ID, MATCH_FILE, MATCH_NAME, MATCH_ORDER, MATCH_END };
+
+static bool matches(const struct known *k, size_t i, const struct vmscm_checkin_disk *source,
+    enum match how)
+{
+    if (how == MATCH_ID)
+        return source->id && strcmp(k->machine->disks[i].id, source->id) == 0;
+    if (source->id || k->taken[i])
+        return false;
+    if (how == MATCH_FILE)
+        return k->sources && same_file_name(k->sources[i], source->path);
+    if (how == MATCH_NAME)
+        return is_named_after(source->path, k->machine->disks[i].id);
+    return true;
+}
+
+/* at[n]: the index of the known disk that source n is, SIZE_MAX if none. What is sure is settled for
+ * all sources before any takes what is left, so that a surer one does not come too late. */
+static void assign(size_t *at, struct known *k, const struct vmscm_checkin_disk *sources,
+    size_t count)
+{
+    size_t known = k->machine ? k->machine->disk_count : 0;
+
+    for (size_t n = 0; n < count; n++)
+        at[n] = SIZE_MAX;
+    for (enum match how = MATCH_ID; how < MATCH_END; how++)
+        for (size_t n = 0; n < count; n++)
+            for (size_t i = 0; i < known && at[n] == SIZE_MAX; i++)
+                if (matches(k, i, &sources[n], how)) {
+                    at[n] = i;
+                    k->taken[i] = true;
+                }
+}
+
+/* The order of the machine's disks: those that are known stay in theirs. */
+static void arrange(size_t *order, const struct known *k, const size_t *at, size_t count)
+{
+    size_t known = k->machine ? k->machine->disk_count : 0, len = 0;
+
+    for (size_t i = 0; i < known; i++)
+        for (size_t n = 0; n < count; n++)
+            if (at[n] == i)
+                order[len++] = n;
+    for (size_t n = 0; n < count; n++)
+        if (at[n] == SIZE_MAX)
+            order[len++] = n;
 }
 
 /* KVM's own formats sit on virtio in most guests, the others' on SATA. */
@@ -106,12 +145,11 @@ static int set_image(struct vmscm_machine_disk *disk, const struct vmscm_probe *
     return rc;
 }
 
-static int add_disk(struct vmscm_machine *machine, struct known *k,
-    const struct vmscm_checkin_disk *sources, size_t count, size_t n,
+static int add_disk(struct vmscm_machine *machine, const struct known *k,
+    const struct vmscm_checkin_disk *sources, size_t count, size_t n, size_t at,
     const struct vmscm_probe *probe, struct vmscm_error *err)
 {
     const struct vmscm_checkin_disk *source = &sources[n];
-    size_t at = match(k, source);
     const struct vmscm_machine_disk *old = at == SIZE_MAX ? NULL : &k->machine->disks[at];
     struct vmscm_machine_disk *disk;
     char fresh[16];
@@ -131,7 +169,6 @@ static int add_disk(struct vmscm_machine *machine, struct known *k,
         return rc;
     }
     if (old) {
-        k->taken[at] = true;
         if ((rc = vmscm_model_set(&disk->target, old->target, err)) ||
             (rc = vmscm_model_set(&disk->bus, old->bus, err)))
             return rc;
@@ -142,17 +179,22 @@ static int add_disk(struct vmscm_machine *machine, struct known *k,
     return set_image(disk, probe, err);
 }
 
-int vmscm_describe_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *name,
-    const char *parent, const struct vmscm_checkin_disk *sources,
+int vmscm_describe_machine(struct vmscm_machine **out, size_t *order, struct vmscm_repo *repo,
+    const char *name, const char *parent, const struct vmscm_checkin_disk *sources,
     struct vmscm_probe *const *probes, size_t count, const struct vmscm_buf *xml,
     const char *xml_name, const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct known k = {0};
     struct vmscm_machine *machine = NULL;
+    size_t *at = NULL;
     int rc = load_known(&k, repo, parent, xml, xml_name, err);
 
     if (rc)
         goto out;
+    if (!(at = calloc(count + 1, sizeof *at))) {
+        rc = vmscm_error_nomem(err);
+        goto out;
+    }
     if (k.machine)
         rc = vmscm_model_copy(&machine, k.machine, err);
     else if (!(rc = vmscm_model_new(&machine, err)))
@@ -161,12 +203,10 @@ int vmscm_describe_machine(struct vmscm_machine **out, struct vmscm_repo *repo, 
         goto out;
     while (machine->disk_count)
         vmscm_model_remove_disk(machine, machine->disks[0].id);
-    /* Disks asked for by id are not for others to take. */
-    for (size_t i = 0; i < count && k.machine; i++)
-        if (sources[i].id && match(&k, &sources[i]) != SIZE_MAX)
-            k.taken[match(&k, &sources[i])] = true;
+    assign(at, &k, sources, count);
+    arrange(order, &k, at, count);
     for (size_t i = 0; i < count && !rc; i++)
-        rc = add_disk(machine, &k, sources, count, i, probes[i], err);
+        rc = add_disk(machine, &k, sources, count, order[i], at[order[i]], probes[order[i]], err);
     for (size_t i = 0; !rc && k.machine && i < k.machine->disk_count; i++)
         if (!k.taken[i])
             vmscm_handle_warn(events, "disk %s of %s was not given and is left out",
@@ -176,6 +216,7 @@ out:
         vmscm_model_free(machine);
     else
         *out = machine;
+    free(at);
     known_release(&k);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The machine a check-in records: from a libvirt domain if one is given, else the parent's, else a
- * sensible one; with the disks that are being checked in, in their order.
+ * sensible one; with the disks that are being checked in: known ones in the order they had.
  */
 #ifndef REPO_DESCRIBE_H
 #define REPO_DESCRIBE_H
@@ -17,10 +17,12 @@
 /*
  * parent: an id or "". xml: contents of the domain file xml_name, or empty. Disk ids: the one asked
  * for; else, of the configuration's or parent's disks, the one whose file has the source's name,
- * else the next one in order; else a new one. VMSCM_EUSAGE for two disks with one id.
+ * else the one the file is called after ("sda.vmdk"), else the next one in order; else a new one.
+ * order, with room for `count`: which source each disk of the machine is. VMSCM_EUSAGE for two
+ * disks with one id.
  */
-int vmscm_describe_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *name,
-    const char *parent, const struct vmscm_checkin_disk *sources,
+int vmscm_describe_machine(struct vmscm_machine **out, size_t *order, struct vmscm_repo *repo,
+    const char *name, const char *parent, const struct vmscm_checkin_disk *sources,
     struct vmscm_probe *const *probes, size_t count, const struct vmscm_buf *xml,
     const char *xml_name, const struct vmscm_events *events, struct vmscm_error *err);
 

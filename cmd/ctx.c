@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which repository a command works on. */
 #include "cmd.h"
+#include "report.h"
 
 #include <stdlib.h>
 
@@ -9,6 +10,17 @@ static const char *environment(void)
     const char *dir = getenv("VMSCM_DIR");
 
     return dir && *dir ? dir : NULL;
+}
+
+/* A repository that a checkout names. */
+static int open_named(struct ctx *ctx, const char *path, struct vmscm_error *err)
+{
+    int rc = vmscm_repo_open(&ctx->repo, path, err);
+
+    if (rc == VMSCM_ENOTFOUND)
+        report_hint(err, "if it was moved, VMSCM_DIR says where it is now; the next 'vmscm checkin' "
+                         "in the checkout remembers that");
+    return rc;
 }
 
 int ctx_repo(struct ctx *ctx, struct vmscm_error *err)
@@ -23,7 +35,7 @@ int ctx_repo(struct ctx *ctx, struct vmscm_error *err)
         return vmscm_repo_open(&ctx->repo, dir, err);
     rc = vmscm_repo_discover(&path, ".", err);
     if (!rc)
-        rc = vmscm_repo_open(&ctx->repo, path, err);
+        rc = open_named(ctx, path, err);
     vmscm_free(path);
     return rc;
 }
@@ -32,5 +44,5 @@ int ctx_repo_at(struct ctx *ctx, const char *path, struct vmscm_error *err)
 {
     if (ctx->repo)
         return 0;
-    return environment() ? ctx_repo(ctx, err) : vmscm_repo_open(&ctx->repo, path, err);
+    return environment() ? ctx_repo(ctx, err) : open_named(ctx, path, err);
 }

@@ -4,7 +4,8 @@
 
 #include "base/path.h"
 #include "base/str.h"
-#include "repo/handle.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
 #include "repo/workfile.h"
 #include "sys/file.h"
 
@@ -104,14 +105,15 @@ int vmscm_workdir_status(struct vmscm_workdir *dir,
 }
 
 /* What the checkout's file will say once it stands on a new revision: its files as they are now,
- * which must be before they are read, so that a change made meanwhile shows. */
+ * which must be before they are read, so that a change made meanwhile shows; and where the
+ * repository is now, which may have been moved. */
 static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *dir,
-    const char *machine, struct vmscm_error *err)
+    const struct vmscm_repo *repo, const char *machine, struct vmscm_error *err)
 {
     struct vmscm_workfile_disk *disk;
     int rc;
 
-    if ((rc = vmscm_str_dup(&fresh->repository, dir->work.repository, err)) ||
+    if ((rc = vmscm_str_dup(&fresh->repository, repo->path, err)) ||
         (rc = vmscm_str_dup(&fresh->machine, machine, err)) ||
         (rc = vmscm_str_dup(&fresh->request, dir->work.request, err)))
         return rc;
@@ -124,6 +126,22 @@ static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *
                 return rc;
     }
     return 0;
+}
+
+/* A disk may have been made larger. */
+static int update_sizes(struct vmscm_workfile *fresh, struct vmscm_repo *repo, const char *id,
+    struct vmscm_error *err)
+{
+    struct vmscm_machine *machine = NULL;
+    int rc = vmscm_snapshot_machine(&machine, repo, id, err);
+
+    for (size_t i = 0; i < fresh->disks.len && !rc; i++) {
+        const struct vmscm_machine_disk *disk = vmscm_model_disk(machine, fresh->disks.items[i].id);
+        if (disk)
+            fresh->disks.items[i].size = disk->size;
+    }
+    vmscm_model_free(machine);
+    return rc;
 }
 
 int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, const char *onto,
@@ -159,17 +177,22 @@ int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, co
          * disk. */
         disks[made] = (struct vmscm_checkin_disk){path, d->id, d->format};
     }
-    if ((rc = look_again(&fresh, dir, machine, err)) ||
+    if ((rc = look_again(&fresh, dir, repo, machine, err)) ||
         (rc = vmscm_checkin(repo, machine, disks, count, &o, events, &own, err)))
         goto out;
     if (result)
         *result = own;
     memcpy(fresh.base, own.id, sizeof fresh.base);
-    if (!(rc = vmscm_workfile_write(&fresh, dir->path, err))) {
-        vmscm_workfile_release(&dir->work);
-        dir->work = fresh;
-        fresh = (struct vmscm_workfile){0};
+    if ((rc = update_sizes(&fresh, repo, own.id, err)) ||
+        (rc = vmscm_workfile_write(&fresh, dir->path, err))) {
+        /* Whoever tries again must know that the first try was recorded. */
+        vmscm_error_prefix(err, "%s %.12s is recorded, but not in the checkout", machine, own.id);
+        vmscm_error_hint(err, "check in again with --force-parent, or check the revision out");
+        goto out;
     }
+    vmscm_workfile_release(&dir->work);
+    dir->work = fresh;
+    fresh = (struct vmscm_workfile){0};
 out:
     vmscm_workfile_release(&fresh);
     for (size_t i = 0; i < made; i++)

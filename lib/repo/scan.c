@@ -127,6 +127,15 @@ static int cut(struct worker *w, uint64_t unit, size_t have, bool last, size_t *
     return 0;
 }
 
+/* Callers' callbacks are never called from two threads at once. */
+static int check_canceled(struct scan *s, struct vmscm_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    int rc = vmscm_handle_canceled(s->events, err);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
 static int scan_segment(struct worker *w, struct vmscm_blockdev *dev, uint64_t number,
     uint64_t unit, struct segment *out, struct vmscm_error *err)
 {
@@ -137,7 +146,7 @@ static int scan_segment(struct worker *w, struct vmscm_blockdev *dev, uint64_t n
     int rc = vmscm_leaf_begin(&w->leaf, err);
 
     while (at < end && !rc) {
-        if ((rc = vmscm_handle_canceled(w->scan->events, err)))
+        if ((rc = check_canceled(w->scan, err)))
             return rc;
         if (have == 0) {
             uint64_t len;

@@ -29,6 +29,9 @@ struct waiting {
     size_t at, len;
 };
 
+/* What keeping a record costs besides its bytes: small ones must not add up unseen. */
+#define WAITING_COST (2 * (sizeof(struct waiting) + sizeof(struct claim)))
+
 struct unit {
     struct vmscm_buf bytes;
     VMSCM_VEC(struct waiting) records;
@@ -231,7 +234,7 @@ static int advance(struct vmscm_ingest *in, struct vmscm_error *err)
             if (rc)
                 return rc;
         }
-        in->held -= u->bytes.len;
+        in->held -= u->bytes.len + u->records.len * WAITING_COST;
         u->records.len = 0;
         vmscm_buf_release(&u->bytes);
         if (!u->ended)
@@ -276,7 +279,7 @@ static int hand_over(struct vmscm_ingest *in, uint64_t unit, const struct vmscm_
     *slot = (struct waiting){.record = *record, .at = u->bytes.len, .len = len};
     if ((rc = vmscm_buf_append(&u->bytes, bytes, len, err)))
         return rc;
-    in->held += len;
+    in->held += len + WAITING_COST;
     return 0;
 }
 

@@ -51,6 +51,8 @@ static int map_index(struct vmscm_packfile *pack, int fd, struct vmscm_error *er
     pack->index = (const uint8_t *)pack->map + (pack->trailer.index_offset - start);
     if (vmscm_checksum_64(pack->index, bytes, 0) != pack->trailer.index_checksum)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "%s: index: wrong checksum", pack->path);
+    /* Most of it is never looked at again: a repository's size must not show in ours. */
+    madvise(pack->map, pack->map_len, MADV_DONTNEED);
     return 0;
 }
 

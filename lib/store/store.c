@@ -449,18 +449,21 @@ out:
     return rc;
 }
 
-/* Close a file nobody uses, so that another may be opened. Called with files_lock held. */
+/* Close a file nobody uses, so that another may be opened. Called with files_lock held, which comes
+ * before `lock`: who looks at the directory again moves the list. */
 static void close_one(struct vmscm_store *store)
 {
+    pthread_rwlock_rdlock(&store->lock);
     for (size_t i = 0; i < store->packs.len; i++) {
         struct vmscm_packfile *pack = store->packs.items[store->files_hand++ % store->packs.len];
         if (pack->fd >= 0 && !pack->users) {
             close(pack->fd);
             pack->fd = -1;
             store->files_open--;
-            return;
+            break;
         }
     }
+    pthread_rwlock_unlock(&store->lock);
 }
 
 int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, void *data,

@@ -12,7 +12,7 @@
 GUEST_CACHE=${VMSCM_TEST_CACHE:-${TMPDIR:-/tmp}/vmscm-test-cache}
 
 # Part of every recipe: raise it when what follows would build other guests.
-GUEST_RECIPE=3
+GUEST_RECIPE=4
 
 # Why guests cannot be made here; nothing if they can.
 guest_why_not() {
@@ -112,8 +112,9 @@ guest_make() {
             "$suite" "$tmp/root" "$(guest_mirror)" &&
             guest_furnish "$tmp/root" &&
             guest_keep_boot "$tmp/root" "$tmp/boot" &&
-            # Else the packages' own files, unpacked and removed, would be half of the disk.
-            fstrim "$tmp/root" &&
+            # Else the packages' own files, unpacked and removed, would be half of the disk. What is
+            # freed is trimmed only once the journal says so.
+            sync -f "$tmp/root" && fstrim "$tmp/root" &&
             guest_unmount "$tmp/root" &&
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
@@ -142,7 +143,8 @@ guest_install() {
             tail -n 20 "$tmp/log"
             exit 1
         }
-        guest_keep_boot "$tmp/root" "$tmp/boot" && fstrim "$tmp/root" && guest_unmount "$tmp/root" &&
+        guest_keep_boot "$tmp/root" "$tmp/boot" && sync -f "$tmp/root" &&
+            fstrim "$tmp/root" && guest_unmount "$tmp/root" &&
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
     echo "$name.raw"

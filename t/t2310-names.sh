@@ -79,5 +79,20 @@ X
 check 'a source that a domain names is that disk, whatever comes before it' domain
 
 check_fails 2 'two sources with one id are refused' 'vmscm checkin dom vda=1.img vda=2.qcow2' 'two disks with the id vda'
+parts() {
+    vmscm checkin parts a=1.img a-flat=2.img a-s001=3.img
+    for subformat in monolithicFlat twoGbMaxExtentSparse; do
+        rc=0
+        vmscm checkout parts out --format vmdk -o subformat=$subformat 2>err || rc=$?
+        [ "$rc" = 3 ]
+        grep -q '^vmscm: disk a: its files and those of disk a-' err
+        [ ! -e out ]
+    done
+    vmscm checkout parts out --format vmdk
+    qemu-img compare -f vmdk -F raw out/a.vmdk 1.img
+    qemu-img compare -f vmdk -F raw out/a-flat.vmdk 2.img
+}
+check 'disks whose files would have one name are refused before anything is made' parts
+
 check 'nothing is damaged' 'vmscm fsck --full'
 done_testing

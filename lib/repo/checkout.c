@@ -311,6 +311,39 @@ out:
     return rc;
 }
 
+/* Whether a vmdk of this disk is several files, and one of them has the name of the other's: beside
+ * a.vmdk are a-flat.vmdk, or a-s001.vmdk and so on. */
+static bool is_part_of(const struct vmscm_machine_disk *other,
+    const struct vmscm_machine_disk *disk, const struct vmscm_writer_options *w)
+{
+    size_t stem = strlen(disk->id);
+    const char *rest = other->id + stem;
+    bool parts = false;
+
+    for (size_t i = 0; i < w->option_count; i++)
+        if (strcmp(w->options[i].name, "subformat") == 0)
+            parts = strcmp(w->options[i].value, "monolithicSparse") != 0 &&
+                strcmp(w->options[i].value, "streamOptimized") != 0;
+    if (!parts || strncmp(other->id, disk->id, stem) != 0)
+        return false;
+    return strcmp(rest, "-flat") == 0 ||
+        (rest[0] == '-' && (rest[1] == 's' || rest[1] == 'f') && rest[2] &&
+            strspn(rest + 2, "0123456789") == strlen(rest + 2));
+}
+
+static int check_parts(const struct checkout *c, const struct vmscm_machine_disk *disk,
+    const struct vmscm_writer_options *w, struct vmscm_error *err)
+{
+    for (size_t i = 0; w->format == VMSCM_PROBE_VMDK && i < c->machine->disk_count; i++)
+        if (is_part_of(&c->machine->disks[i], disk, w)) {
+            vmscm_error_set(err, VMSCM_EUNSUPPORTED,
+                "disk %s: its files and those of disk %s would have one name", disk->id,
+                c->machine->disks[i].id);
+            return vmscm_error_hint(err, "--format and -o choose another kind of file");
+        }
+    return 0;
+}
+
 /* Whether every disk can be had as asked for: before anything is made. */
 static int check_formats(struct checkout *c, struct vmscm_error *err)
 {
@@ -322,6 +355,7 @@ static int check_formats(struct checkout *c, struct vmscm_error *err)
         char *text = NULL;
         uint64_t size;
         if (!(rc = choose_format(c, disk, &w, &text, err)) &&
+            !(rc = check_parts(c, disk, &w, err)) &&
             (rc = vmscm_writer_size(&size, w.format, disk->size, err)))
             vmscm_error_prefix(err, "disk %s", disk->id);
         free((void *)w.options);

@@ -10,6 +10,7 @@
 #include "repo/snapshot.h"
 #include "store/fetch.h"
 #include "store/idset.h"
+#include "store/walk.h"
 #include "sys/file.h"
 
 #include <dirent.h>
@@ -66,35 +67,32 @@ static int sub_bytes(uint64_t *bytes, struct vmscm_repo *repo, const char *name,
     return rc;
 }
 
+static int count_record(void *data, const struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry)
+{
+    struct vmscm_stats *out = data;
+
+    (void)pack;
+    if (entry->type == VMSCM_PACK_CHUNK) {
+        out->chunks++;
+        out->unique_bytes += entry->plain_len;
+    } else {
+        out->leaves++;
+    }
+    return 0;
+}
+
 static int count_store(struct count *c, struct vmscm_store *store, struct vmscm_error *err)
 {
-    struct vmscm_idset seen = {0};
-    int rc = 0;
-
     c->out->packs = vmscm_store_pack_count(store);
-    for (size_t n = 0; n < c->out->packs && !rc; n++) {
+    for (size_t n = 0; n < c->out->packs; n++) {
         const struct vmscm_packfile *pack = vmscm_store_pack(store, n);
         c->out->pack_bytes += pack->file_size;
         c->out->index_bytes += pack->file_size - pack->trailer.index_offset;
-        for (uint32_t i = 0; i < pack->trailer.entry_count && !rc; i++) {
-            struct vmscm_pack_entry entry;
-            uint64_t *value;
-            bool added;
-            vmscm_packfile_entry(pack, &entry, i);
-            if ((rc = vmscm_idset_get(&seen, &value, &added, &entry.id, err)) || !added)
-                continue;
-            if (entry.type == VMSCM_PACK_CHUNK) {
-                c->out->chunks++;
-                c->out->unique_bytes += entry.plain_len;
-            } else {
-                c->out->leaves++;
-            }
-        }
     }
     for (size_t n = 0; n < vmscm_store_midx_count(store); n++)
         c->out->index_bytes += vmscm_store_midx(store, n)->map_len;
-    vmscm_idset_release(&seen);
-    return rc;
+    return vmscm_walk_records(store, count_record, c->out, err);
 }
 
 static int leaf_data(struct count *c, const struct vmscm_id *id, uint64_t *bytes,

@@ -5,6 +5,7 @@
 #include "store/fetch.h"
 #include "store/ingest.h"
 #include "store/packwriter.h"
+#include "store/walk.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 #include "unit.h"
@@ -181,6 +182,53 @@ static void found_by_others(void **state)
     assert_done(vmscm_store_open(&ours, dir, &err), &err);
     ingest(ours, 2, 10);
     check_all(theirs, 10); /* reloads when it misses */
+    vmscm_store_close(ours);
+    vmscm_store_close(theirs);
+}
+
+struct walked {
+    struct vmscm_id last;
+    unsigned records;
+    int rc; /* to answer after the first */
+};
+
+static int walk_one(void *data, const struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry)
+{
+    struct walked *w = data;
+    struct vmscm_pack_entry there;
+
+    if (w->records++)
+        assert_true(vmscm_hash_cmp(&w->last, &entry->id) < 0);
+    w->last = entry->id;
+    assert_true(vmscm_packfile_find(pack, &there, &entry->id));
+    assert_int_equal(there.offset, entry->offset);
+    return w->rc;
+}
+
+/* Of what two writers stored without knowing of each other, each record is walked once. */
+static void walk_meets_each_once(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_store *ours, *theirs;
+    struct walked w = {.rc = 0};
+    bool changed;
+
+    (void)state;
+    assert_done(vmscm_store_open(&theirs, dir, &err), &err);
+    assert_done(vmscm_walk_records(theirs, walk_one, &w, &err), &err);
+    assert_int_equal(w.records, 0);
+    assert_done(vmscm_store_open(&ours, dir, &err), &err);
+    ingest(ours, 2, 10);
+    ingest(theirs, 2, 30);
+    assert_done(vmscm_store_reload(ours, &changed, &err), &err);
+    ingest(ours, 2, 40);
+    assert_int_equal(vmscm_store_pack_count(ours), 3);
+    assert_done(vmscm_walk_records(ours, walk_one, &w, &err), &err);
+    assert_int_equal(w.records, 20 * 16);
+    w = (struct walked){.rc = 7};
+    assert_int_equal(vmscm_walk_records(ours, walk_one, &w, &err), 7);
+    assert_int_equal(w.records, 1);
     vmscm_store_close(ours);
     vmscm_store_close(theirs);
 }
@@ -373,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(same_with_any_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(found_by_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(walk_meets_each_once, setup, teardown),
         cmocka_unit_test_setup_teardown(multi_pack_index, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(record_with_base, setup, teardown),

@@ -20,7 +20,7 @@ unharmed() {
 
 # --- sources
 
-check_fails 1 'a source that is not there' 'vmscm checkin x missing.raw -m x' 'missing.raw'
+check_fails 3 'a source that is not there' 'vmscm checkin x missing.raw -m x' 'missing.raw'
 mkdir dir
 check_fails 3 'a directory' 'vmscm checkin x dir -m x' 'dir'
 mkfifo fifo
@@ -53,10 +53,10 @@ check_fails 3 'a flat vmdk whose extent is too short' '
     qemu-img convert -O vmdk -o subformat=monolithicFlat base.raw flat/a.vmdk
     truncate -s 1M flat/a-flat.vmdk
     vmscm checkin x flat/a.vmdk -m x' 'a-flat.vmdk'
-check_fails 1 'a flat vmdk without its extent' '
+check_fails 3 'a flat vmdk without its extent' '
     rm flat/a-flat.vmdk
     vmscm checkin x flat/a.vmdk -m x' 'a-flat.vmdk'
-check_fails 1 'an overlay without its backing file' '
+check_fails 3 'an overlay without its backing file' '
     qemu-img create -q -u -f qcow2 -b gone.qcow2 -F qcow2 orphan.qcow2 8M
     vmscm checkin x orphan.qcow2 -m x' 'gone.qcow2'
 
@@ -148,6 +148,14 @@ check 'a raw disk into which a guest wrote a qcow2 header stays raw' '
     (cd in-guest && vmscm checkin -m two)
     vmscm cat guest | cmp - "$disk"
     put guest.raw 0 <inner.qcow2
+    qemu-img create -q -f qcow2 alone.qcow2 1M
+    cp base.raw lone.raw
+    put lone.raw 0 <alone.qcow2
+    rc=0
+    vmscm checkin guest lone.raw -m sly 2>said || rc=$?
+    [ $rc = 4 ]
+    grep -q "known to be raw" said
+    grep -q "^hint: .*--format raw" said
     vmscm checkin guest guest.raw --format raw -m three
     vmscm cat guest | cmp - guest.raw
     [ "$(vmscm show --json guest | jq -r ".hardware.disks[0].format")" = raw ]

@@ -118,8 +118,11 @@ static int probe_all(struct checkin *c, struct vmscm_error *err)
     for (size_t i = 0; i < c->count; i++) {
         int rc = vmscm_probe_open(&c->probes[i], c->sources[i].path, c->sources[i].format,
             c->options->allow, err);
+        /* "Not found" would be an answer about the repository. */
+        if (rc == VMSCM_ENOTFOUND && err)
+            err->code = VMSCM_EINPUT;
         if (rc)
-            return rc;
+            return rc == VMSCM_ENOTFOUND ? VMSCM_EINPUT : rc;
         const struct vmscm_probe *p = c->probes[i];
         if (p->size > VMSCM_MAP_DISK_MAX)
             return vmscm_error_set(err, VMSCM_EINPUT, "%s: a disk of %llu bytes is too large",

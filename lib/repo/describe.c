@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Disks known from the configuration or the parent, and which of them a source took. */
 struct known {
@@ -145,6 +146,29 @@ static int set_image(struct vmscm_machine_disk *disk, const struct vmscm_probe *
     return rc;
 }
 
+/*
+ * A raw disk's first bytes are its guest's to write, another format's header among them. So a disk
+ * that is known to be raw is another format only if someone says so: the option, or the file's name.
+ */
+static int check_format(const struct vmscm_machine_disk *old,
+    const struct vmscm_checkin_disk *source, const struct vmscm_probe *probe,
+    struct vmscm_error *err)
+{
+    const char *name = vmscm_probe_format_name(probe->format);
+    const char *dot = strrchr(vmscm_path_basename(source->path), '.');
+
+    if (source->format || !old->format || strcmp(old->format, "raw") != 0 ||
+        probe->format == VMSCM_PROBE_RAW ||
+        (dot && (strcasecmp(dot + 1, name) == 0 ||
+                    strcasecmp(dot + 1, vmscm_probe_format_suffix(probe->format)) == 0)))
+        return 0;
+    vmscm_error_set(err, VMSCM_EREFUSED,
+        "%s: disk %s is known to be raw, but this looks like %s, which its guest could have written",
+        source->path, old->id, name);
+    return vmscm_error_hint(
+        err, "--format raw if it is still raw; --format %s if it was converted", name);
+}
+
 static int add_disk(struct vmscm_machine *machine, const struct known *k,
     const struct vmscm_checkin_disk *sources, size_t count, size_t n, size_t at,
     const struct vmscm_probe *probe, struct vmscm_error *err)
@@ -156,6 +180,8 @@ static int add_disk(struct vmscm_machine *machine, const struct known *k,
     const char *id = source->id;
     int rc;
 
+    if (old && (rc = check_format(old, source, probe, err)))
+        return rc;
     if (!id && old)
         id = old->id;
     if (!id) {

@@ -185,5 +185,29 @@ check 'damaged git objects are found' '
         [ $rc = 1 ]
     fi
     vmscm -C bad.vmscm cat two | cmp - two.raw'
+check 'a map whose last segment is shorter than its leaf is found' '
+    vmscm init --bare "$PWD/short.vmscm" -q
+    noise 16777216 7 >twice.raw
+    cat twice.raw twice.raw >long.raw
+    vmscm -C short.vmscm checkin -q x vda="$PWD/long.raw"
+    git="git --git-dir=short.vmscm/git"
+    $git cat-file blob x:disks/vda >map
+    printf "\\000\\360\\377\\001" | put map 8
+    map=$($git hash-object -w map)
+    json=$($git cat-file blob x:machine.json | sed "s/33554432/33550336/" | $git hash-object -w --stdin)
+    disks=$(printf "100644 blob %s\tvda\n" "$map" | $git mktree)
+    tree=$(printf "040000 tree %s\tdisks\n100644 blob %s\tmachine.json\n" "$disks" "$json" | $git mktree)
+    commit=$(GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x \
+        $git commit-tree -m short "$tree")
+    vmscm -C short.vmscm fsck
+    $git update-ref refs/heads/x "$commit"
+    rc=0
+    vmscm -C short.vmscm fsck >found 2>&1 || rc=$?
+    [ $rc = 1 ]
+    grep -q "length" found
+    rc=0
+    vmscm -C short.vmscm cat x >out.raw 2>said || rc=$?
+    [ $rc = 1 ]
+    rm -rf short.vmscm long.raw twice.raw out.raw'
 
 done_testing

@@ -34,7 +34,7 @@ struct fsck {
     struct vmscm_fetch *fetch;
     struct vmscm_buf bytes, chunk;
     struct vmscm_idset commits; /* seen; ids padded with zeros */
-    struct vmscm_idset leaves;  /* enum leaf_state */
+    struct vmscm_idset leaves;  /* enum leaf_state, and above its 8 bits the length checked */
     struct vmscm_idset bad;     /* records found damaged somewhere */
     struct vmscm_error *err;
     int rc; /* of what stopped a walk, where a callback cannot return it */
@@ -167,7 +167,8 @@ static int check_leaf(struct fsck *f, const char *revision, const char *disk,
     bool added, damaged = false;
     int rc = vmscm_idset_get(&f->leaves, &state, &added, id, err);
 
-    if (rc || *state == LEAF_WHOLE)
+    /* A whole leaf is right only where a segment has its length. */
+    if (rc || *state == ((uint64_t)length << 8 | LEAF_WHOLE))
         return rc;
     rc = vmscm_fetch_read_buf(
         f->fetch, VMSCM_PACK_LEAF, id, &f->bytes, VMSCM_LEAF_SIZE_MAX, &why);
@@ -187,7 +188,7 @@ static int check_leaf(struct fsck *f, const char *revision, const char *disk,
             damaged = true;
         }
     free(entries);
-    *state = damaged ? LEAF_DAMAGED : LEAF_WHOLE;
+    *state = damaged ? LEAF_DAMAGED : (uint64_t)length << 8 | LEAF_WHOLE;
     return 0;
 }
 
@@ -213,10 +214,10 @@ static int check_disk(struct fsck *f, const char *id, const struct vmscm_machine
         for (uint64_t n = run->first; n < run->first + run->count && !rc; n++) {
             rc = check_leaf(f, id, disk->id, &run->leaf, n << VMSCM_LEAF_SEGMENT_LOG2,
                 vmscm_map_segment_length(map.size, n), err);
-            /* The same leaf again is as whole as it was. */
+            /* The same leaf again is as whole as it was; only the last may be shorter. */
             if (!rc && !(rc = vmscm_idset_get(&f->leaves, &state, &added, &run->leaf, err)) &&
-                *state == LEAF_WHOLE)
-                break;
+                (*state & 0xff) == LEAF_WHOLE && n + 2 < run->first + run->count)
+                n = run->first + run->count - 2;
         }
         if (!rc)
             rc = vmscm_handle_canceled(f->events, err);

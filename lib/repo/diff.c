@@ -5,8 +5,8 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "machine/model.h"
+#include "repo/mapdiff.h"
 #include "repo/snapshot.h"
-#include "store/fetch.h"
 #include "store/idset.h"
 
 #include <stdio.h>
@@ -18,11 +18,9 @@ struct diff {
     const struct vmscm_machine *a, *b;
     const struct vmscm_diff_sink *sink;
     struct vmscm_store *store;
-    struct vmscm_fetch *fetch;
-    struct vmscm_buf bytes;
     int differs;
     /* Of the disk at hand. */
-    VMSCM_VEC(struct vmscm_diff_range) ranges;
+    struct vmscm_mapdiff map;
     struct vmscm_idset old_chunks, new_chunks;
 };
 
@@ -188,43 +186,6 @@ static int config_fields(struct diff *d, struct vmscm_error *err)
     return rc;
 }
 
-static int add_range(struct diff *d, uint64_t offset, uint64_t length, struct vmscm_error *err)
-{
-    struct vmscm_diff_range *last =
-        d->ranges.len ? &d->ranges.items[d->ranges.len - 1] : NULL;
-
-    if (last && last->offset + last->length == offset) {
-        last->length += length;
-        return 0;
-    }
-    if (vmscm_vec_add(&d->ranges, &last, err))
-        return VMSCM_ENOMEM;
-    *last = (struct vmscm_diff_range){offset, length};
-    return 0;
-}
-
-/* A segment's entries; one zero entry where the segment is zero or beyond the disk's end. */
-static int load_entries(struct diff *d, const struct vmscm_map *map, uint64_t segment,
-    uint32_t want, struct vmscm_leaf_entry **entries, size_t *count, struct vmscm_error *err)
-{
-    const struct vmscm_map_run *run =
-        map && segment < vmscm_map_segments(map->size) ? vmscm_map_run(map, segment) : NULL;
-    uint32_t length;
-    int rc;
-
-    if (!run || run->zero) {
-        if (!(*entries = calloc(1, sizeof **entries)))
-            return vmscm_error_nomem(err);
-        **entries = (struct vmscm_leaf_entry){.length = want, .zero = true};
-        *count = 1;
-        return 0;
-    }
-    if ((rc = vmscm_fetch_read_buf(
-             d->fetch, VMSCM_PACK_LEAF, &run->leaf, &d->bytes, VMSCM_LEAF_SIZE_MAX, err)))
-        return rc;
-    return vmscm_leaf_decode(entries, count, &length, d->bytes.data, d->bytes.len, err);
-}
-
 static int remember(struct vmscm_idset *set, const struct vmscm_leaf_entry *entries, size_t count,
     struct vmscm_error *err)
 {
@@ -238,75 +199,13 @@ static int remember(struct vmscm_idset *set, const struct vmscm_leaf_entry *entr
     return rc;
 }
 
-static uint32_t end_of(const struct vmscm_leaf_entry *e)
+static int remember_both(void *data, const struct vmscm_leaf_entry *x, size_t nx,
+    const struct vmscm_leaf_entry *y, size_t ny, struct vmscm_error *err)
 {
-    return e->offset + e->length;
-}
+    struct diff *d = data;
+    int rc = remember(&d->old_chunks, x, nx, err);
 
-/* Both lists side by side: bytes are the same where both are zero, or both are the same chunk at
- * the same place. */
-static int diff_entries(struct diff *d, uint64_t start, uint32_t length,
-    const struct vmscm_leaf_entry *x, size_t nx, const struct vmscm_leaf_entry *y, size_t ny,
-    struct vmscm_error *err)
-{
-    size_t i = 0, j = 0;
-    uint32_t at = 0;
-    int rc = 0;
-
-    while (at < length && !rc) {
-        const struct vmscm_leaf_entry *a = i < nx ? &x[i] : NULL, *b = j < ny ? &y[j] : NULL;
-        uint32_t end = length;
-        if (a && end_of(a) < end)
-            end = end_of(a);
-        if (b && end_of(b) < end)
-            end = end_of(b);
-        bool za = !a || a->zero, zb = !b || b->zero;
-        bool same = za && zb;
-        if (!za && !zb)
-            same = a->offset == b->offset && vmscm_hash_cmp(&a->id, &b->id) == 0;
-        if (!same)
-            rc = add_range(d, start + at, end - at, err);
-        at = end;
-        if (a && end_of(a) == end)
-            i++;
-        if (b && end_of(b) == end)
-            j++;
-    }
-    return rc;
-}
-
-static int diff_segment(struct diff *d, const struct vmscm_map *a, const struct vmscm_map *b,
-    uint64_t segment, uint32_t length, struct vmscm_error *err)
-{
-    struct vmscm_leaf_entry *x = NULL, *y = NULL;
-    size_t nx = 0, ny = 0;
-    int rc;
-
-    if (!(rc = load_entries(d, a, segment, length, &x, &nx, err)) &&
-        !(rc = load_entries(d, b, segment, length, &y, &ny, err)) &&
-        !(rc = remember(&d->old_chunks, x, nx, err)) &&
-        !(rc = remember(&d->new_chunks, y, ny, err)))
-        rc = diff_entries(
-            d, segment << VMSCM_LEAF_SEGMENT_LOG2, length, x, nx, y, ny, err);
-    free(x);
-    free(y);
-    return rc;
-}
-
-/* Whether a run of both maps is the same, and how many segments that holds from n on. */
-static bool same_run(const struct vmscm_map *a, const struct vmscm_map *b, uint64_t n,
-    uint64_t *count)
-{
-    const struct vmscm_map_run *x =
-        a && n < vmscm_map_segments(a->size) ? vmscm_map_run(a, n) : NULL;
-    const struct vmscm_map_run *y =
-        b && n < vmscm_map_segments(b->size) ? vmscm_map_run(b, n) : NULL;
-    uint64_t cx = x ? x->first + x->count - n : UINT64_MAX;
-    uint64_t cy = y ? y->first + y->count - n : UINT64_MAX;
-
-    *count = cx < cy ? cx : cy;
-    bool zx = !x || x->zero, zy = !y || y->zero;
-    return zx || zy ? zx && zy : vmscm_hash_cmp(&x->leaf, &y->leaf) == 0;
+    return rc ? rc : remember(&d->new_chunks, y, ny, err);
 }
 
 /* Bytes in packs of the chunks only `after` has. */
@@ -330,29 +229,18 @@ static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
     struct vmscm_map a = {0}, b = {0};
     struct vmscm_diff_disk out = {.id = x ? x->id : y->id,
         .kind = !x ? VMSCM_DIFF_ADDED : !y ? VMSCM_DIFF_REMOVED : VMSCM_DIFF_SAME};
-    uint64_t size, count;
     int rc = 0;
 
-    d->ranges.len = 0;
     if ((x && (rc = vmscm_snapshot_map(&a, d->before->repo, d->before->info.id, x, err))) ||
-        (y && (rc = vmscm_snapshot_map(&b, d->after->repo, d->after->info.id, y, err))))
-        goto out;
-    size = a.size > b.size ? a.size : b.size;
-    for (uint64_t n = 0; n < vmscm_map_segments(size) && !rc; n += count) {
-        if (same_run(x ? &a : NULL, y ? &b : NULL, n, &count))
-            continue;
-        count = 1;
-        rc = diff_segment(
-            d, x ? &a : NULL, y ? &b : NULL, n, vmscm_map_segment_length(size, n), err);
-    }
-    if (rc)
+        (y && (rc = vmscm_snapshot_map(&b, d->after->repo, d->after->info.id, y, err))) ||
+        (rc = vmscm_mapdiff_run(&d->map, x ? &a : NULL, y ? &b : NULL, err)))
         goto out;
     out.before_size = a.size;
     out.after_size = b.size;
-    out.ranges = d->ranges.items;
-    out.range_count = d->ranges.len;
-    for (size_t i = 0; i < d->ranges.len; i++)
-        out.changed += d->ranges.items[i].length;
+    out.ranges = d->map.ranges.items;
+    out.range_count = d->map.ranges.len;
+    for (size_t i = 0; i < d->map.ranges.len; i++)
+        out.changed += d->map.ranges.items[i].length;
     out.stored = stored_cost(d);
     if (out.kind == VMSCM_DIFF_SAME && (out.range_count || a.size != b.size))
         out.kind = VMSCM_DIFF_CHANGED;
@@ -373,11 +261,13 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
     struct diff d = {.before = before, .after = after, .sink = sink};
     int rc;
 
+    d.map.segment = remember_both;
+    d.map.data = &d;
     *differs = 0;
     if ((rc = vmscm_revision_machine(&d.a, before, err)) ||
         (rc = vmscm_revision_machine(&d.b, after, err)) ||
         (rc = vmscm_handle_store(&d.store, before->repo, err)) ||
-        (rc = vmscm_fetch_new(&d.fetch, d.store, err)) || (rc = machine_fields(&d)) ||
+        (rc = vmscm_fetch_new(&d.map.fetch, d.store, err)) || (rc = machine_fields(&d)) ||
         (rc = config_fields(&d, err)))
         goto out;
     for (size_t i = 0; i < d.a->disk_count && !rc; i++)
@@ -387,8 +277,7 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
             rc = diff_disk(&d, NULL, &d.b->disks[i], err);
     *differs = d.differs;
 out:
-    vmscm_fetch_free(d.fetch);
-    vmscm_buf_release(&d.bytes);
-    vmscm_vec_release(&d.ranges);
+    vmscm_fetch_free(d.map.fetch);
+    vmscm_mapdiff_release(&d.map);
     return rc;
 }

@@ -438,8 +438,9 @@ int vmscm_reader_nbd_open(struct vmscm_blockdev **out, const struct vmscm_probe 
     nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path};
     nbd->probe = probe;
     nbd->jobs = jobs ? jobs : 1;
-    /* One qemu-nbd inflates on one thread, and compressed grains are most of many a vmdk. */
-    nbd->server_count = probe->format == VMSCM_PROBE_VMDK ? nbd->jobs : 1;
+    /* What comes here is mostly compressed, and one qemu-nbd inflates a vmdk's grains on a single
+     * thread, hands out a qcow2's clusters from one. */
+    nbd->server_count = nbd->jobs;
     pthread_mutex_init(&nbd->lock, NULL);
     pthread_cond_init(&nbd->idle, NULL);
     nbd->servers = calloc(nbd->server_count, sizeof *nbd->servers);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An image read through a confined qemu-nbd on a private Unix socket. The program is started by
- * the first read; connections are opened as threads need them, up to `jobs`. A vmdk gets a program
- * of its own for each.
+ * An image read through confined qemu-nbd programs on private Unix sockets: up to `jobs` of them,
+ * each started when a thread first needs one more than there are.
  */
 #ifndef IMAGE_READER_NBD_H
 #define IMAGE_READER_NBD_H

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define WINDOW (512u << 10) /* bytes read at once; more than the longest chunk */
+#define CLUSTER (64u << 10) /* a compressed cluster read in two parts is inflated twice */
 #define PROGRESS_NS 100000000
 
 /* A segment that has data, and what became of it. */
@@ -166,6 +167,8 @@ static int scan_segment(struct worker *w, struct vmscm_blockdev *dev, uint64_t n
         size_t want = WINDOW - have;
         if (want > end - at - have)
             want = (size_t)(end - at - have);
+        else
+            want -= (size_t)((at + have + want) % CLUSTER);
         if ((rc = vmscm_blockdev_pread(dev, w->window + have, want, at + have, err)))
             return rc;
         have += want;

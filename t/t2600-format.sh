@@ -33,7 +33,7 @@ class Pack:
     def __init__(self, path):
         self.name = bytes.fromhex(os.path.basename(path)[5:37])                         # P20
         self.bytes = b = open(path, "rb").read()
-        need(b[:16] == b"VMSCMPAK\1\1" + bytes(6), "P4")
+        need(b[:16] == b"VMSCMPAK\2\1" + bytes(6), "P4")
         trailer = b[-64:]
         self.end, count, index_sum = struct.unpack("<QI4xQ", trailer[:24])              # P17
         need(trailer[56:] == b"VMSCMEND" and trailer[12:16] + trailer[24:48] == bytes(28), "P3")
@@ -46,7 +46,8 @@ class Pack:
     def entries(self):
         for raw in self.raw:
             number, offset, length, rest = struct.unpack("<IIII", raw[32:])
-            yield raw[:32], offset, length, rest & 0xfffffff, rest >> 28
+            yield (raw[:32], offset, length, (rest & 0xfffff) + 1, rest >> 29 & 3, rest >> 20 & 511,
+                   rest >> 31)
 
 class Store:
     def __init__(self, repo):
@@ -54,31 +55,39 @@ class Store:
         self.where = {e[0]: (p, e) for p in self.packs for e in p.entries()}             # P22
 
     def record(self, pack, entry):
-        ident, offset, length, plain_len, kind = entry
+        ident, offset, length, plain_len, kind, part, has_base = entry
         r = pack.bytes[offset:offset + length]
         need(offset >= 16 and offset + length <= pack.end, "P16")
-        magic, typ, how, alg, flags, plain, stored, rid, check = struct.unpack(
-            "<4s4BII32sQ", r[:56])                                                      # P9
-        head = 88 if flags & 1 else 56
-        need(magic == b"VREC" and typ in (1, 2) and alg == 1 and flags in (0, 1), "P9")
-        need((rid, plain, typ, head + stored) == (ident, plain_len, kind, length), "P16")
-        need(1 <= stored <= plain <= 16 * MIB and (how or stored == plain), "P10")
-        total = xxh3(r[:48])                                                            # P12
-        if flags & 1:
-            total = xxh3(r[56:88], total)
-        need(check == xxh3(r[head:], total), "P12")
-        return how, (r[56:88] if flags & 1 else None), plain, r[head:]
+        magic, typ, how, alg, nbases, plain, stored, nparts, rest, check = struct.unpack(
+            "<4s4BIIIIQ", r[:32])                                                       # P9
+        need(magic == b"VREC" and typ in (1, 2) and alg == 1 and nbases <= 8 and rest == 0, "P9")
+        tables = 32 * nbases + (4 * nparts if nparts > 1 else 0)
+        bases = [r[at:at + 32] for at in range(32, 32 + 32 * nbases, 32)]               # P11
+        parts = struct.unpack(f"<{nparts}I", r[32 + 32 * nbases:32 + tables]) if nparts > 1 else (plain,)
+        need(1 <= nparts <= 512 and all(1 <= p <= MIB for p in parts) and sum(parts) == plain, "P10")
+        need((parts[part], typ, nbases > 0, 32 + tables + stored)
+             == (plain_len, kind, has_base == 1, length), "P16")
+        need(1 <= stored <= plain <= 4 * MIB and (how or stored == plain), "P10")
+        total = xxh3(r[:24])                                                            # P12
+        if tables:
+            total = xxh3(r[32:32 + tables], total)
+        need(check == xxh3(r[32 + tables:], total), "P12")
+        return how, bases, parts, r[32 + tables:]
 
     def get(self, ident, is_base=False):
-        how, base, plain, data = self.record(*self.where[ident])
+        pack, entry = self.where[ident]
+        how, bases, parts, data = self.record(pack, entry)
         if how:
             prefix = None
-            if base:
+            if bases:
                 need(not is_base, "P11")
-                prefix = zstandard.ZstdCompressionDict(self.get(base, True),
+                prefix = zstandard.ZstdCompressionDict(b"".join(self.get(i, True) for i in bases),
                                                        dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-            data = zstandard.ZstdDecompressor(dict_data=prefix).decompress(data, plain)  # P7
-        need(len(data) == plain and hashlib.sha256(data).digest() == ident, "P13")
+            data = zstandard.ZstdDecompressor(dict_data=prefix).decompress(data, sum(parts))  # P7
+        need(len(data) == sum(parts), "P7")
+        at = sum(parts[:entry[5]])
+        data = data[at:at + parts[entry[5]]]
+        need(hashlib.sha256(data).digest() == ident, "P13")
         return data
 
 def leaf_entries(leaf):
@@ -140,10 +149,14 @@ def check(repo):
     store = Store(repo)
     for pack in store.packs:
         at = 16
-        for entry in sorted(pack.entries(), key=lambda e: e[1]):
-            need(entry[1] == at, "P14")
-            store.record(pack, entry)
-            at += entry[2]
+        entries = sorted(pack.entries(), key=lambda e: (e[1], e[5]))
+        while entries:
+            need(entries[0][1] == at, "P14")
+            parts = store.record(pack, entries[0])[2]
+            need([(e[1], e[5]) for e in entries[:len(parts)]]
+                 == [(at, n) for n in range(len(parts))], "P15")
+            at += entries[0][2]
+            entries = entries[len(parts):]
         need(at == pack.end, "P14")
     by_name = {p.name: p for p in store.packs}
     files = glob.glob(repo + "/packs/midx-*.vmx")
@@ -168,17 +181,17 @@ def make(repo, like, machine, disk, source):
     """A revision of a new machine, its second chunk stored against its first."""
     data = open(source, "rb").read()
     cut = len(data) // 2 // BLOCK * BLOCK
-    out, index, ids = b"VMSCMPAK\1\1" + bytes(6), [], []
+    out, index, ids = b"VMSCMPAK\2\1" + bytes(6), [], []
 
     def add(typ, plain, how, stored, base=b""):
         nonlocal out
         ident = hashlib.sha256(plain).digest()
-        head = b"VREC" + struct.pack("<4BII", typ, how, 1, 1 if base else 0, len(plain),
-                                     len(stored)) + ident
+        head = b"VREC" + struct.pack("<4BIIII", typ, how, 1, 1 if base else 0, len(plain),
+                                     len(stored), 1, 0)
         total = xxh3(base, xxh3(head)) if base else xxh3(head)
         record = head + struct.pack("<Q", xxh3(stored, total)) + base + stored
         index.append(ident + struct.pack("<IIII", 0, len(out), len(record),
-                                         len(plain) | typ << 28))
+                                         len(plain) - 1 | typ << 29 | (1 if base else 0) << 31))
         out += record
         return ident
     first, second = data[:cut], data[cut:]

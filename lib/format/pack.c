@@ -33,17 +33,19 @@ int vmscm_pack_decode_header(const uint8_t in[VMSCM_PACK_HEADER_SIZE], struct vm
 
 size_t vmscm_pack_record_head(const struct vmscm_pack_record *record)
 {
-    return VMSCM_PACK_RECORD_SIZE + (record->flags & VMSCM_PACK_HAS_BASE ? VMSCM_HASH_SIZE : 0);
+    return VMSCM_PACK_RECORD_SIZE + record->base_count * (size_t)VMSCM_HASH_SIZE +
+        (record->part_count > 1 ? record->part_count * 4u : 0);
 }
 
 /* Over all of a record but the checksum itself. */
-static uint64_t record_checksum(const uint8_t *head, const void *base, size_t base_len,
-    const void *payload, size_t payload_len)
+static uint64_t record_checksum(const uint8_t *head, size_t head_len, const void *payload,
+    size_t payload_len)
 {
     uint64_t sum = vmscm_checksum_64(head, VMSCM_PACK_RECORD_SIZE - 8, 0);
 
-    if (base_len)
-        sum = vmscm_checksum_64(base, base_len, sum);
+    if (head_len > VMSCM_PACK_RECORD_SIZE)
+        sum = vmscm_checksum_64(
+            head + VMSCM_PACK_RECORD_SIZE, head_len - VMSCM_PACK_RECORD_SIZE, sum);
     return vmscm_checksum_64(payload, payload_len, sum);
 }
 
@@ -51,35 +53,60 @@ size_t vmscm_pack_encode_record(uint8_t *out, const struct vmscm_pack_record *re
     const void *payload)
 {
     size_t head = vmscm_pack_record_head(record);
+    uint8_t *at = out + VMSCM_PACK_RECORD_SIZE;
 
     memcpy(out, record_magic, sizeof record_magic);
     out[4] = record->type;
     out[5] = record->compression;
     out[6] = VMSCM_HASH_SHA256;
-    out[7] = record->flags;
+    out[7] = record->base_count;
     vmscm_put_le32(out + 8, record->plain_len);
     vmscm_put_le32(out + 12, record->stored_len);
-    memcpy(out + 16, record->id.bytes, VMSCM_HASH_SIZE);
-    if (head > VMSCM_PACK_RECORD_SIZE)
-        memcpy(out + VMSCM_PACK_RECORD_SIZE, record->base.bytes, VMSCM_HASH_SIZE);
-    vmscm_put_le64(out + 48, record_checksum(out, out + VMSCM_PACK_RECORD_SIZE,
-                                 head - VMSCM_PACK_RECORD_SIZE, payload, record->stored_len));
+    vmscm_put_le32(out + 16, record->part_count);
+    vmscm_put_le32(out + 20, 0);
+    for (unsigned i = 0; i < record->base_count; i++, at += VMSCM_HASH_SIZE)
+        memcpy(at, record->bases[i].bytes, VMSCM_HASH_SIZE);
+    for (unsigned i = 0; record->part_count > 1 && i < record->part_count; i++, at += 4)
+        vmscm_put_le32(at, record->parts[i]);
+    vmscm_put_le64(out + 24, record_checksum(out, head, payload, record->stored_len));
     return head;
+}
+
+/* The lengths of the parts, which add up to the record's. */
+static int decode_parts(struct vmscm_pack_record *record, const uint8_t *in,
+    struct vmscm_error *err)
+{
+    uint32_t left = record->plain_len;
+
+    if (record->part_count == 1)
+        record->parts[0] = left;
+    for (unsigned i = 0; i < record->part_count; i++) {
+        if (record->part_count > 1)
+            record->parts[i] = vmscm_get_le32(in + 4 * (size_t)i);
+        if (record->parts[i] == 0 || record->parts[i] > VMSCM_PACK_PART_MAX ||
+            record->parts[i] > left)
+            return vmscm_error_set(err, VMSCM_EDAMAGED, "record with a part of impossible length");
+        left -= record->parts[i];
+    }
+    if (left)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "record is longer than its parts");
+    return 0;
 }
 
 int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in, size_t len,
     struct vmscm_error *err)
 {
+    uint32_t parts;
+
     if (len < VMSCM_PACK_RECORD_SIZE || memcmp(in, record_magic, sizeof record_magic) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "not a record");
     record->type = in[4];
     record->compression = in[5];
-    record->flags = in[7];
+    record->base_count = in[7];
     record->plain_len = vmscm_get_le32(in + 8);
     record->stored_len = vmscm_get_le32(in + 12);
-    memcpy(record->id.bytes, in + 16, VMSCM_HASH_SIZE);
-    record->checksum = vmscm_get_le64(in + 48);
-    memset(&record->base, 0, sizeof record->base);
+    record->checksum = vmscm_get_le64(in + 24);
+    parts = vmscm_get_le32(in + 16);
     if (record->type != VMSCM_PACK_CHUNK && record->type != VMSCM_PACK_LEAF)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record type %d: not known", record->type);
     if (record->compression > VMSCM_COMPRESS_ZSTD)
@@ -87,27 +114,28 @@ int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in
             err, VMSCM_EUNSUPPORTED, "compression algorithm %d: not known", record->compression);
     if (in[6] != VMSCM_HASH_SHA256)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "hash algorithm %d: not known", in[6]);
-    if (record->flags & ~VMSCM_PACK_HAS_BASE)
-        return vmscm_error_set(
-            err, VMSCM_EUNSUPPORTED, "record flags %#x: not known", record->flags);
+    if (vmscm_get_le32(in + 20) != 0)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "record: reserved bytes are not zero");
+    if (record->base_count > VMSCM_PACK_BASES_MAX || parts == 0 || parts > VMSCM_PACK_PARTS_MAX)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "record with too many bases or parts");
+    record->part_count = (uint16_t)parts;
     if (record->plain_len == 0 || record->plain_len > VMSCM_PACK_PLAIN_MAX ||
         record->stored_len == 0 || record->stored_len > record->plain_len ||
         (record->compression == VMSCM_COMPRESS_NONE && record->stored_len != record->plain_len))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record of impossible length");
-    if (record->flags & VMSCM_PACK_HAS_BASE) {
-        if (len < VMSCM_PACK_RECORD_SIZE + VMSCM_HASH_SIZE)
-            return vmscm_error_set(err, VMSCM_EDAMAGED, "record ends early");
-        memcpy(record->base.bytes, in + VMSCM_PACK_RECORD_SIZE, VMSCM_HASH_SIZE);
-    }
-    return 0;
+    if (len < vmscm_pack_record_head(record))
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "record ends early");
+    in += VMSCM_PACK_RECORD_SIZE;
+    for (unsigned i = 0; i < record->base_count; i++, in += VMSCM_HASH_SIZE)
+        memcpy(record->bases[i].bytes, in, VMSCM_HASH_SIZE);
+    return decode_parts(record, in, err);
 }
 
 bool vmscm_pack_check_record(const struct vmscm_pack_record *record, const uint8_t *in)
 {
     size_t head = vmscm_pack_record_head(record);
 
-    return record_checksum(in, in + VMSCM_PACK_RECORD_SIZE, head - VMSCM_PACK_RECORD_SIZE,
-               in + head, record->stored_len) == record->checksum;
+    return record_checksum(in, head, in + head, record->stored_len) == record->checksum;
 }
 
 void vmscm_pack_encode_entry(uint8_t out[VMSCM_PACK_ENTRY_SIZE],
@@ -117,7 +145,8 @@ void vmscm_pack_encode_entry(uint8_t out[VMSCM_PACK_ENTRY_SIZE],
     vmscm_put_le32(out + 32, entry->pack);
     vmscm_put_le32(out + 36, entry->offset);
     vmscm_put_le32(out + 40, entry->length);
-    vmscm_put_le32(out + 44, entry->plain_len | (uint32_t)entry->type << 28);
+    vmscm_put_le32(out + 44, (entry->plain_len - 1) | (uint32_t)entry->part << 20 |
+            (uint32_t)entry->type << 29 | (uint32_t)entry->has_base << 31);
 }
 
 void vmscm_pack_decode_entry(struct vmscm_pack_entry *entry,
@@ -127,8 +156,11 @@ void vmscm_pack_decode_entry(struct vmscm_pack_entry *entry,
     entry->pack = vmscm_get_le32(in + 32);
     entry->offset = vmscm_get_le32(in + 36);
     entry->length = vmscm_get_le32(in + 40);
-    entry->plain_len = vmscm_get_le32(in + 44) & 0x0fffffff;
-    entry->type = (uint8_t)(vmscm_get_le32(in + 44) >> 28);
+    uint32_t word = vmscm_get_le32(in + 44);
+    entry->plain_len = (word & (VMSCM_PACK_PART_MAX - 1)) + 1;
+    entry->part = word >> 20 & (VMSCM_PACK_PARTS_MAX - 1);
+    entry->type = word >> 29 & 3;
+    entry->has_base = word >> 31;
 }
 
 void vmscm_pack_encode_trailer(uint8_t out[VMSCM_PACK_TRAILER_SIZE],

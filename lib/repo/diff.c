@@ -7,6 +7,7 @@
 #include "machine/model.h"
 #include "repo/mapdiff.h"
 #include "repo/snapshot.h"
+#include "store/fetch.h"
 #include "store/idset.h"
 
 #include <stdio.h>
@@ -209,18 +210,24 @@ static int remember_both(void *data, const struct vmscm_leaf_entry *x, size_t nx
 }
 
 /* Bytes in packs of the chunks only `after` has. */
-static uint64_t stored_cost(struct diff *d)
+static int stored_cost(struct diff *d, uint64_t *bytes, struct vmscm_error *err)
 {
-    uint64_t bytes = 0;
+    struct vmscm_fetch *fetch = NULL;
+    int rc = vmscm_fetch_new(&fetch, d->store, err);
 
-    for (size_t i = 0; i < d->new_chunks.room; i++) {
+    for (size_t i = 0; i < d->new_chunks.room && !rc; i++) {
         const struct vmscm_idset_slot *slot = &d->new_chunks.slots[i];
-        struct vmscm_pack_entry entry;
+        struct vmscm_error why = VMSCM_ERROR_INIT;
+        uint64_t share;
+        /* What is damaged is for fsck to tell. */
         if (slot->used && !vmscm_idset_find(&d->old_chunks, &slot->id) &&
-            vmscm_store_find(d->store, &entry, &slot->id))
-            bytes += entry.length;
+            !vmscm_fetch_share(fetch, &slot->id, &share, &why))
+            *bytes += share;
+        else if (why.code == VMSCM_ENOMEM)
+            rc = vmscm_error_copy(err, &why);
     }
-    return bytes;
+    vmscm_fetch_free(fetch);
+    return rc;
 }
 
 static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
@@ -241,7 +248,8 @@ static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
     out.range_count = d->map.ranges.len;
     for (size_t i = 0; i < d->map.ranges.len; i++)
         out.changed += d->map.ranges.items[i].length;
-    out.stored = stored_cost(d);
+    if ((rc = stored_cost(d, &out.stored, err)))
+        goto out;
     if (out.kind == VMSCM_DIFF_SAME && (out.range_count || a.size != b.size))
         out.kind = VMSCM_DIFF_CHANGED;
     if (out.kind != VMSCM_DIFF_SAME)

@@ -148,7 +148,7 @@ static bool chunk_damage(struct fsck *f, const struct vmscm_leaf_entry *e, char 
     /* Damaged in one pack, it may be whole in another. */
     if (vmscm_idset_find(&f->bad, &e->id) &&
         vmscm_fetch_read_buf(
-            f->fetch, VMSCM_PACK_CHUNK, &e->id, &f->chunk, VMSCM_PACK_PLAIN_MAX, &why)) {
+            f->fetch, VMSCM_PACK_CHUNK, &e->id, &f->chunk, VMSCM_PACK_PART_MAX, &why)) {
         snprintf(text, size, "%s", why.message);
         return true;
     }

@@ -6,23 +6,43 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define BATCH 64 /* records a thread takes at once */
+#define BATCH 64 /* entries a thread takes at once, or a few more */
 
 struct run {
     struct vmscm_check *check;
     struct vmscm_packfile *pack;
-    struct vmscm_pack_entry *entries; /* by offset */
+    struct vmscm_pack_entry *entries; /* by their records' places */
     size_t count;
     pthread_mutex_t lock; /* guards next and the callbacks */
     size_t next;
 };
 
-static int by_offset(const void *a, const void *b)
+static int by_place(const void *a, const void *b)
 {
-    uint32_t x = ((const struct vmscm_pack_entry *)a)->offset;
-    uint32_t y = ((const struct vmscm_pack_entry *)b)->offset;
+    const struct vmscm_pack_entry *x = a, *y = b;
 
-    return x < y ? -1 : x > y;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return (int)x->part - (int)y->part;
+}
+
+/* How many entries lead to the record of the one at `at`, the first of it. */
+static size_t parts_at(const struct run *run, size_t at)
+{
+    size_t n = 1;
+
+    while (at + n < run->count && run->entries[at + n].offset == run->entries[at].offset)
+        n++;
+    return n;
+}
+
+static void bad(void *data, const struct vmscm_id *id, const struct vmscm_error *why)
+{
+    struct run *run = data;
+
+    pthread_mutex_lock(&run->lock);
+    run->check->found(run->check->data, run->pack, id, why);
+    pthread_mutex_unlock(&run->lock);
 }
 
 static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
@@ -35,22 +55,18 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     while (!rc && !atomic_load(&p->stop)) {
         uint64_t bytes = 0;
         pthread_mutex_lock(&run->lock);
-        size_t at = run->next, end = at + BATCH < run->count ? at + BATCH : run->count;
+        size_t at = run->next, end = at;
+        while (end < run->count && end - at < BATCH)
+            end += parts_at(run, end);
         run->next = end;
         pthread_mutex_unlock(&run->lock);
         if (at == end)
             break;
-        for (; at < end && !rc; at++) {
-            struct vmscm_error why = VMSCM_ERROR_INIT;
-            int bad = vmscm_fetch_check(fetch, run->pack, &run->entries[at], &why);
+        while (at < end && !rc) {
+            size_t n = parts_at(run, at);
+            rc = vmscm_fetch_check(fetch, run->pack, &run->entries[at], n, bad, run, err);
             bytes += run->entries[at].length;
-            if (bad == VMSCM_ENOMEM) {
-                rc = vmscm_error_copy(err, &why);
-            } else if (bad) {
-                pthread_mutex_lock(&run->lock);
-                run->check->found(run->check->data, run->pack, &run->entries[at].id, &why);
-                pthread_mutex_unlock(&run->lock);
-            }
+            at += n;
         }
         pthread_mutex_lock(&run->lock);
         run->check->bytes += bytes;
@@ -85,9 +101,8 @@ static void check_layout(struct run *run)
 {
     uint64_t at = VMSCM_PACK_HEADER_SIZE;
 
-    for (size_t i = 0; i < run->count; at += run->entries[i++].length)
-        if (run->entries[i].offset != at)
-            break;
+    for (size_t i = 0; i < run->count && run->entries[i].offset == at; i += parts_at(run, i))
+        at += run->entries[i].length;
     if (at != run->pack->trailer.index_offset)
         tell(run, "records do not fill the pack: see offset", at);
 }
@@ -106,7 +121,7 @@ int vmscm_check_packs(struct vmscm_check *check, struct vmscm_error *err)
         for (uint32_t i = 0; i < run.count; i++)
             vmscm_packfile_entry(pack, &run.entries[i], i);
         check_order(&run);
-        qsort(run.entries, run.count, sizeof *run.entries, by_offset);
+        qsort(run.entries, run.count, sizeof *run.entries, by_place);
         check_layout(&run);
         pthread_mutex_init(&run.lock, NULL);
         rc = vmscm_parallel_run(check->jobs, work, &run, err);

@@ -6,15 +6,28 @@
 
 #include <stdlib.h>
 
-#define RECORD_MAX (VMSCM_PACK_RECORD_SIZE + VMSCM_HASH_SIZE + VMSCM_PACK_PLAIN_MAX)
+#define SLOTS 3
+#define SLOT_KEEP (2u << 20) /* a larger buffer is given back */
+
+/* A record of several parts, decompressed. */
+struct slot {
+    bool full;
+    uint8_t pack[VMSCM_MIDX_NAME_SIZE];
+    uint32_t offset;
+    uint64_t last; /* used */
+    struct vmscm_pack_record record;
+    struct vmscm_buf plain;
+};
 
 struct vmscm_fetch {
     struct vmscm_store *store;
     struct vmscm_compress *compress;
     struct vmscm_hash *hash;
-    struct vmscm_buf record; /* as it is in the pack */
-    struct vmscm_buf base;   /* plain bytes of the base of the record at hand */
-    struct vmscm_buf plain;  /* for checks, which hand nothing out */
+    struct vmscm_pack_record record; /* the header of what `bytes` holds */
+    struct vmscm_buf bytes;          /* a record as it is in the pack */
+    struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
+    struct slot slots[SLOTS];
+    uint64_t clock;
 };
 
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err)
@@ -40,57 +53,153 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch)
         return;
     vmscm_compress_free(fetch->compress);
     vmscm_hash_free(fetch->hash);
-    vmscm_buf_release(&fetch->record);
+    vmscm_buf_release(&fetch->bytes);
     vmscm_buf_release(&fetch->base);
-    vmscm_buf_release(&fetch->plain);
+    for (size_t i = 0; i < SLOTS; i++)
+        vmscm_buf_release(&fetch->slots[i].plain);
     free(fetch);
 }
 
-/* The record at an entry into fetch->record, its header checked against the entry. */
-static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_pack_record *record,
+/* Whether a record is the one an entry means, and has its part. */
+static int match(const struct vmscm_pack_record *record, const struct vmscm_pack_entry *entry,
     struct vmscm_error *err)
 {
-    uint64_t end = (uint64_t)entry->offset + entry->length;
-    int rc;
-
-    if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
-        entry->length < VMSCM_PACK_RECORD_SIZE || entry->length > RECORD_MAX)
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry of no possible record");
-    fetch->record.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->record, entry->length, err)) ||
-        (rc = vmscm_store_pread(
-             fetch->store, pack, fetch->record.data, entry->length, entry->offset, err)) ||
-        (rc = vmscm_pack_decode_record(record, fetch->record.data, entry->length, err)))
-        return rc;
-    if (vmscm_hash_cmp(&record->id, &entry->id) != 0 || record->type != entry->type ||
-        record->plain_len != entry->plain_len ||
+    if (record->type != entry->type || entry->part >= record->part_count ||
+        record->parts[entry->part] != entry->plain_len ||
+        entry->has_base != (record->base_count > 0) ||
         vmscm_pack_record_head(record) + record->stored_len != entry->length)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "index and record differ");
     return 0;
 }
 
-/* Plain bytes of the record in fetch->record into out, which has room for record->plain_len. */
-static int decode(struct vmscm_fetch *fetch, const struct vmscm_pack_record *record, void *out,
-    struct vmscm_error *err)
+/* The record at an entry into fetch->bytes and fetch->record. */
+static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
 {
-    size_t head = vmscm_pack_record_head(record);
-    struct vmscm_id id;
-    int rc = vmscm_compress_decode(fetch->compress, out, record->plain_len, record->compression,
-        fetch->record.data + head, record->stored_len,
-        record->flags & VMSCM_PACK_HAS_BASE ? fetch->base.data : NULL, fetch->base.len, err);
+    uint64_t end = (uint64_t)entry->offset + entry->length;
+    int rc;
 
-    if (rc || (rc = vmscm_hash_compute(fetch->hash, &id, out, record->plain_len, err)))
+    if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
+        entry->length < VMSCM_PACK_RECORD_SIZE || entry->length > VMSCM_PACK_RECORD_MAX)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry of no possible record");
+    fetch->bytes.len = 0;
+    if ((rc = vmscm_buf_reserve(&fetch->bytes, entry->length, err)) ||
+        (rc = vmscm_store_pread(
+             fetch->store, pack, fetch->bytes.data, entry->length, entry->offset, err)) ||
+        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, entry->length, err)))
         return rc;
-    if (vmscm_hash_cmp(&id, &record->id) != 0)
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "contents do not have the hash they should");
+    return match(&fetch->record, entry, err);
+}
+
+static int verify(struct vmscm_fetch *fetch, const struct vmscm_id *id, const void *data,
+    size_t len, struct vmscm_error *err)
+{
+    struct vmscm_id is;
+    int rc = vmscm_hash_compute(fetch->hash, &is, data, len, err);
+
+    if (!rc && vmscm_hash_cmp(&is, id) != 0)
+        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "contents do not have the hash they should");
+    return rc;
+}
+
+static int read_bases(struct vmscm_fetch *fetch, const struct vmscm_pack_record *record,
+    struct vmscm_error *err);
+
+/* Plain bytes of the record at hand into out, which has room for them. */
+static int decode(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, void *out, struct vmscm_error *err)
+{
+    struct vmscm_pack_record *record = &fetch->record;
+    int rc;
+
+    if (record->base_count) {
+        struct vmscm_pack_record copy = *record;
+        /* Reading the bases uses the buffer. */
+        if ((rc = read_bases(fetch, &copy, err)) || (rc = load(fetch, pack, entry, err)))
+            return rc;
+    }
+    return vmscm_compress_decode(fetch->compress, out, record->plain_len, record->compression,
+        fetch->bytes.data + vmscm_pack_record_head(record), record->stored_len,
+        record->base_count ? fetch->base.data : NULL, fetch->base.len, err);
+}
+
+/* The slot that has a record, or NULL. */
+static struct slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct slot *slot = &fetch->slots[i];
+        if (slot->full && slot->offset == entry->offset &&
+            memcmp(slot->pack, pack->name, sizeof slot->pack) == 0) {
+            slot->last = ++fetch->clock;
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* Decompress the record at hand into the slot that was not used for longest. */
+static int fill_slot(struct slot **out, struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+{
+    struct slot *slot = fetch->slots;
+    int rc;
+
+    for (size_t i = 1; i < SLOTS; i++)
+        if (fetch->slots[i].last < slot->last)
+            slot = &fetch->slots[i];
+    slot->full = false;
+    slot->plain.len = 0;
+    slot->last = ++fetch->clock; /* so that a base is not put here */
+    if (slot->plain.cap > SLOT_KEEP)
+        vmscm_buf_release(&slot->plain);
+    if ((rc = vmscm_buf_reserve(&slot->plain, fetch->record.plain_len, err)) ||
+        (rc = decode(fetch, pack, entry, slot->plain.data, err)))
+        return rc;
+    slot->plain.len = fetch->record.plain_len;
+    slot->record = fetch->record;
+    memcpy(slot->pack, pack->name, sizeof slot->pack);
+    slot->offset = entry->offset;
+    slot->full = true;
+    *out = slot;
     return 0;
 }
 
-static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err);
+static const uint8_t *part_of(const struct slot *slot, unsigned part)
+{
+    size_t at = 0;
 
-/* Read a record from wherever it can be read. is_base: it must not need a base itself. */
+    for (unsigned i = 0; i < part; i++)
+        at += slot->record.parts[i];
+    return slot->plain.data + at;
+}
+
+static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
+{
+    struct slot *slot = find_slot(fetch, pack, entry);
+    int rc = slot ? match(&slot->record, entry, err) : load(fetch, pack, entry, err);
+
+    if (rc)
+        return rc;
+    if (is_base && entry->has_base)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "a base has a base");
+    if (!slot) {
+        if (fetch->record.part_count == 1) {
+            rc = decode(fetch, pack, entry, out, err);
+            return rc ? rc : verify(fetch, &entry->id, out, entry->plain_len, err);
+        }
+        if ((rc = fill_slot(&slot, fetch, pack, entry, err)))
+            return rc;
+    }
+    const uint8_t *data = part_of(slot, entry->part);
+    if ((rc = verify(fetch, &entry->id, data, entry->plain_len, err)))
+        return rc;
+    memcpy(out, data, entry->plain_len);
+    return 0;
+}
+
+/* Read a part from wherever it can be read. is_base: it must not need a base itself. */
 static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *id, bool is_base,
     struct vmscm_buf *buf, void *out, size_t len, struct vmscm_error *err)
 {
@@ -138,24 +247,19 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
     return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
 }
 
-static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
+static int read_bases(struct vmscm_fetch *fetch, const struct vmscm_pack_record *record,
+    struct vmscm_error *err)
 {
-    struct vmscm_pack_record record;
-    int rc = load(fetch, pack, entry, &record, err);
+    struct vmscm_buf part = VMSCM_BUF_INIT;
+    int rc = 0;
 
-    if (rc)
-        return rc;
-    if (record.flags & VMSCM_PACK_HAS_BASE) {
-        if (is_base)
-            return vmscm_error_set(err, VMSCM_EDAMAGED, "a base has a base");
-        if ((rc = read_any(fetch, record.type, &record.base, true, &fetch->base, NULL,
-                 VMSCM_PACK_PLAIN_MAX, err)) ||
-            /* Reading the base used the buffer. */
-            (rc = load(fetch, pack, entry, &record, err)))
-            return rc;
-    }
-    return decode(fetch, &record, out, err);
+    fetch->base.len = 0;
+    for (unsigned i = 0; i < record->base_count && !rc; i++)
+        if (!(rc = read_any(fetch, record->type, &record->bases[i], true, &part, NULL,
+                  VMSCM_PACK_PART_MAX, err)))
+            rc = vmscm_buf_append(&fetch->base, part.data, part.len, err);
+    vmscm_buf_release(&part);
+    return rc;
 }
 
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
@@ -170,18 +274,65 @@ int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     return read_any(fetch, (int)type, id, false, buf, NULL, max, err);
 }
 
-int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
+    struct vmscm_error *err)
 {
-    struct vmscm_pack_record record;
-    int rc = load(fetch, pack, entry, &record, err);
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack = vmscm_store_locate(fetch->store, &entry, id, 0);
+    size_t head;
+    int rc;
 
-    if (rc)
+    if (!pack)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "a chunk is missing");
+    head = entry.length < VMSCM_PACK_HEAD_MAX ? entry.length : VMSCM_PACK_HEAD_MAX;
+    fetch->bytes.len = 0;
+    if ((rc = vmscm_buf_reserve(&fetch->bytes, head, err)) ||
+        (rc = vmscm_store_pread(
+             fetch->store, pack, fetch->bytes.data, head, entry.offset, err)) ||
+        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, head, err)))
         return rc;
-    if (!vmscm_pack_check_record(&record, fetch->record.data))
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "record has the wrong checksum");
-    fetch->plain.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->plain, record.plain_len, err)))
-        return rc;
-    return read_at(fetch, pack, entry, false, fetch->plain.data, err);
+    *bytes = (uint64_t)entry.length * entry.plain_len / fetch->record.plain_len;
+    return 0;
+}
+
+/* Whether the entries are those of all the parts of the record at hand. */
+static int match_all(const struct vmscm_pack_record *record,
+    const struct vmscm_pack_entry *entries, size_t count, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    if (count != record->part_count)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "index does not have each part of the record");
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = match(record, &entries[i], err);
+        if (!rc && entries[i].part != i)
+            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "index has a part of a record twice");
+    }
+    return rc;
+}
+
+int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entries, size_t count,
+    void (*bad)(void *data, const struct vmscm_id *id, const struct vmscm_error *why), void *data,
+    struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct slot *slot;
+    int rc = load(fetch, pack, &entries[0], &why);
+
+    if (!rc && !vmscm_pack_check_record(&fetch->record, fetch->bytes.data))
+        rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "record has the wrong checksum");
+    if (!rc && !(rc = match_all(&fetch->record, entries, count, &why)))
+        rc = fill_slot(&slot, fetch, pack, &entries[0], &why);
+    if (rc == VMSCM_ENOMEM)
+        return vmscm_error_copy(err, &why);
+    for (size_t i = 0; i < count; i++) {
+        int part = rc;
+        if (!rc)
+            part = verify(
+                fetch, &entries[i].id, part_of(slot, (unsigned)i), entries[i].plain_len, &why);
+        if (part)
+            bad(data, &entries[i].id, &why);
+    }
+    return 0;
 }

@@ -4,6 +4,9 @@
  * that is damaged in one pack is looked for in the others; one that is missing makes the store
  * look at its directory again.
  *
+ * Records of several parts are kept decompressed for a while, a few of them: parts are asked for one
+ * after the other.
+ *
  * Threading: one struct vmscm_fetch per thread, any number per store.
  */
 #ifndef STORE_FETCH_H
@@ -27,9 +30,17 @@ int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err);
 
-/* Check the record at an entry of a pack: its checksum, its header against the entry, its bytes
- * against its id. */
+/* What a chunk or leaf takes in its pack: its share of its record, by length. VMSCM_EDAMAGED: it is
+ * nowhere, or its record's header is not readable. */
+int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
+    struct vmscm_error *err);
+
+/* Check a record by all entries of its pack that lead to it, in the order of its parts: its checksum,
+ * its header against them, each part against its id. bad(data, id, why) for each that cannot be had.
+ * Fails only where it could not check. */
 int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_error *err);
+    const struct vmscm_pack_entry *entries, size_t count,
+    void (*bad)(void *data, const struct vmscm_id *id, const struct vmscm_error *why), void *data,
+    struct vmscm_error *err);
 
 #endif

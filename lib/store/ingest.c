@@ -19,22 +19,24 @@ enum claim_state { CLAIM_EMPTY, CLAIM_TAKEN, CLAIM_WRITTEN };
 
 struct claim {
     struct vmscm_id id;
-    uint64_t unit : 56;
-    uint64_t state : 8;
+    uint8_t state;
 };
 
 /* A record that waits for its unit's turn. */
 struct waiting {
-    struct vmscm_pack_record record;
-    size_t at, len;
+    enum vmscm_pack_type type;
+    size_t first_part, part_count; /* in the unit's parts */
+    size_t at, len;                /* in the unit's bytes */
 };
 
 /* What keeping a record costs besides its bytes: small ones must not add up unseen. */
-#define WAITING_COST (2 * (sizeof(struct waiting) + sizeof(struct claim)))
+#define WAITING_COST (2 * sizeof(struct waiting))
+#define PART_COST (2 * (sizeof(struct vmscm_packwriter_part) + sizeof(struct claim)))
 
 struct unit {
     struct vmscm_buf bytes;
     VMSCM_VEC(struct waiting) records;
+    VMSCM_VEC(struct vmscm_packwriter_part) parts;
     bool ended;
 };
 
@@ -59,7 +61,11 @@ struct vmscm_ingest {
 struct vmscm_ingest_lane {
     struct vmscm_ingest *ingest;
     struct vmscm_compress *compress;
-    struct vmscm_buf record;
+    struct vmscm_pack_record head;
+    struct vmscm_buf record; /* encoded */
+    /* New chunks of the unit at hand that are not compressed yet. */
+    struct vmscm_buf group;
+    VMSCM_VEC(struct vmscm_packwriter_part) parts;
 };
 
 int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
@@ -112,6 +118,8 @@ void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane)
         return;
     vmscm_compress_free(lane->compress);
     vmscm_buf_release(&lane->record);
+    vmscm_buf_release(&lane->group);
+    vmscm_vec_release(&lane->parts);
     free(lane);
 }
 
@@ -151,26 +159,22 @@ static int rebuild_claims(struct vmscm_ingest *in, bool keep_written, struct vms
     return 0;
 }
 
-/* *mine: this unit is the first, of those known so far, to bring the record, and must ready it. */
-static int claim(struct vmscm_ingest *in, uint64_t unit, const struct vmscm_id *id, bool *mine,
+/* *mine: the caller is the first to bring it, and must ready it. */
+static int claim(struct vmscm_ingest *in, const struct vmscm_id *id, bool *mine,
     struct vmscm_error *err)
 {
     struct claim *c;
 
-    *mine = false;
     if (in->claim_count * 2 >= in->claim_room) {
         int rc = rebuild_claims(in, true, err);
         if (rc)
             return rc;
     }
     c = claim_slot(in->claims, in->claim_room, id);
-    if (c->state == CLAIM_EMPTY) {
-        *c = (struct claim){.id = *id, .unit = unit, .state = CLAIM_TAKEN};
+    *mine = c->state == CLAIM_EMPTY;
+    if (*mine) {
+        *c = (struct claim){.id = *id, .state = CLAIM_TAKEN};
         in->claim_count++;
-        *mine = true;
-    } else if (c->state == CLAIM_TAKEN && unit < c->unit) {
-        c->unit = unit;
-        *mine = true;
     }
     return 0;
 }
@@ -195,30 +199,23 @@ static int finish_pack(struct vmscm_ingest *in, struct vmscm_error *err)
     return rebuild_claims(in, false, err);
 }
 
-/* In its unit's turn: write a record unless an earlier one did. */
-static int write_record(struct vmscm_ingest *in, const struct vmscm_pack_record *record,
-    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+/* In its unit's turn. */
+static int write_record(struct vmscm_ingest *in, const struct vmscm_packwriter_record *record,
+    struct vmscm_error *err)
 {
-    struct claim *c = claim_slot(in->claims, in->claim_room, &record->id);
-    struct vmscm_pack_entry entry;
     int rc;
 
-    if (c->state == CLAIM_WRITTEN)
-        return 0;
-    /* The claim went with a pack that was finished since: an earlier unit wrote it there. */
-    if (c->state == CLAIM_EMPTY)
-        return vmscm_store_find(in->store, &entry, &record->id)
-            ? 0
-            : vmscm_error_set(err, VMSCM_EIO, "a pack just written cannot be read");
     if (!in->writer && (rc = vmscm_packwriter_open(&in->writer, in->repo_dir, err)))
         return rc;
-    if ((rc = vmscm_packwriter_add(in->writer, record, bytes, len, err)))
+    if ((rc = vmscm_packwriter_add(in->writer, record, err)))
         return rc;
-    c->state = CLAIM_WRITTEN;
-    in->pack_bytes += len;
-    if (record->type == VMSCM_PACK_CHUNK) {
-        in->counts.fresh += record->plain_len;
-        in->counts.fresh_chunks++;
+    in->pack_bytes += record->len;
+    for (size_t i = 0; i < record->part_count; i++) {
+        claim_slot(in->claims, in->claim_room, &record->parts[i].id)->state = CLAIM_WRITTEN;
+        if (record->type == VMSCM_PACK_CHUNK) {
+            in->counts.fresh += record->parts[i].plain_len;
+            in->counts.fresh_chunks++;
+        }
     }
     return vmscm_packwriter_full(in->writer) ? finish_pack(in, err) : 0;
 }
@@ -230,16 +227,23 @@ static int advance(struct vmscm_ingest *in, struct vmscm_error *err)
         struct unit *u = &in->units[in->head % UNITS_MAX];
         for (size_t i = 0; i < u->records.len; i++) {
             struct waiting *w = &u->records.items[i];
-            int rc = write_record(in, &w->record, u->bytes.data + w->at, w->len, err);
+            struct vmscm_packwriter_record record = {.type = w->type,
+                .parts = u->parts.items + w->first_part,
+                .part_count = w->part_count,
+                .bytes = u->bytes.data + w->at,
+                .len = w->len};
+            int rc = write_record(in, &record, err);
             if (rc)
                 return rc;
         }
-        in->held -= u->bytes.len + u->records.len * WAITING_COST;
+        in->held -= u->bytes.len + u->records.len * WAITING_COST + u->parts.len * PART_COST;
         u->records.len = 0;
+        u->parts.len = 0;
         vmscm_buf_release(&u->bytes);
         if (!u->ended)
             return 0;
         vmscm_vec_release(&u->records);
+        vmscm_vec_release(&u->parts);
         u->ended = false;
         in->head++;
         pthread_cond_broadcast(&in->turn);
@@ -263,80 +267,144 @@ static int wait_for_room(struct vmscm_ingest *in, uint64_t unit, size_t len,
     return in->stopped ? vmscm_error_set(err, VMSCM_ECANCELED, "stopped") : 0;
 }
 
-static int hand_over(struct vmscm_ingest *in, uint64_t unit, const struct vmscm_pack_record *record,
-    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+/* Called with the lock held. */
+static int hand_over(struct vmscm_ingest *in, uint64_t unit,
+    const struct vmscm_packwriter_record *record, struct vmscm_error *err)
 {
     struct waiting *slot;
-    int rc = wait_for_room(in, unit, len, err);
+    struct vmscm_packwriter_part *part;
+    int rc = wait_for_room(in, unit, record->len, err);
 
     if (rc)
         return rc;
     if (unit == in->head)
-        return write_record(in, record, bytes, len, err);
+        return write_record(in, record, err);
     struct unit *u = &in->units[unit % UNITS_MAX];
     if (vmscm_vec_add(&u->records, &slot, err))
         return VMSCM_ENOMEM;
-    *slot = (struct waiting){.record = *record, .at = u->bytes.len, .len = len};
-    if ((rc = vmscm_buf_append(&u->bytes, bytes, len, err)))
+    *slot = (struct waiting){.type = record->type,
+        .first_part = u->parts.len,
+        .part_count = record->part_count,
+        .at = u->bytes.len,
+        .len = record->len};
+    for (size_t i = 0; i < record->part_count; i++) {
+        if (vmscm_vec_add(&u->parts, &part, err))
+            return VMSCM_ENOMEM;
+        *part = record->parts[i];
+    }
+    if ((rc = vmscm_buf_append(&u->bytes, record->bytes, record->len, err)))
         return rc;
-    in->held += len + WAITING_COST;
+    in->held += record->len + WAITING_COST + record->part_count * PART_COST;
     return 0;
 }
 
-int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
-    const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err)
+/* Compress parts that lie one after the other in data, and hand the record over. */
+static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
+    const struct vmscm_packwriter_part *parts, size_t part_count, const void *data, size_t len,
+    struct vmscm_error *err)
 {
     struct vmscm_ingest *in = lane->ingest;
-    struct vmscm_pack_record record = {
-        .type = (uint8_t)type, .plain_len = (uint32_t)len, .id = *id};
-    struct vmscm_pack_entry entry;
+    struct vmscm_pack_record *head = &lane->head;
     enum vmscm_compress_algorithm algorithm;
     size_t stored;
-    bool mine = false;
     int rc;
 
-    if (len == 0 || len > VMSCM_PACK_PLAIN_MAX)
-        return vmscm_error_set(err, VMSCM_EUSAGE, "record of %zu bytes", len);
-    unsigned packs = atomic_load(&in->packs);
-    if (vmscm_store_find(in->store, &entry, id))
-        return 0;
-    pthread_mutex_lock(&in->lock);
-    if (in->stopped)
-        rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
-    else if (packs != atomic_load(&in->packs) && vmscm_store_find(in->store, &entry, id))
-        rc = 0, mine = false;
-    else
-        rc = claim(in, unit, id, &mine, err);
-    if (rc)
-        fail(in, rc);
-    pthread_mutex_unlock(&in->lock);
-    if (rc || !mine)
-        return rc;
-
+    head->type = (uint8_t)type;
+    head->base_count = 0;
+    head->part_count = (uint16_t)part_count;
+    head->plain_len = (uint32_t)len;
+    for (size_t i = 0; i < part_count; i++)
+        head->parts[i] = parts[i].plain_len;
+    size_t head_len = vmscm_pack_record_head(head);
     lane->record.len = 0;
-    if ((rc = vmscm_buf_reserve(&lane->record, VMSCM_PACK_RECORD_SIZE + len, err)))
+    if ((rc = vmscm_buf_reserve(&lane->record, head_len + len, err)))
         return rc;
-    uint8_t *payload = lane->record.data + VMSCM_PACK_RECORD_SIZE;
+    uint8_t *payload = lane->record.data + head_len;
     if ((rc = vmscm_compress_encode(
              lane->compress, payload, &stored, &algorithm, data, len, NULL, 0, err)))
         return rc;
-    record.compression = (uint8_t)algorithm;
-    record.stored_len = (uint32_t)stored;
-    size_t head = vmscm_pack_encode_record(lane->record.data, &record, payload);
+    head->compression = (uint8_t)algorithm;
+    head->stored_len = (uint32_t)stored;
+    vmscm_pack_encode_record(lane->record.data, head, payload);
 
+    struct vmscm_packwriter_record record = {.type = type,
+        .parts = parts,
+        .part_count = part_count,
+        .bytes = lane->record.data,
+        .len = head_len + stored};
     pthread_mutex_lock(&in->lock);
-    rc = hand_over(in, unit, &record, lane->record.data, head + stored, err);
+    rc = hand_over(in, unit, &record, err);
     if (rc)
         fail(in, rc);
     pthread_mutex_unlock(&in->lock);
     return rc;
 }
 
+static int put_group(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    if (lane->parts.len)
+        rc = put_record(lane, unit, VMSCM_PACK_CHUNK, lane->parts.items, lane->parts.len,
+            lane->group.data, lane->group.len, err);
+    lane->parts.len = 0;
+    lane->group.len = 0;
+    return rc;
+}
+
+/* Whether a chunk or leaf is new, and the caller's to bring. */
+static int is_mine(struct vmscm_ingest *in, const struct vmscm_id *id, bool *mine,
+    struct vmscm_error *err)
+{
+    struct vmscm_pack_entry entry;
+    unsigned packs = atomic_load(&in->packs);
+    int rc;
+
+    *mine = false;
+    if (vmscm_store_find(in->store, &entry, id))
+        return 0;
+    pthread_mutex_lock(&in->lock);
+    if (in->stopped)
+        rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
+    else if (packs != atomic_load(&in->packs) && vmscm_store_find(in->store, &entry, id))
+        rc = 0;
+    else
+        rc = claim(in, id, mine, err);
+    if (rc)
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    return rc;
+}
+
+int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
+    const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err)
+{
+    struct vmscm_packwriter_part *part, alone = {*id, (uint32_t)len};
+    bool mine;
+    int rc;
+
+    if (len == 0 || len > VMSCM_PACK_PART_MAX)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "chunk or leaf of %zu bytes", len);
+    if ((rc = is_mine(lane->ingest, id, &mine, err)) || !mine)
+        return rc;
+    if (type == VMSCM_PACK_LEAF)
+        return put_record(lane, unit, type, &alone, 1, data, len, err);
+    if ((lane->group.len + len > VMSCM_INGEST_GROUP || lane->parts.len == VMSCM_PACK_PARTS_MAX) &&
+        (rc = put_group(lane, unit, err)))
+        return rc;
+    if (vmscm_vec_add(&lane->parts, &part, err))
+        return VMSCM_ENOMEM;
+    *part = alone;
+    return vmscm_buf_append(&lane->group, data, len, err);
+}
+
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)
 {
     struct vmscm_ingest *in = lane->ingest;
-    int rc;
+    int rc = put_group(lane, unit, err);
 
+    if (rc)
+        return rc;
     pthread_mutex_lock(&in->lock);
     if (!(rc = wait_for_room(in, unit, 0, err))) {
         in->units[unit % UNITS_MAX].ended = true;
@@ -382,6 +450,7 @@ void vmscm_ingest_abort(struct vmscm_ingest *in)
     for (size_t i = 0; in->units && i < UNITS_MAX; i++) {
         vmscm_buf_release(&in->units[i].bytes);
         vmscm_vec_release(&in->units[i].records);
+        vmscm_vec_release(&in->units[i].parts);
     }
     free(in->units);
     free(in->claims);

@@ -3,9 +3,12 @@
  * Adding records to a store: deduplicated, compressed by many threads, written in one order.
  *
  * Work comes in numbered units (segments), each done by one thread. Units may be worked on in any
- * order and at once, but their records go to the pack in the order of their numbers: what is
- * written does not depend on how many threads there are. Of two units that bring the same chunk,
- * the one with the lower number writes it.
+ * order and at once, but their records go to the pack in the order of their numbers: a disk's chunks
+ * lie in the order of its addresses. Of units that bring the same chunk at the same time, the first
+ * to come writes it.
+ *
+ * The new chunks of a unit are compressed together, up to VMSCM_INGEST_GROUP bytes a record: what
+ * lies side by side is alike.
  *
  * Memory is bounded: what units ahead of their turn have ready is held up to a budget; beyond it,
  * they wait. The unit whose turn it is never waits.
@@ -17,6 +20,8 @@
 
 #include "codec/compress.h"
 #include "store/store.h"
+
+#define VMSCM_INGEST_GROUP (1536u << 10) /* plain bytes of a record's chunks, at most */
 
 struct vmscm_ingest;
 
@@ -36,7 +41,7 @@ int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *i
     struct vmscm_error *err);
 void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane); /* NULL is fine */
 
-/* Add a record of a unit, its id computed by the caller; nothing happens if it is there. */
+/* Add a chunk or leaf of a unit, its id computed by the caller; nothing happens if it is there. */
 int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err);
 

@@ -26,7 +26,7 @@ struct encoded_entry {
 };
 
 struct held_leaf {
-    struct vmscm_pack_record record;
+    struct vmscm_packwriter_part part;
     size_t at, len; /* in `leaves` */
 };
 
@@ -112,25 +112,29 @@ static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
     return 0;
 }
 
-static int append(struct vmscm_packwriter *w, const struct vmscm_pack_record *record,
-    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+static int append(struct vmscm_packwriter *w, const struct vmscm_packwriter_record *record,
+    struct vmscm_error *err)
 {
-    struct vmscm_pack_entry entry = {.id = record->id,
-        .offset = (uint32_t)w->offset,
-        .length = (uint32_t)len,
-        .plain_len = record->plain_len,
-        .type = record->type};
     struct encoded_entry *slot;
     int rc;
 
-    if (w->offset + len > VMSCM_PACK_FILE_MAX / 2)
+    if (w->offset + record->len > VMSCM_PACK_FILE_MAX / 2)
         return vmscm_error_set(err, VMSCM_EIO, "%s: pack is too large", w->path);
-    if (vmscm_vec_add(&w->entries, &slot, err))
-        return VMSCM_ENOMEM;
-    vmscm_pack_encode_entry(slot->bytes, &entry);
-    if ((rc = vmscm_buf_append(&w->buffer, bytes, len, err)))
+    for (size_t i = 0; i < record->part_count; i++) {
+        struct vmscm_pack_entry entry = {.id = record->parts[i].id,
+            .offset = (uint32_t)w->offset,
+            .length = (uint32_t)record->len,
+            .plain_len = record->parts[i].plain_len,
+            .part = (uint16_t)i,
+            .type = (uint8_t)record->type,
+            .has_base = record->has_base};
+        if (vmscm_vec_add(&w->entries, &slot, err))
+            return VMSCM_ENOMEM;
+        vmscm_pack_encode_entry(slot->bytes, &entry);
+    }
+    if ((rc = vmscm_buf_append(&w->buffer, record->bytes, record->len, err)))
         return rc;
-    w->offset += len;
+    w->offset += record->len;
     return w->buffer.len >= WRITE_BUFFER ? flush(w, err) : 0;
 }
 
@@ -138,26 +142,33 @@ static int write_leaves(struct vmscm_packwriter *w, struct vmscm_error *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < w->held.len && !rc; i++)
-        rc = append(w, &w->held.items[i].record, w->leaves.data + w->held.items[i].at,
-            w->held.items[i].len, err);
+    for (size_t i = 0; i < w->held.len && !rc; i++) {
+        const struct held_leaf *held = &w->held.items[i];
+        struct vmscm_packwriter_record record = {.type = VMSCM_PACK_LEAF,
+            .parts = &held->part,
+            .part_count = 1,
+            .bytes = w->leaves.data + held->at,
+            .len = held->len};
+        rc = append(w, &record, err);
+    }
     w->held.len = 0;
     w->leaves.len = 0;
     return rc;
 }
 
-int vmscm_packwriter_add(struct vmscm_packwriter *w, const struct vmscm_pack_record *record,
-    const uint8_t *bytes, size_t len, struct vmscm_error *err)
+int vmscm_packwriter_add(struct vmscm_packwriter *w, const struct vmscm_packwriter_record *record,
+    struct vmscm_error *err)
 {
     struct held_leaf *held;
     int rc;
 
-    if (record->type != VMSCM_PACK_LEAF)
-        return append(w, record, bytes, len, err);
+    if (record->type != VMSCM_PACK_LEAF || record->part_count != 1 || record->has_base)
+        return append(w, record, err);
     if (vmscm_vec_add(&w->held, &held, err))
         return VMSCM_ENOMEM;
-    *held = (struct held_leaf){.record = *record, .at = w->leaves.len, .len = len};
-    if ((rc = vmscm_buf_append(&w->leaves, bytes, len, err)))
+    *held = (struct held_leaf){
+        .part = record->parts[0], .at = w->leaves.len, .len = record->len};
+    if ((rc = vmscm_buf_append(&w->leaves, record->bytes, record->len, err)))
         return rc;
     return w->leaves.len >= LEAVES_HELD ? write_leaves(w, err) : 0;
 }
@@ -165,7 +176,7 @@ int vmscm_packwriter_add(struct vmscm_packwriter *w, const struct vmscm_pack_rec
 bool vmscm_packwriter_full(const struct vmscm_packwriter *w)
 {
     return w->offset + w->leaves.len >= VMSCM_PACKWRITER_BYTES ||
-        w->entries.len + w->held.len >= VMSCM_PACKWRITER_RECORDS;
+        w->entries.len + w->held.len >= VMSCM_PACKWRITER_ENTRIES;
 }
 
 static int compare_entries(const void *a, const void *b)

@@ -13,17 +13,32 @@
 #include "store/packfile.h"
 
 #define VMSCM_PACKWRITER_BYTES (256u << 20)  /* a pack is full at about this size */
-#define VMSCM_PACKWRITER_RECORDS (128u << 10) /* or with this many records */
+#define VMSCM_PACKWRITER_ENTRIES (128u << 10) /* or with this many chunks and leaves */
 
 struct vmscm_packwriter;
+
+/* An encoded record, and what the index is to know of it. */
+struct vmscm_packwriter_part {
+    struct vmscm_id id;
+    uint32_t plain_len;
+};
+
+struct vmscm_packwriter_record {
+    enum vmscm_pack_type type;
+    bool has_base;
+    const struct vmscm_packwriter_part *parts;
+    size_t part_count;
+    const uint8_t *bytes; /* header, tables, payload */
+    size_t len;
+};
 
 /* repo_dir: the repository. */
 int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
     struct vmscm_error *err);
 
-/* Append an encoded record (header, base id, payload). */
-int vmscm_packwriter_add(struct vmscm_packwriter *writer, const struct vmscm_pack_record *record,
-    const uint8_t *bytes, size_t len, struct vmscm_error *err);
+/* Append a record; what it points to is copied. */
+int vmscm_packwriter_add(struct vmscm_packwriter *writer,
+    const struct vmscm_packwriter_record *record, struct vmscm_error *err);
 
 bool vmscm_packwriter_full(const struct vmscm_packwriter *writer);
 

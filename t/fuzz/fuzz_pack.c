@@ -57,7 +57,8 @@ static void decode_records(const uint8_t *data, size_t size)
     for (size_t at = 0; at < size; at += 8) {
         if (vmscm_pack_decode_record(&r, data + at, size - at, &err))
             continue;
-        if (!r.plain_len || r.plain_len > VMSCM_PACK_PLAIN_MAX || r.stored_len > r.plain_len)
+        if (!r.plain_len || r.plain_len > VMSCM_PACK_PLAIN_MAX || r.stored_len > r.plain_len ||
+            !r.part_count || r.part_count > VMSCM_PACK_PARTS_MAX)
             abort();
         if (vmscm_pack_record_head(&r) + r.stored_len <= size - at)
             vmscm_pack_check_record(&r, data + at);

@@ -15,7 +15,7 @@ static void put_checksum(uint8_t *trailer)
 /* The bytes of the page, one by one. */
 static void header(void **state)
 {
-    static const uint8_t expected[16] = "VMSCMPAK\1\1\0\0\0\0\0";
+    static const uint8_t expected[16] = "VMSCMPAK\2\1\0\0\0\0\0";
     struct vmscm_error err = VMSCM_ERROR_INIT;
     uint8_t bytes[VMSCM_PACK_HEADER_SIZE];
 
@@ -35,26 +35,38 @@ static void header(void **state)
 static uint8_t *make_record(struct vmscm_pack_record *r, size_t *len)
 {
     uint8_t payload[64], *bytes;
+    size_t head = vmscm_pack_record_head(r);
 
     make_noise(payload, sizeof payload, 7);
-    bytes = malloc(VMSCM_PACK_RECORD_SIZE + VMSCM_HASH_SIZE + r->stored_len);
+    bytes = malloc(head + r->stored_len);
     assert_non_null(bytes);
-    size_t head = vmscm_pack_encode_record(bytes, r, payload);
-    assert_int_equal(head, vmscm_pack_record_head(r));
+    assert_int_equal(vmscm_pack_encode_record(bytes, r, payload), head);
     memcpy(bytes + head, payload, r->stored_len);
     *len = head + r->stored_len;
     return bytes;
 }
 
-static struct vmscm_pack_record sample_record(bool base)
+/* Alone, with a base, of three parts, with two bases and two parts. */
+#define SAMPLES 4
+
+static struct vmscm_pack_record sample_record(int which)
 {
-    return (struct vmscm_pack_record){.type = VMSCM_PACK_LEAF,
+    static const uint16_t parts[SAMPLES] = {1, 1, 3, 2};
+    static const uint8_t bases[SAMPLES] = {0, 1, 0, 2};
+    struct vmscm_pack_record r = {.type = VMSCM_PACK_LEAF,
         .compression = VMSCM_COMPRESS_ZSTD,
-        .flags = base ? VMSCM_PACK_HAS_BASE : 0,
+        .base_count = bases[which],
+        .part_count = parts[which],
         .plain_len = 0x1234,
         .stored_len = 40,
-        .id = make_id(1),
-        .base = make_id(2)};
+        .bases = {make_id(2), make_id(3)},
+        .parts = {0x1234}};
+
+    for (unsigned i = 1; i < r.part_count; i++) {
+        r.parts[i] = 0x0203 + i;
+        r.parts[0] -= r.parts[i];
+    }
+    return r;
 }
 
 static void record_layout(void **state)
@@ -62,32 +74,36 @@ static void record_layout(void **state)
     struct vmscm_error err = VMSCM_ERROR_INIT;
 
     (void)state;
-    for (int base = 0; base < 2; base++) {
-        struct vmscm_pack_record r = sample_record(base), back;
-        size_t len;
+    for (int which = 0; which < SAMPLES; which++) {
+        struct vmscm_pack_record r = sample_record(which), back;
+        size_t len, tables = r.base_count * 32u + (r.part_count > 1 ? 4u * r.part_count : 0);
         uint8_t *bytes = make_record(&r, &len);
         assert_memory_equal(bytes, "VREC\2\1\1", 7); /* P9 */
-        assert_int_equal(bytes[7], base);
+        assert_int_equal(bytes[7], r.base_count);
         assert_memory_equal(bytes + 8, "\x34\x12\0\0\x28\0\0\0", 8); /* P1 */
-        assert_memory_equal(bytes + 16, r.id.bytes, 32);
-        assert_int_equal(len, (base ? 88u : 56u) + 40);
-        if (base)
-            assert_memory_equal(bytes + 56, r.base.bytes, 32); /* P11 */
-        uint64_t sum = vmscm_checksum_64(bytes, 48, 0); /* P12 */
-        if (base)
-            sum = vmscm_checksum_64(bytes + 56, 32, sum);
+        assert_int_equal(vmscm_get_le32(bytes + 16), r.part_count);
+        assert_int_equal(vmscm_get_le32(bytes + 20), 0);
+        assert_int_equal(len, 32 + tables + 40);
+        for (unsigned i = 0; i < r.base_count; i++) /* P11 */
+            assert_memory_equal(bytes + 32 + 32 * i, r.bases[i].bytes, 32);
+        for (unsigned i = 0; r.part_count > 1 && i < r.part_count; i++) /* P10 */
+            assert_int_equal(
+                vmscm_get_le32(bytes + 32 + 32 * r.base_count + 4 * i), r.parts[i]);
+        uint64_t sum = vmscm_checksum_64(bytes, 24, 0); /* P12 */
+        if (tables)
+            sum = vmscm_checksum_64(bytes + 32, tables, sum);
         sum = vmscm_checksum_64(bytes + len - 40, 40, sum);
-        assert_int_equal(vmscm_get_le64(bytes + 48), sum);
+        assert_int_equal(vmscm_get_le64(bytes + 24), sum);
 
         assert_done(vmscm_pack_decode_record(&back, bytes, len, &err), &err);
         assert_int_equal(back.type, r.type);
         assert_int_equal(back.compression, r.compression);
-        assert_int_equal(back.flags, r.flags);
         assert_int_equal(back.plain_len, r.plain_len);
         assert_int_equal(back.stored_len, r.stored_len);
-        assert_memory_equal(&back.id, &r.id, 32);
-        if (base)
-            assert_memory_equal(&back.base, &r.base, 32);
+        assert_int_equal(back.base_count, r.base_count);
+        assert_int_equal(back.part_count, r.part_count);
+        assert_memory_equal(back.bases, r.bases, r.base_count * sizeof r.bases[0]);
+        assert_memory_equal(back.parts, r.parts, r.part_count * sizeof r.parts[0]);
         assert_true(vmscm_pack_check_record(&back, bytes));
         free(bytes);
     }
@@ -117,8 +133,8 @@ static void damaged_record(const uint8_t *bytes, size_t len, void *data)
 static void record_damage(void **state)
 {
     (void)state;
-    for (int base = 0; base < 2; base++) {
-        struct vmscm_pack_record r = sample_record(base);
+    for (int which = 0; which < SAMPLES; which++) {
+        struct vmscm_pack_record r = sample_record(which);
         size_t len;
         uint8_t *bytes = make_record(&r, &len);
         assert_true(read_record(bytes, len));
@@ -134,14 +150,14 @@ static void record_bounds(void **state)
         uint8_t compression;
         bool good;
     } t[] = {{1, 1, VMSCM_COMPRESS_NONE, true}, {0, 0, VMSCM_COMPRESS_NONE, false},
-        {16u << 20, 16u << 20, VMSCM_COMPRESS_NONE, true},
-        {(16u << 20) + 1, (16u << 20) + 1, VMSCM_COMPRESS_NONE, false},
+        {1u << 20, 1u << 20, VMSCM_COMPRESS_NONE, true},
+        {(1u << 20) + 1, (1u << 20) + 1, VMSCM_COMPRESS_NONE, false},
         {UINT32_MAX, UINT32_MAX, VMSCM_COMPRESS_NONE, false},
-        {UINT32_MAX, 1, VMSCM_COMPRESS_ZSTD, false}, {16u << 20, 1, VMSCM_COMPRESS_ZSTD, true},
+        {UINT32_MAX, 1, VMSCM_COMPRESS_ZSTD, false}, {1u << 20, 1, VMSCM_COMPRESS_ZSTD, true},
         {100, 101, VMSCM_COMPRESS_ZSTD, false}, {100, 99, VMSCM_COMPRESS_NONE, false},
         {100, 100, VMSCM_COMPRESS_ZSTD, true}, {100, 0, VMSCM_COMPRESS_ZSTD, false}};
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    struct vmscm_pack_record r = sample_record(false), back;
+    struct vmscm_pack_record r = sample_record(0), back;
     size_t len;
     uint8_t *bytes = make_record(&r, &len);
 
@@ -163,9 +179,42 @@ static void record_bounds(void **state)
     assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EUNSUPPORTED,
         "hash"); /* P8 */
     bytes[6] = VMSCM_HASH_SHA256;
-    bytes[7] = 2;
-    assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EUNSUPPORTED,
-        "flags"); /* P9 */
+    bytes[7] = VMSCM_PACK_BASES_MAX + 1;
+    assert_fails(vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EDAMAGED,
+        "too many"); /* P11 */
+    bytes[7] = 3; /* more than the memory holds */
+    assert_fails(
+        vmscm_pack_decode_record(&back, bytes, len, &err), &err, VMSCM_EDAMAGED, "ends early");
+    free(bytes);
+}
+
+/* Lengths of parts that do not make the record's. */
+static void part_bounds(void **state)
+{
+    static const struct {
+        uint32_t plain, parts, first, second;
+        bool good;
+    } t[] = {{100, 2, 1, 99, true}, {100, 2, 100, 0, false}, {100, 2, 0, 100, false},
+        {100, 2, 50, 51, false}, {100, 2, 50, 49, false}, {100, 2, UINT32_MAX, 101, false},
+        {100, 0, 50, 50, false}, {100, UINT32_MAX, 50, 50, false}, {100, 0x10002, 50, 50, false},
+        {100, VMSCM_PACK_PARTS_MAX + 1, 50, 50, false}, {100, 3, 50, 50, false},
+        {2u << 20, 2, 1u << 20, 1u << 20, true}, {2u << 20, 2, (1u << 20) + 1, (1u << 20) - 1, false},
+        {2u << 20, 1, 1u << 20, 1u << 20, false}};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_pack_record r = sample_record(3), back;
+    size_t len;
+
+    (void)state;
+    r.base_count = 0;
+    uint8_t *bytes = make_record(&r, &len);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) { /* P10 */
+        vmscm_put_le32(bytes + 8, t[i].plain);
+        vmscm_put_le32(bytes + 16, t[i].parts);
+        vmscm_put_le32(bytes + 32, t[i].first);
+        vmscm_put_le32(bytes + 36, t[i].second);
+        int rc = vmscm_pack_decode_record(&back, bytes, len, &err);
+        assert_int_equal(rc, t[i].good ? 0 : VMSCM_EDAMAGED);
+    }
     free(bytes);
 }
 
@@ -175,8 +224,10 @@ static void entry_layout(void **state)
         .pack = 0x01020304,
         .offset = 0x11121314,
         .length = 0x21222324,
-        .plain_len = 16u << 20,
-        .type = VMSCM_PACK_LEAF};
+        .plain_len = 1u << 20,
+        .part = 0x123,
+        .type = VMSCM_PACK_LEAF,
+        .has_base = true};
     struct vmscm_pack_entry back;
     uint8_t bytes[VMSCM_PACK_ENTRY_SIZE];
 
@@ -184,7 +235,7 @@ static void entry_layout(void **state)
     vmscm_pack_encode_entry(bytes, &e);
     assert_memory_equal(bytes, e.id.bytes, 32); /* P15 */
     assert_memory_equal(
-        bytes + 32, "\4\3\2\1\x14\x13\x12\x11\x24\x23\x22\x21\0\0\0\x21", 16);
+        bytes + 32, "\4\3\2\1\x14\x13\x12\x11\x24\x23\x22\x21\xff\xff\x3f\xd2", 16);
     vmscm_pack_decode_entry(&back, bytes);
     assert_memory_equal(&back.id, &e.id, 32);
     assert_int_equal(back.pack, e.pack);
@@ -192,6 +243,8 @@ static void entry_layout(void **state)
     assert_int_equal(back.length, e.length);
     assert_int_equal(back.plain_len, e.plain_len);
     assert_int_equal(back.type, e.type);
+    assert_int_equal(back.part, e.part);
+    assert_int_equal(back.has_base, e.has_base);
 }
 
 #define SAMPLE_ENTRIES 5u
@@ -372,6 +425,7 @@ int main(void)
         cmocka_unit_test(record_layout),
         cmocka_unit_test(record_damage),
         cmocka_unit_test(record_bounds),
+        cmocka_unit_test(part_bounds),
         cmocka_unit_test(entry_layout),
         cmocka_unit_test(trailer),
         cmocka_unit_test(search),

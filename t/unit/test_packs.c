@@ -50,10 +50,21 @@ static void make_pack(uint64_t first, uint64_t count)
     assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
     for (uint64_t n = first; n < first + count; n++) {
         uint8_t bytes[VMSCM_PACK_RECORD_SIZE + 1] = {0};
-        struct vmscm_pack_record r = {
-            .type = VMSCM_PACK_CHUNK, .plain_len = 1, .stored_len = 1, .id = make_id(n)};
+        struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK,
+            .plain_len = 1,
+            .stored_len = 1,
+            .part_count = 1,
+            .parts = {1}};
+        struct vmscm_packwriter_part part = {make_id(n), 1};
         vmscm_pack_encode_record(bytes, &r, "");
-        assert_done(vmscm_packwriter_add(writer, &r, bytes, sizeof bytes, &err), &err);
+        assert_done(vmscm_packwriter_add(writer,
+                        &(struct vmscm_packwriter_record){.type = VMSCM_PACK_CHUNK,
+                            .parts = &part,
+                            .part_count = 1,
+                            .bytes = bytes,
+                            .len = sizeof bytes},
+                        &err),
+            &err);
     }
     assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
 }
@@ -227,7 +238,7 @@ static void lying_index(void **state)
             memmove(index, index + 48, 48);
             memcpy(index + 48, swap, 48);
         } else if (kind == 2) { /* P16 */
-            vmscm_put_le32(index + 36, 16);
+            vmscm_put_le32(index + 36, 20);
             vmscm_put_le32(index + 40, UINT32_MAX - 16);
         }
         vmscm_put_le64(trailer + 16, vmscm_checksum_64(index, 3 * 48, 0));

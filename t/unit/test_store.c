@@ -2,6 +2,7 @@
 /* lib/store: what is added is read back, once, in one order, and damage is noticed. */
 #include "codec/compress.h"
 #include "codec/hash.h"
+#include "store/check.h"
 #include "store/fetch.h"
 #include "store/ingest.h"
 #include "store/packwriter.h"
@@ -62,11 +63,12 @@ static void id_of(struct vmscm_id *id, const void *data, size_t len)
     vmscm_hash_free(hash);
 }
 
-/* Units of 16 records; every record comes in two units. */
+/* Units of 16 chunks; each chunk comes in two units, or, if they are to be apart, in one. */
 struct job {
     struct vmscm_ingest *ingest;
     atomic_uint next;
     unsigned units;
+    bool apart;
 };
 
 static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
@@ -84,7 +86,7 @@ static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
     while (!rc && (unit = atomic_fetch_add(&job->next, 1)) < job->units) {
         for (unsigned i = 0; i < 16 && !rc; i++) {
             struct vmscm_id id;
-            size_t len = make_data(data, unit / 2 * 16 + i);
+            size_t len = make_data(data, (job->apart ? unit : unit / 2) * 16 + i);
             vmscm_hash_compute(hash, &id, data, len, err);
             rc = vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, &id, data, len, err);
         }
@@ -99,16 +101,20 @@ static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
     return rc;
 }
 
-static struct vmscm_ingest_counts ingest(struct vmscm_store *store, unsigned jobs, unsigned units)
+static struct vmscm_ingest_counts run_job(struct vmscm_store *store, unsigned jobs, struct job job)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_ingest_counts counts;
-    struct job job = {.units = units};
 
     assert_done(vmscm_ingest_open(&job.ingest, store, dir, 3, &err), &err);
     assert_done(vmscm_parallel_run(jobs, add_units, &job, &err), &err);
     assert_done(vmscm_ingest_finish(job.ingest, &counts, &err), &err);
     return counts;
+}
+
+static struct vmscm_ingest_counts ingest(struct vmscm_store *store, unsigned jobs, unsigned units)
+{
+    return run_job(store, jobs, (struct job){.units = units});
 }
 
 static void check_all(struct vmscm_store *store, unsigned units)
@@ -136,38 +142,50 @@ static void file_bytes(struct vmscm_buf *buf, const struct vmscm_packfile *pack)
     assert_done(vmscm_file_read(buf, pack->path, 1u << 30, &err), &err);
 }
 
-/* One record each, whatever the number of threads, and the same pack bytes. */
+/* Each chunk is stored once, whatever the number of threads that bring it. */
+static void each_once(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_store *store;
+    struct vmscm_ingest_counts counts;
+
+    for (unsigned jobs = 1; jobs <= 8; jobs *= 2) {
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        counts = ingest(store, jobs, 100);
+        assert_int_equal(counts.fresh_chunks, 50 * 16);
+        assert_int_equal(vmscm_store_pack_count(store), 1);
+        assert_int_equal(counts.stored, vmscm_store_pack(store, 0)->file_size);
+        assert_int_equal(vmscm_store_pack(store, 0)->trailer.entry_count, 50 * 16);
+        check_all(store, 100);
+        counts = ingest(store, jobs, 100);
+        assert_int_equal(counts.fresh_chunks, 0);
+        assert_int_equal(counts.stored, 0);
+        assert_int_equal(vmscm_store_pack_count(store), 1);
+        vmscm_store_close(store);
+        teardown(NULL);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+/* The same pack bytes, whatever the number of threads. */
 static void same_with_any_threads(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_buf first = VMSCM_BUF_INIT, second = VMSCM_BUF_INIT;
     struct vmscm_store *store;
-    struct vmscm_ingest_counts counts;
 
-    (void)state;
-    assert_done(vmscm_store_open(&store, dir, &err), &err);
-    counts = ingest(store, 1, 100);
-    assert_int_equal(counts.fresh_chunks, 50 * 16);
-    assert_int_equal(vmscm_store_pack_count(store), 1);
-    file_bytes(&first, vmscm_store_pack(store, 0));
-    assert_int_equal(counts.stored, first.len);
-    check_all(store, 100);
-
-    counts = ingest(store, 4, 100);
-    assert_int_equal(counts.fresh_chunks, 0);
-    assert_int_equal(counts.stored, 0);
-    assert_int_equal(vmscm_store_pack_count(store), 1);
-    vmscm_store_close(store);
-
-    teardown(NULL);
-    assert_int_equal(setup(NULL), 0);
-    assert_done(vmscm_store_open(&store, dir, &err), &err);
-    ingest(store, 8, 100);
-    assert_int_equal(vmscm_store_pack_count(store), 1);
-    file_bytes(&second, vmscm_store_pack(store, 0));
+    for (unsigned jobs = 1; jobs <= 8; jobs += 7) {
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        run_job(store, jobs, (struct job){.units = 100, .apart = true});
+        assert_int_equal(vmscm_store_pack_count(store), 1);
+        file_bytes(jobs == 1 ? &first : &second, vmscm_store_pack(store, 0));
+        check_all(store, 200);
+        vmscm_store_close(store);
+        teardown(NULL);
+        assert_int_equal(setup(state), 0);
+    }
     assert_int_equal(first.len, second.len);
     assert_memory_equal(first.data, second.data, first.len);
-    vmscm_store_close(store);
     vmscm_buf_release(&first);
     vmscm_buf_release(&second);
 }
@@ -283,6 +301,31 @@ static void multi_pack_index(void **state)
     free(path);
 }
 
+static void count_bad(void *data, const struct vmscm_packfile *pack, const struct vmscm_id *id,
+    const struct vmscm_error *why)
+{
+    (void)pack, (void)id;
+    assert_true(why->message[0] != '\0');
+    ++*(unsigned *)data;
+}
+
+static int go_on(void *data, uint64_t bytes)
+{
+    (void)data, (void)bytes;
+    return 0;
+}
+
+static unsigned checked_bad(struct vmscm_store *store)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    unsigned bad = 0;
+    struct vmscm_check check = {
+        .store = store, .jobs = 1, .found = count_bad, .progress = go_on, .data = &bad};
+
+    assert_done(vmscm_check_packs(&check, &err), &err);
+    return bad;
+}
+
 /* Any byte of a pack changed: nothing wrong is ever handed out. */
 static void damage_is_noticed(void **state)
 {
@@ -319,13 +362,7 @@ static void damage_is_noticed(void **state)
         }
         /* Header and index damage the whole pack, a record only itself. The bytes of a checksum
          * are for fsck; reading rests on the hash. */
-        for (size_t i = 0; i < vmscm_store_pack_count(store); i++)
-            for (uint32_t e = 0; e < vmscm_store_pack(store, i)->trailer.entry_count; e++) {
-                struct vmscm_pack_entry entry;
-                vmscm_packfile_entry(vmscm_store_pack(store, i), &entry, e);
-                if (vmscm_fetch_check(fetch, vmscm_store_pack(store, i), &entry, &err))
-                    bad++;
-            }
+        bad += checked_bad(store);
         noticed += bad != 0;
         assert_true(bad != 0);
         vmscm_fetch_free(fetch);
@@ -340,54 +377,108 @@ static void damage_is_noticed(void **state)
     free(back);
 }
 
-/* A record compressed against another, as written by later versions. */
-static void record_with_base(void **state)
+/* Append a record of one chunk, of bases that are chunks with these contents. */
+static void add_record(struct vmscm_packwriter *writer, const uint8_t *data, size_t len,
+    const uint8_t *const *bases, const size_t *base_lens, size_t base_count)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK,
+        .plain_len = (uint32_t)len,
+        .part_count = 1,
+        .parts = {(uint32_t)len},
+        .base_count = (uint8_t)base_count};
+    struct vmscm_buf prefix = VMSCM_BUF_INIT, bytes = VMSCM_BUF_INIT;
+    struct vmscm_packwriter_part part = {.plain_len = (uint32_t)len};
+    struct vmscm_compress *compress;
+    enum vmscm_compress_algorithm algorithm;
+    uint8_t *payload = malloc(len);
+    size_t stored;
+
+    for (size_t i = 0; i < base_count; i++) {
+        id_of(&r.bases[i], bases[i], base_lens[i]);
+        assert_done(vmscm_buf_append(&prefix, bases[i], base_lens[i], &err), &err);
+    }
+    id_of(&part.id, data, len);
+    assert_done(vmscm_compress_new(&compress, 3, &err), &err);
+    assert_done(vmscm_compress_encode(compress, payload, &stored, &algorithm, data, len,
+                    base_count ? prefix.data : NULL, prefix.len, &err),
+        &err);
+    if (base_count)
+        assert_in_range(stored, 1, 200);
+    r.compression = (uint8_t)algorithm;
+    r.stored_len = (uint32_t)stored;
+    assert_done(vmscm_buf_reserve(&bytes, vmscm_pack_record_head(&r), &err), &err);
+    bytes.len = vmscm_pack_encode_record(bytes.data, &r, payload);
+    assert_done(vmscm_buf_append(&bytes, payload, stored, &err), &err);
+    assert_done(vmscm_packwriter_add(writer,
+                    &(struct vmscm_packwriter_record){.type = VMSCM_PACK_CHUNK,
+                        .has_base = base_count > 0,
+                        .parts = &part,
+                        .part_count = 1,
+                        .bytes = bytes.data,
+                        .len = bytes.len},
+                    &err),
+        &err);
+    vmscm_compress_free(compress);
+    vmscm_buf_release(&prefix);
+    vmscm_buf_release(&bytes);
+    free(payload);
+}
+
+static int read_back(struct vmscm_store *store, const uint8_t *data, size_t len)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_fetch *fetch;
+    struct vmscm_id id;
+    uint8_t *back = malloc(len);
+
+    id_of(&id, data, len);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    int rc = vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, back, len, &err);
+    if (!rc)
+        assert_memory_equal(data, back, len);
+    vmscm_fetch_free(fetch);
+    free(back);
+    return rc;
+}
+
+/* A chunk compressed against two others, and one whose base has a base. */
+static void record_with_bases(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_packwriter *writer;
-    struct vmscm_compress *compress;
     struct vmscm_store *store;
-    struct vmscm_fetch *fetch;
-    uint8_t base[65536], data[65536], back[65536], record[65536 + 128], payload[65536];
+    uint8_t *a = malloc(65536), *b = malloc(65536), *both = malloc(131072), *deep = malloc(131072);
+    size_t lens[2] = {0, 0}, len;
     char file[VMSCM_PACKFILE_NAME];
-    enum vmscm_compress_algorithm algorithm;
-    uint64_t bytes;
-    size_t stored, len = 0;
+    uint64_t bytes, n = 0;
 
     (void)state;
-    for (uint64_t n = 1; len < 30000; n++)
-        len = make_data(base, n);
-    memcpy(data, base, len);
-    data[len / 3] ^= 1;
-    assert_done(vmscm_compress_new(&compress, 3, &err), &err);
+    while (lens[0] < 30000)
+        lens[0] = make_data(a, ++n);
+    while (lens[1] < 30000)
+        lens[1] = make_data(b, ++n);
+    memcpy(both, a, lens[0]);
+    memcpy(both + lens[0], b, lens[1]);
+    len = lens[0] + lens[1];
+    both[len / 3] ^= 1;
+    memcpy(deep, both, len);
+    deep[len / 4] ^= 1;
     assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
-    for (int with_base = 0; with_base < 2; with_base++) {
-        struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK,
-            .plain_len = (uint32_t)len,
-            .flags = with_base ? VMSCM_PACK_HAS_BASE : 0};
-        id_of(&r.id, with_base ? data : base, len);
-        id_of(&r.base, base, len);
-        assert_done(vmscm_compress_encode(compress, payload, &stored, &algorithm,
-                        with_base ? data : base, len, with_base ? base : NULL, len, &err),
-            &err);
-        if (with_base)
-            assert_in_range(stored, 1, 200);
-        r.compression = (uint8_t)algorithm;
-        r.stored_len = (uint32_t)stored;
-        size_t head = vmscm_pack_encode_record(record, &r, payload);
-        memcpy(record + head, payload, stored);
-        assert_done(vmscm_packwriter_add(writer, &r, record, head + stored, &err), &err);
-    }
+    add_record(writer, a, lens[0], NULL, NULL, 0);
+    add_record(writer, b, lens[1], NULL, NULL, 0);
+    add_record(writer, both, len, (const uint8_t *[]){a, b}, lens, 2);
+    add_record(writer, deep, len, (const uint8_t *[]){both}, &len, 1);
     assert_done(vmscm_packwriter_finish(writer, file, &bytes, &err), &err);
     assert_done(vmscm_store_open(&store, dir, &err), &err);
-    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
-    struct vmscm_id id;
-    id_of(&id, data, len);
-    assert_done(vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, back, len, &err), &err);
-    assert_memory_equal(data, back, len);
-    vmscm_fetch_free(fetch);
+    assert_int_equal(read_back(store, both, len), 0);
+    assert_int_equal(read_back(store, deep, len), VMSCM_EDAMAGED);
+    assert_int_equal(checked_bad(store), 1);
     vmscm_store_close(store);
-    vmscm_compress_free(compress);
+    free(a);
+    free(b);
+    free(both);
+    free(deep);
 }
 
 /* What a dead writer left is swept; what a living one writes is not. */
@@ -403,12 +494,8 @@ static void sweep(void **state)
     assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
     assert_done(vmscm_packwriter_sweep(dir, &err), &err);
     assert_false(vmscm_file_exists(path));
-    uint8_t bytes[80] = {0}, one = 1;
-    struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK, .plain_len = 1, .stored_len = 1};
-    id_of(&r.id, &one, 1);
-    size_t head = vmscm_pack_encode_record(bytes, &r, &one);
-    bytes[head] = one;
-    assert_done(vmscm_packwriter_add(writer, &r, bytes, head + 1, &err), &err);
+    uint8_t one = 1;
+    add_record(writer, &one, 1, NULL, NULL, 0);
     char file[VMSCM_PACKFILE_NAME];
     uint64_t size;
     assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
@@ -419,12 +506,13 @@ static void sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_once, setup, teardown),
         cmocka_unit_test_setup_teardown(same_with_any_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(found_by_others, setup, teardown),
         cmocka_unit_test_setup_teardown(walk_meets_each_once, setup, teardown),
         cmocka_unit_test_setup_teardown(multi_pack_index, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
-        cmocka_unit_test_setup_teardown(record_with_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(record_with_bases, setup, teardown),
         cmocka_unit_test_setup_teardown(sweep, setup, teardown),
     };
     return unit_run(tests);

@@ -13,6 +13,7 @@ struct opts {
     const char *format;
     struct opt_list options;
     unsigned jobs;
+    int force;
 };
 
 static void print_json(const struct vmscm_revision *rev, const struct vmscm_checkout_result *r)
@@ -46,7 +47,8 @@ static void print_line(const struct vmscm_revision *rev, const struct vmscm_chec
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
-    struct vmscm_checkout_options options = {format_name(o->format), NULL, o->jobs};
+    struct vmscm_checkout_options options = {format_name(o->format), NULL, o->jobs,
+        o->force};
     struct vmscm_checkout_result result = {NULL, 0, 0, 0};
     struct vmscm_revision *rev = NULL;
     char *joined = NULL;
@@ -85,6 +87,8 @@ static const struct opt table[] = {
     {'o', "option", OPT_LIST, offsetof(struct opts, options), "NAME=VALUE", NULL,
         "an option of the format, as qemu-img's -o"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
+    {'f', "force", OPT_FLAG, offsetof(struct opts, force), NULL, NULL,
+        "over a checkout, give up what was changed in it"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 

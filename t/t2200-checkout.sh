@@ -38,7 +38,9 @@ check_fails 4 'a directory that is not empty is refused' '
     echo mine >full/file
     vmscm checkout web full' 'empty'
 check 'and is as it was' '[ "$(ls -A full)" = file ] && [ "$(cat full/file)" = mine ]'
-check_fails 4 'a checkout that is there is not overwritten' 'vmscm checkout web' 'web'
+check 'over a checkout of it, nothing is left to write' '
+    vmscm checkout web --json >again
+    [ "$(jq .written again)" = 0 ]'
 check 'an empty directory is fine' 'mkdir empty && vmscm checkout web empty && rm -r empty'
 check_fails 1 'a revision that is not there' 'vmscm checkout web~9 never'
 check 'leaves no directory' '[ ! -e never ]'

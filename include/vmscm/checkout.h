@@ -21,6 +21,7 @@ struct vmscm_checkout_options {
     const char *format;  /* NULL: the recorded one, with its recorded options */
     const char *options; /* "NAME=VALUE,..." as qemu-img -o; NULL: recorded, or the format's own */
     unsigned jobs;       /* 0: core.jobs, or one a core */
+    int force;           /* over a checkout: give up what was changed in it */
 };
 
 struct vmscm_checkout_result {
@@ -33,9 +34,13 @@ struct vmscm_checkout_result {
 /*
  * Write rev into dir (NULL: named after the machine, in the current directory), which is made if
  * need be and must be empty, or be an interrupted checkout of the same revision, which is then
- * completed. Every byte is verified by hash. A disk appears under its name only when it is whole.
- * Errors: VMSCM_EREFUSED: not empty; VMSCM_EUNSUPPORTED: the format cannot hold the disk;
- * VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_EIO; VMSCM_ETOOL.
+ * completed, or be a checkout of this repository, which then becomes one of rev: it keeps its
+ * format unless another is asked for, and of raw disks only what differs is written. Every byte is
+ * verified by hash. A disk appears under its name only when it is whole; a checkout that is being
+ * overwritten claims to be neither revision till then.
+ * Errors: VMSCM_EREFUSED: not empty, a checkout of another repository, or files in it were changed
+ * or are in the way; VMSCM_EBUSY: a machine that runs writes to a disk in it; VMSCM_EUNSUPPORTED:
+ * the format cannot hold the disk; VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_EIO; VMSCM_ETOOL.
  */
 VMSCM_API int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     const struct vmscm_checkout_options *options, const struct vmscm_events *events,

@@ -8,6 +8,7 @@
 
 #include "image/blockdev.h"
 #include "image/probe.h"
+#include <vmscm/diff.h>
 #include <vmscm/events.h>
 
 struct vmscm_writer_options {
@@ -17,6 +18,11 @@ struct vmscm_writer_options {
     unsigned jobs;
     bool resume; /* raw: path may hold part of the disk; write only what differs, and on failure
                     leave it for the next try */
+    /* raw: path holds the disk but for `ranges` (in order, apart; may reach past the end), and
+     * only they are looked at; otherwise as resume. */
+    bool update;
+    const struct vmscm_diff_range *ranges;
+    size_t range_count;
     /* Called with bytes of guest address space done so far, from one thread at a time; may be
      * NULL. Non-zero cancels (VMSCM_ECANCELED). */
     int (*progress)(void *data, uint64_t done);

@@ -25,6 +25,7 @@ struct job {
     int fd;
     const struct vmscm_writer_options *options;
     bool compare; /* the file had contents */
+    bool reserve; /* it has no holes to begin with, and gets none */
     pthread_mutex_t lock; /* guards all below, and calls of progress */
     uint64_t next;        /* segment that nobody has taken */
     uint64_t done;        /* bytes */
@@ -50,11 +51,10 @@ static bool is_hole(const struct job *job, uint64_t offset, uint64_t len)
 static int clear(struct job *job, uint64_t offset, uint64_t len, struct vmscm_error *err)
 {
     static const uint8_t zeros[65536];
+    int how = (job->reserve ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE) | FALLOC_FL_KEEP_SIZE;
     int rc = 0;
 
-    if (is_hole(job, offset, len) ||
-        fallocate(job->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) ==
-            0)
+    if (is_hole(job, offset, len) || fallocate(job->fd, how, (off_t)offset, (off_t)len) == 0)
         return 0;
     while (!rc && len) {
         size_t n = len < sizeof zeros ? (size_t)len : sizeof zeros;
@@ -108,7 +108,7 @@ static int write_piece(struct job *job, const uint8_t *data, const uint8_t *old,
 }
 
 /* buffers: two pieces, the second only if existing contents are compared. */
-static int write_segment(struct job *job, uint64_t offset, uint64_t end, uint8_t *buffers,
+static int write_range(struct job *job, uint64_t offset, uint64_t end, uint8_t *buffers,
     uint64_t *written, struct vmscm_error *err)
 {
     int rc = 0;
@@ -133,6 +133,40 @@ static int write_segment(struct job *job, uint64_t offset, uint64_t end, uint8_t
         if (!rc)
             rc = write_piece(job, buffers, old, n, offset, written, err);
         offset += n;
+    }
+    return rc;
+}
+
+/* The first range that ends after offset. */
+static size_t find_range(const struct vmscm_writer_options *o, uint64_t offset)
+{
+    size_t low = 0, high = o->range_count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (o->ranges[mid].offset + o->ranges[mid].length <= offset)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* Of a segment, all that is to be written. */
+static int write_segment(struct job *job, uint64_t offset, uint64_t end, uint8_t *buffers,
+    uint64_t *written, struct vmscm_error *err)
+{
+    const struct vmscm_writer_options *o = job->options;
+    int rc = 0;
+
+    if (!o->update)
+        return write_range(job, offset, end, buffers, written, err);
+    for (size_t i = find_range(o, offset); !rc && i < o->range_count; i++) {
+        uint64_t from = o->ranges[i].offset, to = from + o->ranges[i].length;
+        if (from >= end)
+            break;
+        rc = write_range(job, from > offset ? from : offset, to < end ? to : end, buffers,
+            written, err);
     }
     return rc;
 }
@@ -217,7 +251,8 @@ static int run(struct job *job, struct vmscm_error *err)
 static int open_target(struct job *job, struct vmscm_error *err)
 {
     const char *prealloc = vmscm_writer_options_get(job->options, "preallocation");
-    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | (job->options->resume ? 0 : O_EXCL);
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
+        (job->options->resume || job->options->update ? 0 : O_EXCL);
     struct stat st;
     int rc = vmscm_file_open(&job->fd, job->path, flags, 0666, err);
 
@@ -230,7 +265,8 @@ static int open_target(struct job *job, struct vmscm_error *err)
     job->compare = st.st_size > 0;
     if (ftruncate(job->fd, (off_t)job->source->size) < 0)
         return vmscm_error_errno(err, errno, "%s: setting its size", job->path);
-    if (prealloc && strcmp(prealloc, "falloc") == 0) {
+    job->reserve = prealloc && strcmp(prealloc, "falloc") == 0;
+    if (job->reserve) {
         int errnum = posix_fallocate(job->fd, 0, (off_t)job->source->size);
         if (errnum)
             return vmscm_error_errno(err, errnum, "%s: reserving space", job->path);
@@ -259,7 +295,7 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
     }
     if (!rc && !(rc = vmscm_path_dirname(&dir, path, err)))
         rc = vmscm_file_sync_dir(dir, err);
-    if (rc && opened && !options->resume)
+    if (rc && opened && !options->resume && !options->update)
         unlink(path);
     *written = job.written;
     free(dir);

@@ -2,7 +2,8 @@
 /*
  * Checking out. Disks are made in .vmscm-partial/ inside the checkout and renamed when they are
  * whole and on disk; .vmscm-checkout comes last. Whatever interrupts it, nothing is half-named, and
- * the same command goes on with the disks that are missing.
+ * the same command goes on with the disks that are missing. recheckout.c takes a checkout apart
+ * that is there already.
  */
 #include <vmscm/checkout.h>
 
@@ -10,6 +11,8 @@
 #include "base/str.h"
 #include "image/writer.h"
 #include "machine/model.h"
+#include "repo/mapdiff.h"
+#include "repo/recheckout.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
 #include "repo/workfile.h"
@@ -32,6 +35,9 @@ struct checkout {
     char *dir;     /* absolute */
     char *partial; /* DIR/.vmscm-partial */
     struct vmscm_workfile work;
+    struct vmscm_checkout_options asked; /* what options points to, if dir is a checkout */
+    struct vmscm_recheckout *re;         /* NULL: dir is none */
+    bool same_request;                   /* it was made with the same format and options */
     bool resumed;
     bool made; /* dir was not there */
     unsigned jobs;
@@ -51,6 +57,34 @@ static int make_dir(const char *path, struct vmscm_error *err)
 {
     if (mkdir(path, 0777) < 0 && errno != EEXIST)
         return vmscm_error_errno(err, errno, "%s: making directory", path);
+    return 0;
+}
+
+/* If dir is a checkout, it keeps the format it has unless another is asked for. */
+static int look_at(struct checkout *c, const char *dir, struct vmscm_error *err)
+{
+    char *real = NULL;
+    int rc;
+
+    if (!vmscm_file_exists(dir))
+        return 0;
+    if ((rc = vmscm_file_realpath(&real, dir, err)))
+        return rc;
+    rc = vmscm_recheckout_open(&c->re, c->rev->repo, real, err);
+    free(real);
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    c->asked = *c->options;
+    if (!c->asked.format && !c->asked.options) {
+        c->asked.format = vmscm_recheckout_format(c->re);
+        c->asked.options = vmscm_recheckout_options(c->re);
+        c->same_request = true;
+    }
+    c->options = &c->asked;
     return 0;
 }
 
@@ -81,7 +115,11 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
         (rc = vmscm_path_join(&c->partial, c->dir, VMSCM_WORKFILE_PARTIAL, err)) ||
         (rc = is_empty(&empty, c->dir, NULL, err)))
         return rc;
-    if (!empty) {
+    if (c->re) {
+        /* What may be left in it is of one that was finished but for removing this. */
+        if ((rc = vmscm_file_remove_tree(c->partial, err)))
+            return rc;
+    } else if (!empty) {
         /* One that died before it had written down what it is has begun nothing either. */
         bool begun_only = false;
         char *state = NULL;
@@ -97,21 +135,26 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
         if (rc)
             return rc;
     }
-    if (!empty) {
+    if (!empty && !c->re) {
         struct vmscm_workfile old = {0};
-        bool same = false;
+        bool same = false, other = false;
         rc = vmscm_workfile_read_partial(&old, c->dir, err);
         if (!rc)
             same = strcmp(old.base, c->rev->info.id) == 0 && strcmp(old.request, request) == 0 &&
                 strcmp(old.repository, c->rev->repo->path) == 0;
+        if (!rc && !same) {
+            vmscm_error_set(err, VMSCM_EREFUSED, "%s: not empty", dir);
+            vmscm_error_hint(err,
+                "it holds an interrupted checkout of another revision or format: of %.12s, %s",
+                old.base, old.request);
+            other = true;
+        }
         vmscm_workfile_release(&old);
-        if (rc && rc != VMSCM_ENOTFOUND && rc != VMSCM_EDAMAGED)
-            return rc;
+        if (other || (rc && rc != VMSCM_ENOTFOUND && rc != VMSCM_EDAMAGED))
+            return other ? VMSCM_EREFUSED : rc;
         if (!same) {
             vmscm_error_set(err, VMSCM_EREFUSED, "%s: not empty", dir);
-            return vmscm_error_hint(err,
-                rc ? "check out into a new directory"
-                   : "it holds an interrupted checkout of another revision or format");
+            return vmscm_error_hint(err, "check out into a new directory");
         }
         c->resumed = true;
         vmscm_handle_note(c->events, "going on with the interrupted checkout in %s", dir);
@@ -124,7 +167,11 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
         (rc = vmscm_str_dup(&c->work.machine, machine ? machine : "", err)) ||
         (rc = vmscm_str_dup(&c->work.request, request, err)))
         return rc;
-    return vmscm_workfile_write_partial(&c->work, c->dir, err);
+    if (c->resumed && (rc = vmscm_recheckout_resume(c->rev->repo, c->dir, c->partial, err)))
+        return rc;
+    if ((rc = vmscm_workfile_write_partial(&c->work, c->dir, err)))
+        return rc;
+    return c->re ? vmscm_recheckout_begin(c->re, c->partial, err) : 0;
 }
 
 /* The format and options of a disk here. The options array is the caller's; strings are borrowed
@@ -254,17 +301,72 @@ static int adopt(struct checkout *c, struct vmscm_workfile_disk *disk, const cha
     return rc;
 }
 
+/* What is to be written of a disk whose map is `map`, into staging/file: sets w's resume or update,
+ * whose ranges d holds. *keep: nothing is, its files are there. */
+static int plan(struct checkout *c, const struct vmscm_machine_disk *disk,
+    const struct vmscm_map *map, const char *staging, const char *path,
+    struct vmscm_writer_options *w, struct vmscm_mapdiff *d, bool *keep, struct vmscm_error *err)
+{
+    enum vmscm_recheckout_how how = VMSCM_RECHECKOUT_ANEW;
+    const char *file = vmscm_path_basename(path);
+    struct vmscm_map old = {0};
+    struct vmscm_store *store;
+    uint64_t bytes = 0;
+    int rc = 0;
+
+    *keep = false;
+    if (c->re)
+        rc = vmscm_recheckout_plan(c->re, &how, &old, disk, map,
+            vmscm_probe_format_name(w->format), file, c->same_request, err);
+    else if (c->resumed && w->format == VMSCM_PROBE_RAW)
+        how = VMSCM_RECHECKOUT_COMPARE;
+    if (!rc && how == VMSCM_RECHECKOUT_UPDATE &&
+        !(rc = vmscm_handle_store(&store, c->rev->repo, err)) &&
+        !(rc = vmscm_fetch_new(&d->fetch, store, err)))
+        rc = vmscm_mapdiff_run(d, &old, map, err);
+    vmscm_fetch_free(d->fetch);
+    vmscm_map_release(&old);
+    if (rc)
+        return rc;
+    switch (how) {
+    case VMSCM_RECHECKOUT_ANEW:
+        /* A file that was being written when its writer was killed is of no use either. */
+        return vmscm_file_remove_tree(staging, err);
+    case VMSCM_RECHECKOUT_KEEP:
+        *keep = true;
+        vmscm_handle_note(c->events, "%s: is the same in both revisions", file);
+        return 0;
+    case VMSCM_RECHECKOUT_UPDATE:
+        w->update = true;
+        w->ranges = d->ranges.items;
+        w->range_count = d->ranges.len;
+        for (size_t i = 0; i < d->ranges.len; i++)
+            bytes += d->ranges.items[i].length;
+        vmscm_handle_note(c->events, "%s: %llu bytes in %zu places differ", file,
+            (unsigned long long)bytes, d->ranges.len);
+        return 0;
+    case VMSCM_RECHECKOUT_COMPARE:
+        w->resume = true;
+        if (vmscm_file_exists(path))
+            vmscm_handle_note(c->events, "%s: compared with what the file holds", file);
+        return 0;
+    }
+    return 0;
+}
+
 static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
     struct vmscm_error *err)
 {
     struct vmscm_writer_options w = {
         .jobs = c->jobs, .progress = on_progress, .data = c, .events = c->events};
     struct vmscm_map map = {0};
+    struct vmscm_mapdiff diff = {0};
     struct vmscm_blockdev *dev = NULL;
     struct vmscm_workfile_disk *entry;
     struct vmscm_store *store;
     char *text = NULL, *file = NULL, *staging = NULL, *path = NULL, *final = NULL;
     uint64_t size, written = 0;
+    bool keep;
     int rc;
 
     c->item = disk->id;
@@ -289,12 +391,13 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
             "disk %s: %llu bytes become %llu: %s holds only whole sectors", disk->id,
             (unsigned long long)disk->size, (unsigned long long)size,
             vmscm_probe_format_name(w.format));
-    if ((rc = make_dir(staging, err)) || (rc = vmscm_handle_store(&store, c->rev->repo, err)) ||
+    if ((rc = vmscm_handle_store(&store, c->rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, c->rev->repo, c->rev->info.id, disk, err)) ||
-        (rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)))
+        (rc = plan(c, disk, &map, staging, path, &w, &diff, &keep, err)) ||
+        (rc = make_dir(staging, err)))
         goto out;
-    w.resume = c->resumed && w.format == VMSCM_PROBE_RAW && vmscm_file_exists(path);
-    if ((rc = vmscm_writer_write(dev, path, &w, &written, err)))
+    if (!keep && ((rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)) ||
+                     (rc = vmscm_writer_write(dev, path, &w, &written, err))))
         goto out;
     c->written += written;
     rc = publish(c, entry, staging, file, err);
@@ -302,6 +405,7 @@ out:
     c->done_before += disk->size;
     vmscm_blockdev_close(dev);
     vmscm_map_release(&map);
+    vmscm_mapdiff_release(&diff);
     free((void *)w.options);
     free(text);
     free(file);
@@ -436,14 +540,16 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     }
     if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
-        (rc = describe_request(&request, c.options, err)) || (rc = check_formats(&c, err)) ||
+        (rc = look_at(&c, dir, err)) || (rc = describe_request(&request, c.options, err)) ||
+        (rc = check_formats(&c, err)) ||
+        (c.re && (rc = vmscm_recheckout_check(c.re, rev, c.options->force, err))) ||
         (rc = prepare(&c, dir, request, err)))
         goto out;
     if ((rc = run(&c, err))) {
         if (rc == VMSCM_ECANCELED) {
             vmscm_error_set(err, rc, "%s: checkout interrupted", dir);
             vmscm_error_hint(err, "the same command goes on with it");
-        } else if (!c.resumed && (rc == VMSCM_EUSAGE || rc == VMSCM_EUNSUPPORTED)) {
+        } else if (!c.resumed && !c.re && (rc == VMSCM_EUSAGE || rc == VMSCM_EUNSUPPORTED)) {
             /* The same command can never succeed: there is nothing to go on with. */
             vmscm_file_remove_tree(c.partial, NULL);
             if (c.made)
@@ -461,6 +567,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
             (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     }
 out:
+    vmscm_recheckout_close(c.re);
     vmscm_workfile_release(&c.work);
     free(request);
     free(c.dir);

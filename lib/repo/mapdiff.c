@@ -82,8 +82,8 @@ static int diff_entries(struct vmscm_mapdiff *d, uint64_t start, uint32_t length
     return rc;
 }
 
-static int diff_segment(struct vmscm_mapdiff *d, const struct vmscm_map *a, const struct vmscm_map *b,
-    uint64_t segment, uint32_t length, struct vmscm_error *err)
+static int diff_segment(struct vmscm_mapdiff *d, const struct vmscm_map *a,
+    const struct vmscm_map *b, uint64_t segment, uint32_t length, struct vmscm_error *err)
 {
     struct vmscm_leaf_entry *x = NULL, *y = NULL;
     size_t nx = 0, ny = 0;

@@ -131,7 +131,11 @@ static int discover_at(char **path, const char *dir, struct vmscm_error *err)
         return 0;
     }
     free(dot);
-    if ((rc = vmscm_workfile_read(&work, dir, err)))
+    rc = vmscm_workfile_read(&work, dir, err);
+    /* One that was interrupted is gone on with from inside, too. */
+    if (rc == VMSCM_ENOTFOUND && (rc = vmscm_workfile_read_partial(&work, dir, err)))
+        rc = VMSCM_ENOTFOUND;
+    if (rc)
         return rc;
     rc = vmscm_str_dup(path, work.repository, err);
     vmscm_workfile_release(&work);

@@ -29,6 +29,12 @@ int vmscm_workdir_open(struct vmscm_workdir **out, const char *start, struct vms
         goto out;
     while ((rc = vmscm_workfile_read(&dir->work, at, err)) == VMSCM_ENOTFOUND) {
         char *up = NULL;
+        if (vmscm_workfile_read_partial(&dir->work, at, NULL) == 0) {
+            rc = vmscm_error_set(
+                err, VMSCM_ENOTFOUND, "%s: an interrupted checkout of %.12s", at, dir->work.base);
+            vmscm_error_hint(err, "vmscm checkout %.12s %s goes on with it", dir->work.base, at);
+            goto out;
+        }
         if (strcmp(at, "/") == 0) {
             rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: not in a checkout", start);
             vmscm_error_hint(err, "vmscm checkout MACHINE makes one");

@@ -158,7 +158,7 @@ int vmscm_workfile_decode(struct vmscm_workfile *work, const void *data, size_t 
     return rc;
 }
 
-static int read_file(struct vmscm_workfile *work, const char *dir, const char *name,
+int vmscm_workfile_read_at(struct vmscm_workfile *work, const char *dir, const char *name,
     struct vmscm_error *err)
 {
     struct vmscm_buf text = VMSCM_BUF_INIT;
@@ -179,13 +179,13 @@ out:
 
 int vmscm_workfile_read(struct vmscm_workfile *work, const char *dir, struct vmscm_error *err)
 {
-    return read_file(work, dir, VMSCM_WORKFILE_NAME, err);
+    return vmscm_workfile_read_at(work, dir, VMSCM_WORKFILE_NAME, err);
 }
 
 int vmscm_workfile_read_partial(struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err)
 {
-    return read_file(work, dir, VMSCM_WORKFILE_PARTIAL "/" VMSCM_WORKFILE_STATE, err);
+    return vmscm_workfile_read_at(work, dir, VMSCM_WORKFILE_PARTIAL "/" VMSCM_WORKFILE_STATE, err);
 }
 
 void vmscm_workfile_release(struct vmscm_workfile *work)

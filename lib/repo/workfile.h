@@ -42,6 +42,8 @@ struct vmscm_workfile {
 
 /* dir: the checkout. VMSCM_ENOTFOUND: no such file in it; VMSCM_EDAMAGED. */
 int vmscm_workfile_read(struct vmscm_workfile *work, const char *dir, struct vmscm_error *err);
+int vmscm_workfile_read_at(struct vmscm_workfile *work, const char *dir, const char *name,
+    struct vmscm_error *err); /* name: such a file's, below dir */
 int vmscm_workfile_read_partial(struct vmscm_workfile *work, const char *dir,
     struct vmscm_error *err);
 int vmscm_workfile_write(const struct vmscm_workfile *work, const char *dir,

@@ -210,6 +210,58 @@ static void test_raw_resume(void **state)
     free(path);
 }
 
+static void test_raw_update(void **state)
+{
+    struct fixture *f = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_writer_options o = {.format = VMSCM_PROBE_RAW, .jobs = 2};
+    char *path = in_dir(f, "disk.img");
+    uint64_t written = 0;
+
+    assert_done(vmscm_writer_write(&f->mem.dev, path, &o, NULL, &err), &err);
+    /* Ranges within a segment, across the end of one, past the end of the disk; what is outside
+     * them is left as it is, whatever that may be. */
+    const struct vmscm_diff_range ranges[] = {{1 * MIB, 8192}, {4 * MIB, 1 * MIB},
+        {16 * MIB - 4096, 3 * 4096}, {SIZE - 512, 1 * MIB}};
+    memdev_fill(f->mem.bytes + MIB, 5000, 10);
+    memset(f->mem.bytes + 4 * MIB, 0, MIB);
+    memdev_fill(f->mem.bytes + 16 * MIB - 4096, 2 * 4096, 11);
+    memdev_fill(f->mem.bytes + SIZE - 10, 10, 12);
+    uint64_t before = space(path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "xyz", 3, 2 * MIB - 3), 3);
+    close(fd);
+    o.update = true;
+    o.ranges = ranges;
+    o.range_count = sizeof ranges / sizeof *ranges;
+    f->last = 0;
+    o.progress = progress;
+    o.data = f;
+    assert_done(vmscm_writer_write(&f->mem.dev, path, &o, &written, &err), &err);
+    assert_int_equal(f->last, SIZE);
+    assert_int_equal(written, 2 * 4096 + 2 * 4096 + 512);
+    assert_true(space(path) + 400 * 1024 < before);
+    memcpy(f->mem.bytes + 2 * MIB - 3, "xyz", 3);
+    assert_same(path, f->mem.bytes, SIZE);
+
+    /* A smaller disk, and nothing to write. */
+    f->mem.dev.size = 3 * MIB + 100;
+    o.range_count = 0;
+    f->last = 0;
+    assert_done(vmscm_writer_write(&f->mem.dev, path, &o, &written, &err), &err);
+    assert_int_equal(written, 0);
+    assert_same(path, f->mem.bytes, 3 * MIB + 100);
+    f->mem.dev.size = SIZE;
+
+    /* Broken off, it stays. */
+    o.range_count = 1;
+    f->mem.bad = MIB + 1;
+    assert_fails(vmscm_writer_write(&f->mem.dev, path, &o, &written, &err), &err, VMSCM_EDAMAGED,
+        "mem: bad");
+    assert_true(vmscm_file_exists(path));
+    free(path);
+}
+
 static void test_raw_failures(void **state)
 {
     struct fixture *f = *state;
@@ -500,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
         cmocka_unit_test_setup_teardown(test_raw_odd_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_raw_update, setup, teardown),
         cmocka_unit_test_setup_teardown(test_raw_resume, setup, teardown),
         cmocka_unit_test_setup_teardown(test_raw_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_formats, setup, teardown),

@@ -180,7 +180,8 @@ static int store_disks(struct checkin *c, unsigned jobs, int level,
     if ((rc = vmscm_handle_store(&store, c->repo, err)) || (rc = open_disks(c, jobs, err)) ||
         (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, err)))
         return rc;
-    if ((rc = vmscm_scan_run(c->disks, c->count, ingest, jobs, c->events, &scanned, err))) {
+    if ((rc = vmscm_scan_run(
+             c->disks, c->count, ingest, store, jobs, c->events, &scanned, err))) {
         vmscm_ingest_abort(ingest);
         if (rc == VMSCM_ECANCELED)
             vmscm_error_set(err, rc, "%s: check-in interrupted; nothing changed", c->name);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/segment.h"
+#include "chunk/cutter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW (512u << 10)  /* bytes read at once; more than the longest chunk */
+#define AROUND (128u << 10)  /* the same around a change: most chunks are shorter */
+#define CLUSTER (64u << 10)  /* a compressed cluster read in two parts is inflated twice */
+
+int vmscm_segment_worker_init(struct vmscm_segment_worker *w, struct vmscm_ingest *ingest,
+    struct vmscm_store *store, int (*canceled)(void *data, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
+{
+    int rc;
+
+    *w = (struct vmscm_segment_worker){.canceled = canceled, .data = data};
+    if ((rc = vmscm_hash_new(&w->hash, err)) ||
+        (rc = vmscm_ingest_lane_new(&w->lane, ingest, err)) ||
+        (store && (rc = vmscm_fetch_new(&w->fetch, store, err))))
+        return rc;
+    w->window = malloc(WINDOW);
+    return w->window ? 0 : vmscm_error_nomem(err);
+}
+
+void vmscm_segment_worker_release(struct vmscm_segment_worker *w)
+{
+    vmscm_hash_free(w->hash);
+    vmscm_ingest_lane_free(w->lane);
+    vmscm_fetch_free(w->fetch);
+    vmscm_leaf_release(&w->leaf);
+    vmscm_buf_release(&w->base_bytes);
+    free(w->base);
+    free(w->window);
+}
+
+/* See to it that the window begins at `at` and holds at least `least` bytes, or all up to limit: if
+ * something must be read, about `goal` bytes. Offsets are in the segment, which begins at start. */
+static int fill(struct vmscm_segment_worker *w, struct vmscm_blockdev *dev, uint64_t start,
+    uint32_t at, uint32_t least, uint32_t goal, uint32_t limit, struct vmscm_error *err)
+{
+    uint32_t past = at - w->from, want;
+    int rc;
+
+    if (at < w->from || past >= w->have)
+        w->have = 0;
+    else if (past)
+        memmove(w->window, w->window + past, w->have -= past);
+    w->from = at;
+    if (w->have >= least || at + w->have == limit)
+        return 0;
+    want = goal - w->have;
+    if (want > limit - at - w->have)
+        want = limit - at - w->have;
+    else
+        want -= (uint32_t)((start + at + goal) % CLUSTER);
+    if ((rc = w->canceled(w->data, err)) ||
+        (rc = vmscm_blockdev_pread(dev, w->window + w->have, want, start + at + w->have, err)))
+        return rc;
+    w->have += want;
+    return 0;
+}
+
+/* Add a zero run or a chunk of len bytes, which begins the window. */
+static int add_zeros(struct vmscm_segment_worker *w, uint32_t *at, uint32_t len,
+    struct vmscm_error *err)
+{
+    *at += len;
+    return vmscm_leaf_add(&w->leaf, len, NULL, err);
+}
+
+static int add_chunk(struct vmscm_segment_worker *w, struct vmscm_segment *segment,
+    const uint8_t *p, uint32_t *at, uint32_t len, struct vmscm_error *err)
+{
+    struct vmscm_id id;
+    int rc;
+
+    if ((rc = vmscm_hash_compute(w->hash, &id, p, len, err)) ||
+        (rc = vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_CHUNK, &id, p, len, err)))
+        return rc;
+    *at += len;
+    segment->read += len;
+    segment->chunks++;
+    return vmscm_leaf_add(&w->leaf, len, &id, err);
+}
+
+/* Cut one zero run or chunk at *at, of which the window holds the bytes. *len: how long it is; 0:
+ * there must be more in the window to tell. */
+static int cut(struct vmscm_segment_worker *w, struct vmscm_segment *segment, uint32_t *at,
+    uint32_t limit, uint32_t *len, struct vmscm_error *err)
+{
+    const uint8_t *p = w->window + (*at - w->from);
+    uint32_t left = w->have - (*at - w->from);
+    size_t blocks = vmscm_cutter_zero_blocks(p, left);
+    bool zero = blocks > 0;
+
+    if (!zero)
+        blocks = vmscm_cutter_next(p, left);
+    *len = blocks * VMSCM_CUTTER_BLOCK < left ? (uint32_t)blocks * VMSCM_CUTTER_BLOCK : left;
+    /* A chunk that takes all there is might be longer. */
+    if (!zero && *len == left && left < VMSCM_CUTTER_MAX && *at + left < limit) {
+        *len = 0;
+        return 0;
+    }
+    return zero ? add_zeros(w, at, *len, err) : add_chunk(w, segment, p, at, *len, err);
+}
+
+/* How far the data at `at` goes, up to the end of the segment, in whole blocks: after it comes at
+ * least one block of zeros that need not be read. *limit == at: they are here, up to *zeros. */
+static int find_data(struct vmscm_blockdev *dev, uint64_t start, uint32_t at, uint32_t length,
+    uint32_t *limit, uint32_t *zeros, struct vmscm_error *err)
+{
+    for (*limit = at; *limit < length;) {
+        uint64_t len;
+        bool zero;
+        int rc = vmscm_blockdev_extent(dev, start + *limit, &len, &zero, err);
+        if (rc)
+            return rc;
+        if (len > length - *limit)
+            len = length - *limit;
+        uint64_t end = *limit + len;
+        if (end < length)
+            end &= ~(uint64_t)(VMSCM_CUTTER_BLOCK - 1);
+        if (zero && end > *limit) {
+            *zeros = (uint32_t)end;
+            return 0;
+        }
+        end = *limit + len + VMSCM_CUTTER_BLOCK - 1;
+        end &= ~(uint64_t)(VMSCM_CUTTER_BLOCK - 1);
+        *limit = end < length ? (uint32_t)end : length;
+    }
+    return 0;
+}
+
+static int scan_whole(struct vmscm_segment_worker *w, struct vmscm_blockdev *dev,
+    struct vmscm_segment *segment, uint64_t start, uint32_t length, struct vmscm_error *err)
+{
+    uint32_t at = 0, limit = 0, zeros = 0, len;
+    int rc = 0;
+
+    while (at < length && !rc) {
+        if (at >= limit) {
+            if ((rc = find_data(dev, start, at, length, &limit, &zeros, err)))
+                break;
+            if (limit == at) {
+                rc = add_zeros(w, &at, zeros - at, err);
+                continue;
+            }
+        }
+        rc = fill(w, dev, start, at, VMSCM_CUTTER_MAX, WINDOW, limit, err);
+        /* All that cannot become longer. */
+        uint32_t end = w->from + w->have;
+        while (!rc && at < end && (end == limit || end - at >= VMSCM_CUTTER_MAX))
+            rc = cut(w, segment, &at, limit, &len, err);
+    }
+    return rc;
+}
+
+/* The entries of the segment in the disk's base. *usable: they can be had; if not, all is read. */
+static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_disk *disk,
+    uint64_t number, uint32_t length, bool *usable, struct vmscm_error *err)
+{
+    const struct vmscm_map_run *run = vmscm_map_run(disk->base, number);
+    uint32_t found;
+    int rc;
+
+    free(w->base);
+    w->base = NULL;
+    w->base_count = 0;
+    *usable = false;
+    if (run->zero) {
+        if (!(w->base = malloc(sizeof *w->base)))
+            return vmscm_error_nomem(err);
+        *w->base = (struct vmscm_leaf_entry){.length = length, .zero = true};
+        w->base_count = 1;
+        *usable = true;
+        return 0;
+    }
+    /* A damaged base is no reason to fail: what is read anew mends it. */
+    rc = vmscm_fetch_read_buf(
+        w->fetch, VMSCM_PACK_LEAF, &run->leaf, &w->base_bytes, VMSCM_LEAF_SIZE_MAX, NULL);
+    if (!rc)
+        rc = vmscm_leaf_decode(&w->base, &w->base_count, &found, w->base_bytes.data,
+            w->base_bytes.len, NULL);
+    *usable = !rc && found == length;
+    return rc == VMSCM_ENOMEM ? vmscm_error_nomem(err) : 0;
+}
+
+/* Bytes from `at` on that can be taken over from entry e, which holds `at`. */
+static uint32_t unchanged_from(const struct vmscm_leaf_entry *e, uint32_t at, uint32_t length,
+    uint64_t change)
+{
+    uint32_t end = e->offset + e->length;
+
+    if (e->zero) {
+        if (change >= end)
+            return end - at;
+        change &= ~(uint64_t)(VMSCM_CUTTER_BLOCK - 1);
+        return change > at ? (uint32_t)change - at : 0;
+    }
+    if (at != e->offset)
+        return 0;
+    return change >= (uint64_t)end + VMSCM_CUTTER_BLOCK || (end == length && change >= end)
+        ? e->length
+        : 0;
+}
+
+static int scan_changes(struct vmscm_segment_worker *w, const struct vmscm_scan_disk *disk,
+    struct vmscm_segment *segment, uint64_t start, uint32_t length, struct vmscm_error *err)
+{
+    const struct vmscm_leaf_entry *e = w->base;
+    uint32_t at = 0, limit = 0, zeros = 0, len;
+    int rc = 0;
+
+    while (at < length && !rc) {
+        while (e->offset + e->length <= at)
+            e++;
+        uint64_t change = vmscm_changes_next(disk->changes, start + at);
+        if (change != UINT64_MAX)
+            change -= start;
+        len = unchanged_from(e, at, length, change);
+        if (len) {
+            at += len;
+            rc = vmscm_leaf_add(&w->leaf, len, e->zero ? NULL : &e->id, err);
+            continue;
+        }
+        /* What was discarded since. */
+        if (at >= limit && (rc = find_data(disk->dev, start, at, length, &limit, &zeros, err)))
+            break;
+        if (limit == at) {
+            rc = add_zeros(w, &at, zeros - at, err);
+            continue;
+        }
+        if (!(rc = fill(w, disk->dev, start, at, VMSCM_CUTTER_BLOCK, AROUND, limit, err)) &&
+            !(rc = cut(w, segment, &at, limit, &len, err)) && !len &&
+            !(rc = fill(w, disk->dev, start, at, VMSCM_CUTTER_MAX, WINDOW, limit, err)))
+            rc = cut(w, segment, &at, limit, &len, err);
+    }
+    return rc;
+}
+
+int vmscm_segment_scan(struct vmscm_segment_worker *w, const struct vmscm_scan_disk *disk,
+    struct vmscm_segment *segment, struct vmscm_error *err)
+{
+    uint64_t start = segment->number << VMSCM_LEAF_SEGMENT_LOG2;
+    uint32_t length = vmscm_map_segment_length(disk->dev->size, segment->number);
+    bool usable = false;
+    int rc;
+
+    w->from = w->have = 0;
+    segment->read = segment->chunks = 0;
+    if ((rc = vmscm_leaf_begin(&w->leaf, err)) ||
+        (disk->changes && (rc = load_base(w, disk, segment->number, length, &usable, err))))
+        return rc;
+    rc = usable ? scan_changes(w, disk, segment, start, length, err)
+                : scan_whole(w, disk->dev, segment, start, length, err);
+    if (rc)
+        return rc;
+    vmscm_leaf_finish(&w->leaf, &segment->zero);
+    if (segment->zero)
+        return 0;
+    if ((rc = vmscm_hash_compute(
+             w->hash, &segment->leaf, w->leaf.bytes.data, w->leaf.bytes.len, err)))
+        return rc;
+    return vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &segment->leaf,
+        w->leaf.bytes.data, w->leaf.bytes.len, err);
+}

@@ -50,6 +50,8 @@ int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *ou
     size_t worth = len - len / 32;
     size_t n = worth > 1 ? ZSTD_compress2(compress->cctx, out, worth - 1, data, len) : 0;
     if (worth <= 1 || ZSTD_isError(n)) {
+        /* What gave up is still under way, and would refuse the next prefix. */
+        ZSTD_CCtx_reset(compress->cctx, ZSTD_reset_session_only);
         memcpy(out, data, len);
         *out_len = len;
         *algorithm = VMSCM_COMPRESS_NONE;

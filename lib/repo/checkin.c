@@ -44,6 +44,7 @@ struct checkin {
     size_t *order; /* which source each of its disks is */
     struct vmscm_buf xml; /* of --config */
     struct vmscm_scan_disk *disks;
+    struct vmscm_map *bases; /* what the parent has of each; of size 0 if nothing */
 };
 
 struct clash {
@@ -142,10 +143,28 @@ static int probe_all(struct checkin *c, struct vmscm_error *err)
     return 0;
 }
 
+/* The parent's disks, to store what is new against. They only save space: what is wrong with them is
+ * for others to tell. */
+static void load_bases(struct checkin *c)
+{
+    struct vmscm_machine *parent = NULL;
+
+    if (!c->parent[0] || vmscm_snapshot_machine(&parent, c->repo, c->parent, NULL))
+        return;
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t p = 0; p < parent->disk_count; p++)
+            if (strcmp(parent->disks[p].id, c->machine->disks[i].id) == 0 &&
+                !vmscm_snapshot_map(&c->bases[i], c->repo, c->parent, &parent->disks[p], NULL))
+                c->disks[i].base = &c->bases[i];
+    vmscm_model_free(parent);
+}
+
 static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
 {
-    if (!(c->disks = calloc(c->count, sizeof *c->disks)))
+    if (!(c->disks = calloc(c->count, sizeof *c->disks)) ||
+        !(c->bases = calloc(c->count, sizeof *c->bases)))
         return vmscm_error_nomem(err);
+    load_bases(c);
     for (size_t i = 0; i < c->count; i++) {
         int rc = vmscm_reader_open(
             &c->disks[i].dev, c->probes[c->order[i]], jobs, c->events, err);
@@ -162,9 +181,13 @@ static void close_disks(struct checkin *c)
     for (size_t i = 0; c->disks && i < c->count; i++) {
         vmscm_blockdev_close(c->disks[i].dev);
         vmscm_map_release(&c->disks[i].map);
+        if (c->bases)
+            vmscm_map_release(&c->bases[i]);
     }
     free(c->disks);
+    free(c->bases);
     c->disks = NULL;
+    c->bases = NULL;
 }
 
 /* Read and store everything; packs are durable when it returns. */

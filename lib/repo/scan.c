@@ -201,8 +201,8 @@ static int build_map(struct vmscm_scan_disk *disk, const struct vmscm_segment *f
 }
 
 int vmscm_scan_run(struct vmscm_scan_disk *disks, size_t count, struct vmscm_ingest *ingest,
-    struct vmscm_store *store, unsigned jobs, const struct vmscm_events *events, struct vmscm_scan_counts *counts,
-    struct vmscm_error *err)
+    struct vmscm_store *store, unsigned jobs, const struct vmscm_events *events,
+    struct vmscm_scan_counts *counts, struct vmscm_error *err)
 {
     struct scan s = {
         .disks = disks, .disk_count = count, .ingest = ingest, .store = store, .events = events};

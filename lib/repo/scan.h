@@ -16,10 +16,12 @@
 struct vmscm_scan_disk {
     struct vmscm_blockdev *dev;
     const char *name;     /* for progress */
-    /* What may differ from the map `base`, which is of a disk of the same size; all else is taken
-     * over from it. NULL: nothing is known. */
-    const struct vmscm_changes *changes;
+    /* The disk in an earlier revision: new chunks may be stored against those that are at their
+     * place in it. NULL: there is none. */
     const struct vmscm_map *base;
+    /* What may differ from the base, which has the same size; all else is taken over from it. NULL:
+     * nothing is known. */
+    const struct vmscm_changes *changes;
     struct vmscm_map map; /* out; the caller's */
 };
 
@@ -28,9 +30,10 @@ struct vmscm_scan_counts {
     uint64_t chunks;
 };
 
-/* Fills each disk's map. store: what the bases' leaves are read from. The ingest is left open; on failure it must be aborted. */
+/* Fills each disk's map. store: what the bases' leaves are read from. The ingest is left open; on
+ * failure it must be aborted. */
 int vmscm_scan_run(struct vmscm_scan_disk *disks, size_t count, struct vmscm_ingest *ingest,
-    struct vmscm_store *store, unsigned jobs, const struct vmscm_events *events, struct vmscm_scan_counts *counts,
-    struct vmscm_error *err);
+    struct vmscm_store *store, unsigned jobs, const struct vmscm_events *events,
+    struct vmscm_scan_counts *counts, struct vmscm_error *err);
 
 #endif

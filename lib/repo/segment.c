@@ -70,14 +70,29 @@ static int add_zeros(struct vmscm_segment_worker *w, uint32_t *at, uint32_t len,
     return vmscm_leaf_add(&w->leaf, len, NULL, err);
 }
 
+/* The chunks that the base has from `at` on, len bytes; returns how many. Called with rising `at`. */
+static size_t find_near(struct vmscm_segment_worker *w, uint32_t at, uint32_t len,
+    struct vmscm_id near[VMSCM_PACK_BASES_MAX])
+{
+    size_t count = 0;
+
+    while (w->near < w->base_count && w->base[w->near].offset + w->base[w->near].length <= at)
+        w->near++;
+    for (size_t i = w->near; i < w->base_count && w->base[i].offset < at + len; i++)
+        if (!w->base[i].zero && count < VMSCM_PACK_BASES_MAX)
+            near[count++] = w->base[i].id;
+    return count;
+}
+
 static int add_chunk(struct vmscm_segment_worker *w, struct vmscm_segment *segment,
     const uint8_t *p, uint32_t *at, uint32_t len, struct vmscm_error *err)
 {
-    struct vmscm_id id;
+    struct vmscm_id id, near[VMSCM_PACK_BASES_MAX];
     int rc;
 
     if ((rc = vmscm_hash_compute(w->hash, &id, p, len, err)) ||
-        (rc = vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_CHUNK, &id, p, len, err)))
+        (rc = vmscm_ingest_add_near(w->lane, segment->unit, &id, p, len, near,
+             find_near(w, *at, len, near), err)))
         return rc;
     *at += len;
     segment->read += len;
@@ -157,33 +172,38 @@ static int scan_whole(struct vmscm_segment_worker *w, struct vmscm_blockdev *dev
     return rc;
 }
 
-/* The entries of the segment in the disk's base. *usable: they can be had; if not, all is read. */
+/* The entries of the segment in the disk's base. *whole: they are for as many bytes as it has. If they
+ * cannot be had, there are none: a damaged base is no reason to fail, what is read anew mends it. */
 static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_disk *disk,
-    uint64_t number, uint32_t length, bool *usable, struct vmscm_error *err)
+    uint64_t number, uint32_t length, bool *whole, struct vmscm_error *err)
 {
-    const struct vmscm_map_run *run = vmscm_map_run(disk->base, number);
+    const struct vmscm_map_run *run;
     uint32_t found;
     int rc;
 
     free(w->base);
     w->base = NULL;
-    w->base_count = 0;
-    *usable = false;
+    w->base_count = w->near = 0;
+    *whole = false;
+    if (!disk->base || number >= vmscm_map_segments(disk->base->size))
+        return 0;
+    run = vmscm_map_run(disk->base, number);
     if (run->zero) {
         if (!(w->base = malloc(sizeof *w->base)))
             return vmscm_error_nomem(err);
         *w->base = (struct vmscm_leaf_entry){.length = length, .zero = true};
         w->base_count = 1;
-        *usable = true;
+        *whole = true;
         return 0;
     }
-    /* A damaged base is no reason to fail: what is read anew mends it. */
     rc = vmscm_fetch_read_buf(
         w->fetch, VMSCM_PACK_LEAF, &run->leaf, &w->base_bytes, VMSCM_LEAF_SIZE_MAX, NULL);
     if (!rc)
         rc = vmscm_leaf_decode(&w->base, &w->base_count, &found, w->base_bytes.data,
             w->base_bytes.len, NULL);
-    *usable = !rc && found == length;
+    if (rc)
+        w->base_count = 0;
+    *whole = !rc && found == length;
     return rc == VMSCM_ENOMEM ? vmscm_error_nomem(err) : 0;
 }
 
@@ -245,16 +265,16 @@ int vmscm_segment_scan(struct vmscm_segment_worker *w, const struct vmscm_scan_d
 {
     uint64_t start = segment->number << VMSCM_LEAF_SEGMENT_LOG2;
     uint32_t length = vmscm_map_segment_length(disk->dev->size, segment->number);
-    bool usable = false;
+    bool whole;
     int rc;
 
     w->from = w->have = 0;
     segment->read = segment->chunks = 0;
     if ((rc = vmscm_leaf_begin(&w->leaf, err)) ||
-        (disk->changes && (rc = load_base(w, disk, segment->number, length, &usable, err))))
+        (rc = load_base(w, disk, segment->number, length, &whole, err)))
         return rc;
-    rc = usable ? scan_changes(w, disk, segment, start, length, err)
-                : scan_whole(w, disk->dev, segment, start, length, err);
+    rc = disk->changes && whole ? scan_changes(w, disk, segment, start, length, err)
+                                : scan_whole(w, disk->dev, segment, start, length, err);
     if (rc)
         return rc;
     vmscm_leaf_finish(&w->leaf, &segment->zero);

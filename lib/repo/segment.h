@@ -34,6 +34,7 @@ struct vmscm_segment_worker {
     struct vmscm_buf base_bytes;
     struct vmscm_leaf_entry *base; /* entries of the segment in the disk's base */
     size_t base_count;
+    size_t near; /* the first of them that a chunk to come may lie on */
 };
 
 /* A segment to do, and what became of it. */

@@ -274,22 +274,57 @@ int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     return read_any(fetch, (int)type, id, false, buf, NULL, max, err);
 }
 
+/* The header of the record of a chunk or leaf into fetch->record. */
+static int load_head(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+{
+    size_t len = entry->length < VMSCM_PACK_HEAD_MAX ? entry->length : VMSCM_PACK_HEAD_MAX;
+    int rc;
+
+    fetch->bytes.len = 0;
+    if ((rc = vmscm_buf_reserve(&fetch->bytes, len, err)) ||
+        (rc = vmscm_store_pread(fetch->store, pack, fetch->bytes.data, len, entry->offset, err)) ||
+        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, len, err)))
+        return rc;
+    return match(&fetch->record, entry, err);
+}
+
+/* Where it is, by the first index that knows. */
+static int find(struct vmscm_fetch *fetch, struct vmscm_packfile **pack,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, struct vmscm_error *err)
+{
+    *pack = vmscm_store_locate(fetch->store, entry, id, 0);
+    return *pack ? 0 : vmscm_error_set(err, VMSCM_EDAMAGED, "missing");
+}
+
+int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
+    size_t *count, struct vmscm_error *err)
+{
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack;
+    int rc = find(fetch, &pack, &entry, id, err);
+
+    if (rc)
+        return rc;
+    *count = 1;
+    bases[0] = *id;
+    if (!entry.has_base)
+        return 0;
+    if ((rc = load_head(fetch, pack, &entry, err)))
+        return rc;
+    *count = fetch->record.base_count;
+    memcpy(bases, fetch->record.bases, *count * sizeof *bases);
+    return 0;
+}
+
 int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
     struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack = vmscm_store_locate(fetch->store, &entry, id, 0);
-    size_t head;
+    struct vmscm_packfile *pack;
     int rc;
 
-    if (!pack)
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "a chunk is missing");
-    head = entry.length < VMSCM_PACK_HEAD_MAX ? entry.length : VMSCM_PACK_HEAD_MAX;
-    fetch->bytes.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->bytes, head, err)) ||
-        (rc = vmscm_store_pread(
-             fetch->store, pack, fetch->bytes.data, head, entry.offset, err)) ||
-        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, head, err)))
+    if ((rc = find(fetch, &pack, &entry, id, err)) || (rc = load_head(fetch, pack, &entry, err)))
         return rc;
     *bytes = (uint64_t)entry.length * entry.plain_len / fetch->record.plain_len;
     return 0;

@@ -30,6 +30,11 @@ int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err);
 
+/* What a chunk or leaf is stored against: its record's bases, or, where there are none, itself. bases
+ * has room for VMSCM_PACK_BASES_MAX. VMSCM_EDAMAGED as vmscm_fetch_share. */
+int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
+    size_t *count, struct vmscm_error *err);
+
 /* What a chunk or leaf takes in its pack: its share of its record, by length. VMSCM_EDAMAGED: it is
  * nowhere, or its record's header is not readable. */
 int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,

@@ -4,6 +4,7 @@
 #include "base/endian.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "store/delta.h"
 #include "store/packwriter.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@ struct claim {
 /* A record that waits for its unit's turn. */
 struct waiting {
     enum vmscm_pack_type type;
+    bool has_base;
     size_t first_part, part_count; /* in the unit's parts */
     size_t at, len;                /* in the unit's bytes */
 };
@@ -61,6 +63,7 @@ struct vmscm_ingest {
 struct vmscm_ingest_lane {
     struct vmscm_ingest *ingest;
     struct vmscm_compress *compress;
+    struct vmscm_delta *delta; /* made on first use */
     struct vmscm_pack_record head;
     struct vmscm_buf record; /* encoded */
     /* New chunks of the unit at hand that are not compressed yet. */
@@ -117,6 +120,7 @@ void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane)
     if (!lane)
         return;
     vmscm_compress_free(lane->compress);
+    vmscm_delta_free(lane->delta);
     vmscm_buf_release(&lane->record);
     vmscm_buf_release(&lane->group);
     vmscm_vec_release(&lane->parts);
@@ -228,6 +232,7 @@ static int advance(struct vmscm_ingest *in, struct vmscm_error *err)
         for (size_t i = 0; i < u->records.len; i++) {
             struct waiting *w = &u->records.items[i];
             struct vmscm_packwriter_record record = {.type = w->type,
+                .has_base = w->has_base,
                 .parts = u->parts.items + w->first_part,
                 .part_count = w->part_count,
                 .bytes = u->bytes.data + w->at,
@@ -283,6 +288,7 @@ static int hand_over(struct vmscm_ingest *in, uint64_t unit,
     if (vmscm_vec_add(&u->records, &slot, err))
         return VMSCM_ENOMEM;
     *slot = (struct waiting){.type = record->type,
+        .has_base = record->has_base,
         .first_part = u->parts.len,
         .part_count = record->part_count,
         .at = u->bytes.len,
@@ -298,10 +304,11 @@ static int hand_over(struct vmscm_ingest *in, uint64_t unit,
     return 0;
 }
 
-/* Compress parts that lie one after the other in data, and hand the record over. */
+/* Compress parts that lie one after the other in data, against the bases in lane->head, whose bytes
+ * are prefix, and hand the record over. */
 static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_packwriter_part *parts, size_t part_count, const void *data, size_t len,
-    struct vmscm_error *err)
+    size_t base_count, const struct vmscm_buf *prefix, struct vmscm_error *err)
 {
     struct vmscm_ingest *in = lane->ingest;
     struct vmscm_pack_record *head = &lane->head;
@@ -310,7 +317,7 @@ static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_
     int rc;
 
     head->type = (uint8_t)type;
-    head->base_count = 0;
+    head->base_count = (uint8_t)base_count;
     head->part_count = (uint16_t)part_count;
     head->plain_len = (uint32_t)len;
     for (size_t i = 0; i < part_count; i++)
@@ -320,14 +327,15 @@ static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_
     if ((rc = vmscm_buf_reserve(&lane->record, head_len + len, err)))
         return rc;
     uint8_t *payload = lane->record.data + head_len;
-    if ((rc = vmscm_compress_encode(
-             lane->compress, payload, &stored, &algorithm, data, len, NULL, 0, err)))
+    if ((rc = vmscm_compress_encode(lane->compress, payload, &stored, &algorithm, data, len,
+             base_count ? prefix->data : NULL, base_count ? prefix->len : 0, err)))
         return rc;
     head->compression = (uint8_t)algorithm;
     head->stored_len = (uint32_t)stored;
     vmscm_pack_encode_record(lane->record.data, head, payload);
 
     struct vmscm_packwriter_record record = {.type = type,
+        .has_base = base_count > 0,
         .parts = parts,
         .part_count = part_count,
         .bytes = lane->record.data,
@@ -346,7 +354,7 @@ static int put_group(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm
 
     if (lane->parts.len)
         rc = put_record(lane, unit, VMSCM_PACK_CHUNK, lane->parts.items, lane->parts.len,
-            lane->group.data, lane->group.len, err);
+            lane->group.data, lane->group.len, 0, NULL, err);
     lane->parts.len = 0;
     lane->group.len = 0;
     return rc;
@@ -376,10 +384,27 @@ static int is_mine(struct vmscm_ingest *in, const struct vmscm_id *id, bool *min
     return rc;
 }
 
+/* Add a chunk to those that are compressed together. */
+static int add_to_group(struct vmscm_ingest_lane *lane, uint64_t unit,
+    const struct vmscm_packwriter_part *part, const void *data, struct vmscm_error *err)
+{
+    struct vmscm_packwriter_part *slot;
+    int rc;
+
+    if ((lane->group.len + part->plain_len > VMSCM_INGEST_GROUP ||
+            lane->parts.len == VMSCM_PACK_PARTS_MAX) &&
+        (rc = put_group(lane, unit, err)))
+        return rc;
+    if (vmscm_vec_add(&lane->parts, &slot, err))
+        return VMSCM_ENOMEM;
+    *slot = *part;
+    return vmscm_buf_append(&lane->group, data, part->plain_len, err);
+}
+
 int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err)
 {
-    struct vmscm_packwriter_part *part, alone = {*id, (uint32_t)len};
+    struct vmscm_packwriter_part part = {*id, (uint32_t)len};
     bool mine;
     int rc;
 
@@ -387,15 +412,31 @@ int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_p
         return vmscm_error_set(err, VMSCM_EUSAGE, "chunk or leaf of %zu bytes", len);
     if ((rc = is_mine(lane->ingest, id, &mine, err)) || !mine)
         return rc;
-    if (type == VMSCM_PACK_LEAF)
-        return put_record(lane, unit, type, &alone, 1, data, len, err);
-    if ((lane->group.len + len > VMSCM_INGEST_GROUP || lane->parts.len == VMSCM_PACK_PARTS_MAX) &&
-        (rc = put_group(lane, unit, err)))
+    return type == VMSCM_PACK_LEAF ? put_record(lane, unit, type, &part, 1, data, len, 0, NULL, err)
+                                   : add_to_group(lane, unit, &part, data, err);
+}
+
+int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
+    const struct vmscm_id *id, const void *data, size_t len, const struct vmscm_id *near,
+    size_t near_count, struct vmscm_error *err)
+{
+    struct vmscm_packwriter_part part = {*id, (uint32_t)len};
+    const struct vmscm_buf *prefix;
+    size_t bases = 0;
+    bool mine;
+    int rc;
+
+    if (!near_count)
+        return vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, id, data, len, err);
+    if (len == 0 || len > VMSCM_PACK_PART_MAX)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "chunk of %zu bytes", len);
+    if ((rc = is_mine(lane->ingest, id, &mine, err)) || !mine ||
+        (!lane->delta && (rc = vmscm_delta_new(&lane->delta, lane->ingest->store, err))) ||
+        (rc = vmscm_delta_find(
+             lane->delta, near, near_count, data, len, lane->head.bases, &bases, &prefix, err)))
         return rc;
-    if (vmscm_vec_add(&lane->parts, &part, err))
-        return VMSCM_ENOMEM;
-    *part = alone;
-    return vmscm_buf_append(&lane->group, data, len, err);
+    return bases ? put_record(lane, unit, VMSCM_PACK_CHUNK, &part, 1, data, len, bases, prefix, err)
+                 : add_to_group(lane, unit, &part, data, err);
 }
 
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)

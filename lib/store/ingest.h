@@ -45,6 +45,12 @@ void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane); /* NULL is fine */
 int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err);
 
+/* A chunk, and the chunks that an earlier revision has where it comes from: it may be stored against
+ * these. */
+int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
+    const struct vmscm_id *id, const void *data, size_t len, const struct vmscm_id *near,
+    size_t near_count, struct vmscm_error *err);
+
 /* A unit adds nothing more. Every unit from 0 on must be ended, once. */
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err);
 

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define HELD_MAX (16u << 20) /* bytes that units ahead of their turn may have ready, in all */
+#define HELD_MAX (8u << 20) /* bytes that units ahead of their turn may have ready, in all */
 #define UNITS_MAX 1024u      /* units ahead of their turn, at most */
 
 /* What this ingest brings and no open pack shows yet: claimed by a unit, or written to the pack at

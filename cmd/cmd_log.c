@@ -99,6 +99,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         goto out;
     if (ctx->common.json)
         printer.json = json_array();
+    /* Looked up once, not for every revision. */
+    if ((rc = vmscm_revision_names_hold(ctx->repo, err)))
+        goto out;
     if (argc > 0 || dir)
         rc = log_one(&printer, argc > 0 ? argv[0] : vmscm_workdir_machine(dir), o->max, err);
     else

@@ -204,4 +204,15 @@ check 'vmscm-foo on the PATH is vmscm foo' '
     [ "$(PATH=$PWD/bin:$PATH vmscm foo a b)" = "foo a b" ]'
 check_fails 3 'a write error on standard output is an error' 'vmscm list >/dev/full' 'No space left'
 
+check 'names are told alike whether refs are files or packed' '
+    vmscm log >loose.log
+    vmscm list >loose.list
+    vmscm tag -l >loose.tags
+    grep -q "(.*:.*)" loose.log
+    git pack-refs --all
+    [ -z "$(find .vmscm/git/refs -type f)" ]
+    vmscm log | cmp - loose.log
+    vmscm list | cmp - loose.list
+    vmscm tag -l | cmp - loose.tags'
+
 done_testing

@@ -75,6 +75,10 @@ VMSCM_API int vmscm_revision_names(struct vmscm_revision *rev,
     int (*each)(void *data, const char *machine, const char *tag), void *data,
     struct vmscm_error *err);
 
+/* From now on vmscm_revision_names tells, for all revisions of repo, the names there are at this
+ * moment, without looking again: for showing many. May be called again. */
+VMSCM_API int vmscm_revision_names_hold(struct vmscm_repo *repo, struct vmscm_error *err);
+
 /* What the machine list tells of each. */
 struct vmscm_machine_entry {
     const char *name;

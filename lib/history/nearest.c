@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "history/nearest.h"
 #include "base/str.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 
 #include <stdio.h>
@@ -69,7 +70,7 @@ static int look(struct nearest *n, struct vmscm_gitdb *db, const char *prefix,
     int rc;
 
     n->skip = strlen(prefix);
-    rc = vmscm_refs_list(db, prefix, consider, n, err);
+    rc = vmscm_reflist_walk(db, prefix, consider, n, err);
     return rc == VMSCM_ENOMEM ? vmscm_error_nomem(err) : rc;
 }
 

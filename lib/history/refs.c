@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "history/refs.h"
-#include "base/path.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "history/head.h"
+#include "history/reflist.h"
 #include "history/reflog.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#define DEPTH_MAX 64
 
 /* What a ref is to a user: "machine web", "tag web:golden"; else its name. */
 static const char *describe(char out[300], const char *ref)
@@ -73,36 +69,46 @@ int vmscm_refs_read(char *id, struct vmscm_gitdb *db, const char *ref, struct vm
     return rc;
 }
 
-int vmscm_refs_read_commit(char *id, struct vmscm_gitdb *db, const char *ref,
+static int peel(char *commit, const struct vmscm_gitdb *db, const git_oid *oid, const char *what,
     struct vmscm_error *err)
 {
-    git_object *object = NULL, *commit = NULL;
-    char what[300];
-    git_oid oid;
-    int rc, e;
+    git_object *object = NULL, *peeled = NULL;
+    int rc = 0, e = git_object_lookup(&object, db->repo, oid, GIT_OBJECT_ANY);
 
-    if ((rc = read_id(&oid, db, ref, err)))
-        return rc;
-    e = git_object_lookup(&object, db->repo, &oid, GIT_OBJECT_ANY);
     if (e >= 0)
-        e = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+        e = git_object_peel(&peeled, object, GIT_OBJECT_COMMIT);
     if (e < 0) {
-        vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: damaged", describe(what, ref));
+        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: damaged", what);
         /* A missing object is damage here, not an absent ref. */
         if (e == GIT_ENOTFOUND || e == GIT_EINVALIDSPEC || e == GIT_EPEEL) {
             if (err)
                 err->code = VMSCM_EDAMAGED;
             rc = VMSCM_EDAMAGED;
-        } else {
-            rc = err ? (int)err->code : VMSCM_EDAMAGED;
         }
-        goto out;
+    } else {
+        git_oid_tostr(commit, VMSCM_GITDB_ID, git_object_id(peeled));
     }
-    git_oid_tostr(id, VMSCM_GITDB_ID, git_object_id(commit));
-out:
     git_object_free(object);
-    git_object_free(commit);
+    git_object_free(peeled);
     return rc;
+}
+
+int vmscm_refs_read_commit(char *id, struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    char what[300];
+    git_oid oid;
+    int rc = read_id(&oid, db, ref, err);
+
+    return rc ? rc : peel(id, db, &oid, describe(what, ref), err);
+}
+
+int vmscm_refs_peel(char *commit, struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
+{
+    git_oid oid;
+    int rc = vmscm_git_oid(&oid, id, err);
+
+    return rc ? rc : peel(commit, db, &oid, id, err);
 }
 
 /* Remove a lock file that a dead process left: one that is still the same after `ms`. Called with
@@ -152,31 +158,40 @@ static int sync_dirs(const struct vmscm_gitdb *db, const char *below, const char
     return rc;
 }
 
-/* git keeps refs as files, so "a" and "a/b" cannot both be. */
-static int check_clash(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+struct clash {
+    const char *ref;
+    struct vmscm_error *err;
+};
+
+static int found_clash(void *data, const char *name, const char *id)
 {
-    git_reference_iterator *it = NULL;
-    char what[300], other[300], *prefix = NULL;
-    const char *name;
-    size_t len = strlen(ref);
+    struct clash *clash = data;
+    char what[300], other[300];
+
+    (void)id;
+    return vmscm_error_set(clash->err, VMSCM_EEXIST, "%s: there is a %s",
+        describe(what, clash->ref), describe(other, name));
+}
+
+/* git keeps refs as files, so "a" and "a/b" cannot both be. */
+static int check_clash(struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    struct clash clash = {ref, err};
+    char *prefix = NULL;
     git_oid oid;
-    int rc = vmscm_str_dup(&prefix, ref, err);
+    int rc = vmscm_str_printf(&prefix, err, "%s/", ref);
 
     if (rc)
         return rc;
-    for (char *p = prefix; !rc && (p = strchr(p + 1, '/'));) {
-        *p = '\0';
-        if (git_reference_name_to_id(&oid, db->repo, prefix) == 0)
-            rc = vmscm_error_set(err, VMSCM_EEXIST, "%s: there is a %s", describe(what, ref),
-                describe(other, prefix));
-        *p = '/';
+    if (!(rc = vmscm_reflist_walk(db, prefix, found_clash, &clash, err))) {
+        prefix[strlen(ref)] = '\0';
+        for (char *p = prefix; !rc && (p = strchr(p + 1, '/'));) {
+            *p = '\0';
+            if (git_reference_name_to_id(&oid, db->repo, prefix) == 0)
+                rc = found_clash(&clash, prefix, NULL);
+            *p = '/';
+        }
     }
-    if (!rc && git_reference_iterator_new(&it, db->repo) == 0)
-        while (!rc && git_reference_next_name(&name, it) == 0)
-            if (strncmp(name, ref, len) == 0 && name[len] == '/')
-                rc = vmscm_error_set(err, VMSCM_EEXIST, "%s: there is a %s", describe(what, ref),
-                    describe(other, name));
-    git_reference_iterator_free(it);
     free(prefix);
     return rc;
 }
@@ -381,119 +396,6 @@ int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
         vmscm_head_adopt(db, to);
 out:
     vmscm_lockfile_release(&lock);
-    return rc;
-}
-
-struct names {
-    char **items;
-    size_t len;
-    size_t cap;
-};
-
-static int add_name(struct names *names, const char *name, struct vmscm_error *err)
-{
-    char **slot, *copy = NULL;
-    int rc = vmscm_str_dup(&copy, name, err);
-
-    if (rc || (rc = vmscm_vec_add(names, &slot, err))) {
-        free(copy);
-        return rc;
-    }
-    *slot = copy;
-    return 0;
-}
-
-/* The names of loose refs as files: libgit2's iterator leaves out those it cannot read. */
-static int add_loose(struct names *names, const struct vmscm_gitdb *db, const char *dir,
-    const char *prefix, unsigned depth, struct vmscm_error *err)
-{
-    char *path = NULL, *name = NULL;
-    DIR *d = NULL;
-    int rc = vmscm_str_printf(&path, err, "%s/%s", db->path, dir);
-
-    if (rc)
-        return rc;
-    if (!(d = opendir(path))) {
-        if (errno != ENOENT && errno != ENOTDIR)
-            rc = vmscm_error_errno(err, errno, "%s", path);
-        goto out;
-    }
-    for (struct dirent *entry; !rc && (entry = readdir(d));) {
-        struct stat st;
-        if (entry->d_name[0] == '.' || vmscm_str_ends(entry->d_name, ".lock"))
-            continue;
-        free(name);
-        if ((rc = vmscm_str_printf(&name, err, "%s/%s", dir, entry->d_name)))
-            break;
-        if (fstatat(dirfd(d), entry->d_name, &st, 0) < 0)
-            continue;
-        if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
-            rc = add_loose(names, db, name, prefix, depth + 1, err);
-        else if (S_ISREG(st.st_mode) && vmscm_str_starts(name, prefix))
-            rc = add_name(names, name, err);
-    }
-out:
-    if (d)
-        closedir(d);
-    free(path);
-    free(name);
-    return rc;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int vmscm_refs_list(struct vmscm_gitdb *db, const char *prefix,
-    int (*each)(void *data, const char *ref, const char *id), void *data,
-    struct vmscm_error *err)
-{
-    git_reference_iterator *it = NULL;
-    struct names names = {NULL, 0, 0};
-    const char *name;
-    char id[VMSCM_GITDB_ID], *dir = NULL;
-    git_oid oid;
-    int rc, e;
-
-    if ((rc = vmscm_path_dirname(&dir, *prefix ? prefix : "refs/", err)))
-        return rc;
-    /* "refs/heads/" itself is the directory to look in. */
-    if (vmscm_str_ends(prefix, "/")) {
-        free(dir);
-        if ((rc = vmscm_str_printf(&dir, err, "%.*s", (int)strlen(prefix) - 1, prefix)))
-            return rc;
-    }
-    if ((rc = add_loose(&names, db, vmscm_str_starts(dir, "refs") ? dir : "refs", prefix, 0, err)))
-        goto out;
-    if ((e = git_reference_iterator_new(&it, db->repo)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "refs");
-        goto out;
-    }
-    while ((e = git_reference_next_name(&name, it)) == 0)
-        if (vmscm_str_starts(name, prefix) && (rc = add_name(&names, name, err)))
-            goto out;
-    if (e != GIT_ITEROVER) {
-        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "refs");
-        goto out;
-    }
-    if (names.len)
-        qsort(names.items, names.len, sizeof *names.items, compare_names);
-    for (size_t i = 0; i < names.len && !rc; i++) {
-        if (i && strcmp(names.items[i], names.items[i - 1]) == 0)
-            continue;
-        e = git_reference_name_to_id(&oid, db->repo, names.items[i]);
-        if (e == GIT_ENOTFOUND)
-            continue; /* removed since it was listed */
-        git_oid_tostr(id, sizeof id, &oid);
-        rc = each(data, names.items[i], e == 0 ? id : NULL);
-    }
-out:
-    git_reference_iterator_free(it);
-    for (size_t i = 0; i < names.len; i++)
-        free(names.items[i]);
-    vmscm_vec_release(&names);
-    free(dir);
     return rc;
 }
 

@@ -18,6 +18,9 @@ int vmscm_refs_read(char *id, struct vmscm_gitdb *db, const char *ref, struct vm
 int vmscm_refs_read_commit(char *id, struct vmscm_gitdb *db, const char *ref,
     struct vmscm_error *err);
 
+/* The commit that an object is, or leads to as a tag. VMSCM_EDAMAGED. */
+int vmscm_refs_peel(char *commit, struct vmscm_gitdb *db, const char *id, struct vmscm_error *err);
+
 /* Move or make a ref. expected: NULL, any value or none; "", it must not exist (VMSCM_EEXIST);
  * else it must have this id (VMSCM_ECONFLICT). Durable when it returns. */
 int vmscm_refs_update(struct vmscm_gitdb *db, const char *ref, const char *expected,
@@ -30,11 +33,6 @@ int vmscm_refs_delete(struct vmscm_gitdb *db, const char *ref, const char *expec
 /* Rename a ref with its reflog; VMSCM_EEXIST, also where git's files would clash ("a", "a/b"). */
 int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
-
-/* Every ref whose name starts with prefix, sorted; id is NULL for an unreadable one. */
-int vmscm_refs_list(struct vmscm_gitdb *db, const char *prefix,
-    int (*each)(void *data, const char *ref, const char *id), void *data,
-    struct vmscm_error *err);
 
 /* Every id in every reflog entry of a ref, newest first (new and old side, not zeros). */
 int vmscm_refs_log_ids(struct vmscm_gitdb *db, const char *ref,

@@ -4,6 +4,7 @@
 #include "base/vec.h"
 #include "history/nearest.h"
 #include "history/reflog.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "history/when.h"
 
@@ -556,7 +557,7 @@ int vmscm_revspec_find_machine(char **name, struct vmscm_gitdb *db, const char *
 
     *name = NULL;
     if ((rc = vmscm_git_oid(&tips.wanted, id, err)) ||
-        (rc = vmscm_refs_list(db, "refs/heads/", add_tip, &tips, err)))
+        (rc = vmscm_reflist_walk(db, "refs/heads/", add_tip, &tips, err)))
         goto out;
     for (size_t i = 0; i < tips.list.len && !holder; i++)
         if (git_oid_equal(&tips.list.items[i].oid, &tips.wanted))

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "history/ident.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "image/probe.h"
@@ -70,7 +71,7 @@ static int check_clash(struct checkin *c, struct vmscm_error *err)
 
     if (rc)
         return rc;
-    rc = vmscm_refs_list(c->repo->git, path, found_clash, &clash, err);
+    rc = vmscm_reflist_walk(c->repo->git, path, found_clash, &clash, err);
     for (char *p = path + strlen(VMSCM_HANDLE_HEADS); !rc && (p = strchr(p, '/')) && p[1]; p++) {
         *p = '\0';
         if (vmscm_refs_read(id, c->repo->git, path, NULL) != VMSCM_ENOTFOUND)

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/notes.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
@@ -353,10 +354,10 @@ static int check_refs(struct fsck *f, struct vmscm_error *err)
 {
     int rc;
 
-    if ((rc = vmscm_refs_list(f->repo->git, VMSCM_HANDLE_HEADS, check_head, f, err)) ||
-        (rc = vmscm_refs_list(f->repo->git, VMSCM_HANDLE_TAGS, check_head, f, err)))
+    if ((rc = vmscm_reflist_walk(f->repo->git, VMSCM_HANDLE_HEADS, check_head, f, err)) ||
+        (rc = vmscm_reflist_walk(f->repo->git, VMSCM_HANDLE_TAGS, check_head, f, err)))
         return rc;
-    return vmscm_refs_list(f->repo->git, "refs/notes/", check_note, f, err);
+    return vmscm_reflist_walk(f->repo->git, "refs/notes/", check_note, f, err);
 }
 
 /* One machine with its history, or one revision. */

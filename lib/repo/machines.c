@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/ident.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
@@ -60,7 +61,7 @@ int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
 {
     struct list_walk walk = {repo, pattern, each, data};
 
-    return vmscm_refs_list(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
+    return vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
 }
 
 int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vmscm_error *err)
@@ -112,7 +113,7 @@ static int tags_of(struct tag_list *list, struct vmscm_repo *repo, const char *m
     if (!rc) {
         list->prefix = strlen(prefix);
         list->err = err;
-        rc = vmscm_refs_list(repo->git, prefix, collect_tag, list, err);
+        rc = vmscm_reflist_walk(repo->git, prefix, collect_tag, list, err);
     }
     free(prefix);
     return rc;

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "history/ident.h"
 #include "repo/handle.h"
+#include "repo/names.h"
 #include "repo/workfile.h"
 #include "sys/file.h"
 
@@ -240,6 +241,7 @@ void vmscm_repo_close(struct vmscm_repo *repo)
     if (!repo)
         return;
     vmscm_store_close(repo->store);
+    vmscm_names_free(repo->names);
     vmscm_gitdb_close(repo->git);
     vmscm_gitconfig_close(repo->config);
     vmscm_ident_release(&repo->author);

@@ -4,9 +4,9 @@
 
 #include "base/str.h"
 #include "history/ident.h"
-#include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
+#include "repo/names.h"
 #include "repo/snapshot.h"
 
 #include <stdlib.h>
@@ -152,48 +152,30 @@ int vmscm_revision_log(struct vmscm_revision *rev, size_t max,
     return rc;
 }
 
-struct name_walk {
-    struct vmscm_revision *rev;
-    int (*each)(void *data, const char *machine, const char *tag);
-    void *data;
-    struct vmscm_error *err;
-};
-
-static int head_name(void *data, const char *ref, const char *id)
-{
-    struct name_walk *w = data;
-
-    if (!id || strcmp(id, w->rev->info.id) != 0)
-        return 0;
-    return w->each(w->data, ref + strlen(VMSCM_HANDLE_HEADS), NULL);
-}
-
-static int tag_name(void *data, const char *ref, const char *id)
-{
-    struct name_walk *w = data;
-    char commit[VMSCM_GITDB_ID], *machine = NULL;
-    const char *slash = strrchr(ref, '/');
-
-    if (!id || vmscm_refs_read_commit(commit, w->rev->repo->git, ref, NULL) ||
-        strcmp(commit, w->rev->info.id) != 0 || slash < ref + strlen(VMSCM_HANDLE_TAGS))
-        return 0;
-    int rc = vmscm_str_printf(&machine, w->err, "%.*s",
-        (int)(slash - ref - (ptrdiff_t)strlen(VMSCM_HANDLE_TAGS)),
-        ref + strlen(VMSCM_HANDLE_TAGS));
-    if (!rc)
-        rc = w->each(w->data, machine, slash + 1);
-    free(machine);
-    return rc;
-}
-
 int vmscm_revision_names(struct vmscm_revision *rev,
     int (*each)(void *data, const char *machine, const char *tag), void *data,
     struct vmscm_error *err)
 {
-    struct name_walk walk = {rev, each, data, err};
-    int rc = vmscm_refs_list(rev->repo->git, VMSCM_HANDLE_HEADS, head_name, &walk, err);
+    struct vmscm_names *names = rev->repo->names;
+    int rc = names ? 0 : vmscm_names_read(&names, rev->repo->git, err);
 
-    return rc ? rc : vmscm_refs_list(rev->repo->git, VMSCM_HANDLE_TAGS, tag_name, &walk, err);
+    if (!rc)
+        rc = vmscm_names_of(names, rev->info.id, each, data);
+    if (names != rev->repo->names)
+        vmscm_names_free(names);
+    return rc;
+}
+
+int vmscm_revision_names_hold(struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    struct vmscm_names *names;
+    int rc = vmscm_names_read(&names, repo->git, err);
+
+    if (!rc) {
+        vmscm_names_free(repo->names);
+        repo->names = names;
+    }
+    return rc;
 }
 
 int vmscm_revision_set_author(struct vmscm_repo *repo, const char *author, const char *date,

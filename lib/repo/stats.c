@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
@@ -180,8 +181,8 @@ int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_e
     *out = (struct vmscm_stats){0};
     if ((rc = vmscm_handle_store(&store, repo, err)) ||
         (rc = vmscm_fetch_new(&c.fetch, store, err)) || (rc = count_store(&c, store, err)) ||
-        (rc = vmscm_refs_list(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
-        (rc = vmscm_refs_list(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
+        (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
+        (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
         goto out;
     while (c.todo.len && !rc) {
         char *id = c.todo.items[--c.todo.len];

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "history/ident.h"
 #include "history/notes.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "repo/snapshot.h"
@@ -111,8 +112,14 @@ int vmscm_revision_tags(struct vmscm_repo *repo, const char *machine,
     struct vmscm_error *err)
 {
     struct tag_walk walk = {repo, machine, each, data, err};
+    char *prefix = NULL;
+    int rc = machine ? vmscm_handle_tag(&prefix, machine, NULL, err)
+                     : vmscm_str_dup(&prefix, VMSCM_HANDLE_TAGS, err);
 
-    return vmscm_refs_list(repo->git, VMSCM_HANDLE_TAGS, list_tag, &walk, err);
+    if (!rc)
+        rc = vmscm_reflist_walk(repo->git, prefix, list_tag, &walk, err);
+    free(prefix);
+    return rc;
 }
 
 int vmscm_revision_comment(struct vmscm_revision *rev, const char *text, struct vmscm_error *err)

@@ -3,6 +3,7 @@
 #include "gitrepo.h"
 
 #include "history/notes.h"
+#include "history/reflist.h"
 #include "history/refs.h"
 
 #include <signal.h>
@@ -174,19 +175,19 @@ static void listing_and_damage(void **state)
     write_ref(r, HEADS "torn", "");
     write_ref(r, HEADS "qa/junk", "not an id at all, but quite long enough for one\n");
     write_ref(r, HEADS "qa/db.lock", "");
-    assert_done(vmscm_refs_list(r->db, HEADS, note_ref, &l, &err), &err);
+    assert_done(vmscm_reflist_walk(r->db, HEADS, note_ref, &l, &err), &err);
     assert_string_equal(l.text,
         "refs/heads/qa/db refs/heads/qa/junk! refs/heads/qa/web refs/heads/torn! refs/heads/web "
         "refs/heads/web-2 ");
     l.text[0] = '\0';
-    assert_done(vmscm_refs_list(r->db, "refs/heads/we", note_ref, &l, &err), &err);
+    assert_done(vmscm_reflist_walk(r->db, "refs/heads/we", note_ref, &l, &err), &err);
     assert_string_equal(l.text, "refs/heads/web refs/heads/web-2 ");
     l.text[0] = '\0';
-    assert_done(vmscm_refs_list(r->db, "refs/", note_ref, &l, &err), &err);
+    assert_done(vmscm_reflist_walk(r->db, "refs/", note_ref, &l, &err), &err);
     assert_non_null(strstr(l.text, "refs/heads/torn! "));
     assert_non_null(strstr(l.text, "refs/tags/web/v1 "));
     l.text[0] = '\0';
-    assert_done(vmscm_refs_list(r->db, "refs/remotes/", note_ref, &l, &err), &err);
+    assert_done(vmscm_reflist_walk(r->db, "refs/remotes/", note_ref, &l, &err), &err);
     assert_string_equal(l.text, "");
 
     assert_fails(vmscm_refs_read(id, r->db, HEADS "torn", &err), &err, VMSCM_EDAMAGED,

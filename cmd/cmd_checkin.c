@@ -24,6 +24,7 @@ struct opts {
     const char *date;
     const char *onto;
     int force_parent;
+    int reread;
     unsigned level;
     unsigned jobs;
     int allow_outside;
@@ -184,6 +185,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     options.config = o->config;
     options.compression_level = (int)o->level;
     options.jobs = o->jobs;
+    options.reread = o->reread;
     options.allow = (o->allow_outside ? (unsigned)VMSCM_ALLOW_OUTSIDE : 0) |
         (o->allow_ambiguous ? (unsigned)VMSCM_ALLOW_AMBIGUOUS : 0);
     if (argc > 0) {
@@ -221,6 +223,8 @@ static const struct opt table[] = {
         "record it as a new machine"},
     {0, "force-parent", OPT_FLAG, offsetof(struct opts, force_parent), NULL, NULL,
         "build on the machine's tip though it has moved"},
+    {0, "reread", OPT_FLAG, offsetof(struct opts, reread), NULL, NULL,
+        "read disks whole, also what is known to be unchanged"},
     {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL, "zstd level, 1 to 19"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
     {0, "allow-outside", OPT_FLAG, offsetof(struct opts, allow_outside), NULL, NULL,

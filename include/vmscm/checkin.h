@@ -38,16 +38,18 @@ struct vmscm_checkin_options {
     int compression_level;     /* zstd level; 0: core.compression, or 3 */
     unsigned jobs;             /* worker threads; 0: core.jobs, or one a core */
     unsigned allow;            /* enum vmscm_allow */
+    int reread;                /* 1: read every disk whole, whatever is known to be unchanged */
 };
 
 struct vmscm_checkin_result {
     char id[41];            /* the new revision; the tip's if unchanged */
     int unchanged;          /* 1: nothing differs from the parent; no revision was made */
     uint64_t size;          /* bytes of guest address space */
-    uint64_t read;          /* bytes read and hashed; holes are not */
+    uint64_t read;          /* bytes read and hashed; holes and what is known to be unchanged are
+                               not */
     uint64_t fresh;         /* bytes of those that the repository did not have */
     uint64_t stored;        /* bytes added to packs, map leaves included */
-    uint64_t chunks;        /* chunks the disks are made of */
+    uint64_t chunks;        /* chunks read */
     uint64_t fresh_chunks;  /* of those, new */
     double seconds;
 };
@@ -55,6 +57,8 @@ struct vmscm_checkin_result {
 /*
  * Check machine `name` in from disk images. Nothing is visible until it returns 0; after that it
  * survives kill -9 and power loss. What complete packs an interrupted check-in left are used again.
+ * A disk of a checkout, and an overlay on one, is read only where it may have changed: see
+ * vmscm-checkin(1).
  * `result` may be NULL. Errors: VMSCM_EUSAGE (name, two disks with one id), VMSCM_EINPUT (a source
  * that is no image, truncated, empty), VMSCM_EREFUSED (unsafe image), VMSCM_EBUSY (changed while
  * read, in use), VMSCM_ECONFLICT, VMSCM_ECANCELED, VMSCM_EIO, VMSCM_ETOOL, VMSCM_EDAMAGED.

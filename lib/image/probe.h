@@ -35,6 +35,15 @@ enum vmscm_probe_format {
     VMSCM_PROBE_PARALLELS,
 };
 
+/* qcow2: where an image says its dirty bitmaps are. Not checked beyond lying in the file. */
+struct vmscm_probe_bitmaps {
+    bool possible; /* it could have some: version 3, no data file */
+    bool stale;    /* something that does not know bitmaps wrote to the image since */
+    uint32_t count; /* 0: it has none */
+    uint32_t cluster; /* bytes */
+    uint64_t offset, bytes; /* the directory */
+};
+
 #define VMSCM_PROBE_DEPTH_MAX 64  /* images in a backing chain */
 #define VMSCM_PROBE_FILES_MAX 4096 /* extents of one vmdk */
 
@@ -51,6 +60,7 @@ struct vmscm_probe {
     uint64_t snapshots;   /* internal snapshots, which are left out */
     bool compressed;      /* may hold compressed clusters */
     uint32_t cid;         /* vmdk: its content id, which an image on top of it names; else 0 */
+    struct vmscm_probe_bitmaps bitmaps;
     bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
     struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */
     size_t option_count;

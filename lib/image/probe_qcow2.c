@@ -26,9 +26,11 @@ enum {
 #define INCOMPATIBLE_EXTENDED_L2 (UINT64_C(1) << 4)
 #define INCOMPATIBLE_KNOWN UINT64_C(0x1f)
 #define COMPATIBLE_LAZY_REFCOUNTS (UINT64_C(1) << 0)
+#define AUTOCLEAR_BITMAPS (UINT64_C(1) << 0)
 
 #define EXTENSION_BACKING_FORMAT UINT32_C(0xe2792aca)
 #define EXTENSION_DATA_FILE UINT32_C(0x44415441)
+#define EXTENSION_BITMAPS UINT32_C(0x23852875)
 #define EXTENSION_CRYPTO UINT32_C(0x0537be77)
 
 #define ENTRY_OFFSET UINT64_C(0x00fffffffffffe00)
@@ -49,6 +51,7 @@ struct header {
     uint64_t snapshots_offset;
     uint64_t incompatible;
     uint64_t compatible;
+    uint64_t autoclear;
     uint32_t refcount_order;
     uint32_t len;
     uint8_t compression; /* 0 zlib, 1 zstd */
@@ -100,6 +103,7 @@ static int read_fields(struct header *h, const struct vmscm_probe_image *image,
         return rc;
     h->incompatible = vmscm_get_be64(b + 72);
     h->compatible = vmscm_get_be64(b + 80);
+    h->autoclear = vmscm_get_be64(b + 88);
     h->refcount_order = vmscm_get_be32(b + 96);
     h->len = vmscm_get_be32(b + 100);
     if (h->len < V3_HEADER || h->len > UINT32_C(1) << h->cluster_bits)
@@ -157,6 +161,27 @@ static int header_string(char **out, const struct vmscm_probe_image *image, uint
     return 0;
 }
 
+/* Only speed hangs on bitmaps: what is wrong with them makes them stale, no more. */
+static int read_bitmaps(const struct header *h, const struct vmscm_probe_image *image,
+    uint64_t at, uint32_t len, struct vmscm_error *err)
+{
+    struct vmscm_probe_bitmaps *bitmaps = &image->probe->bitmaps;
+    uint8_t b[24];
+    int rc;
+
+    bitmaps->stale = len != sizeof b || !(h->autoclear & AUTOCLEAR_BITMAPS);
+    if (len != sizeof b)
+        return 0;
+    if ((rc = vmscm_probe_file_read(&image->file, b, sizeof b, at, "bitmaps", err)))
+        return rc;
+    bitmaps->count = vmscm_get_be32(b);
+    bitmaps->bytes = vmscm_get_be64(b + 8);
+    bitmaps->offset = vmscm_get_be64(b + 16);
+    if (vmscm_probe_file_need(&image->file, bitmaps->offset, bitmaps->bytes, "bitmaps", NULL))
+        bitmaps->stale = true;
+    return 0;
+}
+
 static int read_extensions(struct header *h, struct vmscm_probe_image *image,
     struct vmscm_error *err)
 {
@@ -195,6 +220,8 @@ static int read_extensions(struct header *h, struct vmscm_probe_image *image,
                 return bad(image, "data file's name", err);
             if ((rc = header_string(&h->data_file, image, at, len, "data file's name", err)))
                 return rc;
+        } else if (magic == EXTENSION_BITMAPS && (rc = read_bitmaps(h, image, at, len, err))) {
+            return rc;
         }
         at += (uint64_t)(len + 7 - (len + 7) % 8); /* len is below 2 MiB here */
     }
@@ -419,6 +446,9 @@ int vmscm_probe_qcow2_read(struct vmscm_probe_image *image, struct vmscm_error *
     }
     image->probe->size = h.size;
     image->probe->snapshots = h.snapshots;
+    image->probe->bitmaps.possible =
+        h.version == 3 && !(h.incompatible & INCOMPATIBLE_DATA_FILE);
+    image->probe->bitmaps.cluster = UINT32_C(1) << h.cluster_bits;
     image->probe->dirty = (h.incompatible & (INCOMPATIBLE_DIRTY | INCOMPATIBLE_CORRUPT)) != 0;
     if ((rc = check_tables(&h, image, data.fd >= 0 ? &data : &image->file, err)))
         goto out;

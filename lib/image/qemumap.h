@@ -6,6 +6,7 @@
 #ifndef IMAGE_QEMUMAP_H
 #define IMAGE_QEMUMAP_H
 
+#include "image/changes.h"
 #include "image/extentmap.h"
 #include "image/probe.h"
 #include <vmscm/events.h>
@@ -22,6 +23,12 @@ struct vmscm_qemumap_layer {
 int vmscm_qemumap_read(struct vmscm_extentmap *map, const struct vmscm_probe *probe,
     const struct vmscm_qemumap_layer *layers, size_t layer_count,
     const struct vmscm_events *events, struct vmscm_error *err);
+
+/* What the top `depth` layers of the chain hold themselves: all that may differ from what is below
+ * them. VMSCM_EUNSUPPORTED: too many extents, or a QEMU before 6.1, which does not tell; else as
+ * above. */
+int vmscm_qemumap_changes(struct vmscm_changes *changes, const struct vmscm_probe *probe,
+    unsigned depth, const struct vmscm_events *events, struct vmscm_error *err);
 
 /* One line of it, without its newline, appended to map. */
 int vmscm_qemumap_line(struct vmscm_extentmap *map, const char *line, size_t len, uint64_t size,

@@ -38,7 +38,7 @@ static void note(const struct vmscm_events *events, const struct vmscm_probe *pr
 }
 
 int vmscm_reader_open(struct vmscm_blockdev **out, const struct vmscm_probe *probe, unsigned jobs,
-    const struct vmscm_events *events, struct vmscm_error *err)
+    bool few, const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct vmscm_error failure = VMSCM_ERROR_INIT;
     int rc = check_in_use(probe, err);
@@ -53,6 +53,8 @@ int vmscm_reader_open(struct vmscm_blockdev **out, const struct vmscm_probe *pro
         note(events, probe, "a vmdk of several files, read through qemu-nbd");
         return vmscm_reader_nbd_open(out, probe, jobs, err);
     }
+    if (few)
+        return vmscm_reader_nbd_open(out, probe, jobs, err);
     rc = vmscm_reader_mapped_open(out, probe, jobs, events, &failure);
     if (rc != VMSCM_EUNSUPPORTED)
         return rc ? vmscm_error_copy(err, &failure) : 0;

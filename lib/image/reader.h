@@ -13,8 +13,10 @@
 
 /* jobs: how many threads will read at once (NBD connections). The probe must outlive the device.
  * Errors: as probing, and VMSCM_ETOOL: qemu is missing or failed; VMSCM_EBUSY: another process
- * writes to it. events (may be NULL): note says which way was taken. */
+ * writes to it. few: little of it will be read, so that it is not worth while to learn beforehand
+ * where all its bytes are, nor to start a program before the first read. events (may be NULL):
+ * note says which way was taken. */
 int vmscm_reader_open(struct vmscm_blockdev **out, const struct vmscm_probe *probe, unsigned jobs,
-    const struct vmscm_events *events, struct vmscm_error *err);
+    bool few, const struct vmscm_events *events, struct vmscm_error *err);
 
 #endif

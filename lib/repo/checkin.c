@@ -16,6 +16,7 @@
 #include "machine/json.h"
 #include "machine/model.h"
 #include "repo/describe.h"
+#include "repo/known.h"
 #include "repo/scan.h"
 #include "repo/snapshot.h"
 #include "sys/file.h"
@@ -26,6 +27,7 @@
 #include <time.h>
 
 #define ATTEMPTS 3  /* when gc takes a pack that was relied on */
+#define FEW 16      /* a part of a disk that is small enough to be read piece by piece */
 #define RACES 1000 /* lost to others who check the same machine in */
 
 /* One check-in under way. */
@@ -45,7 +47,9 @@ struct checkin {
     size_t *order; /* which source each of its disks is */
     struct vmscm_buf xml; /* of --config */
     struct vmscm_scan_disk *disks;
-    struct vmscm_map *bases; /* what the parent has of each; of size 0 if nothing */
+    struct vmscm_map *bases;   /* what the parent has of each; of size 0 if nothing */
+    struct vmscm_known *known; /* of each disk */
+    bool whole;                /* what is known is not to be relied on */
 };
 
 struct clash {
@@ -149,12 +153,16 @@ static int probe_all(struct checkin *c, struct vmscm_error *err)
 static void load_bases(struct checkin *c)
 {
     struct vmscm_machine *parent = NULL;
+    size_t known = 0;
 
-    if (!c->parent[0] || vmscm_snapshot_machine(&parent, c->repo, c->parent, NULL))
+    while (known < c->count && c->disks[known].base)
+        known++;
+    if (known == c->count || !c->parent[0] ||
+        vmscm_snapshot_machine(&parent, c->repo, c->parent, NULL))
         return;
     for (size_t i = 0; i < c->count; i++)
         for (size_t p = 0; p < parent->disk_count; p++)
-            if (strcmp(parent->disks[p].id, c->machine->disks[i].id) == 0 &&
+            if (!c->disks[i].base && strcmp(parent->disks[p].id, c->machine->disks[i].id) == 0 &&
                 !vmscm_snapshot_map(&c->bases[i], c->repo, c->parent, &parent->disks[p], NULL))
                 c->disks[i].base = &c->bases[i];
     vmscm_model_free(parent);
@@ -163,17 +171,27 @@ static void load_bases(struct checkin *c)
 static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
 {
     if (!(c->disks = calloc(c->count, sizeof *c->disks)) ||
-        !(c->bases = calloc(c->count, sizeof *c->bases)))
+        !(c->bases = calloc(c->count, sizeof *c->bases)) ||
+        !(c->known = calloc(c->count, sizeof *c->known)))
         return vmscm_error_nomem(err);
-    load_bases(c);
     for (size_t i = 0; i < c->count; i++) {
-        int rc = vmscm_reader_open(
-            &c->disks[i].dev, c->probes[c->order[i]], jobs, c->events, err);
-        if (rc)
-            return rc;
+        const struct vmscm_probe *probe = c->probes[c->order[i]];
+        struct vmscm_known *known = &c->known[i];
+        int rc;
         c->disks[i].name = c->machine->disks[i].id;
+        if (!c->whole &&
+            (rc = vmscm_known_find(known, c->repo, probe, c->disks[i].name, c->events, err)))
+            return rc;
+        if (known->usable) {
+            c->disks[i].changes = &known->changes;
+            c->disks[i].base = &known->base;
+        }
+        bool few = known->usable && vmscm_changes_total(&known->changes) < probe->size / FEW;
+        if ((rc = vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, c->events, err)))
+            return rc;
         c->machine->disks[i].size = c->disks[i].dev->size;
     }
+    load_bases(c);
     return 0;
 }
 
@@ -185,10 +203,14 @@ static void close_disks(struct checkin *c)
         if (c->bases)
             vmscm_map_release(&c->bases[i]);
     }
+    for (size_t i = 0; c->known && i < c->count; i++)
+        vmscm_known_release(&c->known[i]);
     free(c->disks);
     free(c->bases);
+    free(c->known);
     c->disks = NULL;
     c->bases = NULL;
+    c->known = NULL;
 }
 
 /* Read and store everything; packs are durable when it returns. */
@@ -368,6 +390,17 @@ static bool same_as_parent(const struct tree *tree, struct checkin *c)
     return !rc && !walk.differs && walk.seen == tree->files.len;
 }
 
+/* Parts of a revision that gc may not know any more cannot be built on. */
+static int check_known(struct checkin *c, struct vmscm_error *err)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->known[i].usable && !vmscm_known_is_kept(&c->known[i], c->repo, c->tip))
+            return vmscm_error_set(err, VMSCM_EBUSY,
+                "disk %s: its checkout's revision %.12s is in no machine's history",
+                c->disks[i].name, c->known[i].revision);
+    return 0;
+}
+
 /* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. */
 static int record(struct checkin *c, struct vmscm_checkin_result *result, struct vmscm_error *err)
 {
@@ -393,7 +426,7 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
                   c->options->message ? c->options->message : "", err)))
         goto out;
     if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
-        (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) || (rc = check_known(c, err)) ||
         (rc = vmscm_store_confirm(store, err)))
         goto out;
     if (strcmp(id, c->tip) != 0) {
@@ -477,7 +510,8 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
         .sources = disks,
         .count = disk_count,
         .options = options ? options : &defaults,
-        .events = events};
+        .events = events,
+        .whole = options && options->reread};
     struct timespec start;
     struct vmscm_store *store;
     unsigned jobs;
@@ -502,6 +536,7 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
             break;
         vmscm_handle_note(events, "%s; reading again", err ? err->message : "a pack is gone");
         close_disks(&c);
+        c.whole = true;
         if ((rc = vmscm_handle_store(&store, repo, err)) ||
             (rc = vmscm_store_reload(store, &changed, err)))
             goto out;

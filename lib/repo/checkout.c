@@ -12,6 +12,7 @@
 #include "image/writer.h"
 #include "machine/model.h"
 #include "repo/mapdiff.h"
+#include "repo/known.h"
 #include "repo/recheckout.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
@@ -399,6 +400,8 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
     if (!keep && ((rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)) ||
                      (rc = vmscm_writer_write(dev, path, &w, &written, err))))
         goto out;
+    if (w.format == VMSCM_PROBE_QCOW2)
+        vmscm_known_begin(entry, path, c->events);
     c->written += written;
     rc = publish(c, entry, staging, file, err);
 out:
@@ -508,8 +511,10 @@ static int run(struct checkout *c, struct vmscm_error *err)
         if (!(rc = vmscm_handle_canceled(c->events, err)))
             rc = write_disk(c, &c->machine->disks[i], err);
     }
-    if (rc || (rc = vmscm_revision_config_files(c->rev, write_config, &w, err)) ||
-        (rc = vmscm_workfile_write(&c->work, c->dir, err)))
+    if (rc || (rc = vmscm_revision_config_files(c->rev, write_config, &w, err)))
+        return rc;
+    vmscm_workfile_settle(&c->work, c->dir);
+    if ((rc = vmscm_workfile_write(&c->work, c->dir, err)))
         return rc;
     on_progress(c, 0);
     return vmscm_file_remove_tree(c->partial, err);

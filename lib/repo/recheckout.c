@@ -134,13 +134,12 @@ static int check_disks(struct vmscm_recheckout *re, bool force, struct vmscm_err
 
     for (size_t i = 0; i < re->old.disks.len; i++) {
         const struct vmscm_workfile_disk *d = &re->old.disks.items[i];
-        re->clean[i] = true;
+        re->clean[i] = vmscm_workfile_proves(&re->old, d, re->dir);
         for (size_t f = 0; f < d->files.len; f++) {
             bool missing, held = false;
             bool same = vmscm_workfile_same(&d->files.items[f], re->dir, &missing);
             char *path = NULL;
             struct stat st;
-            re->clean[i] = re->clean[i] && same;
             if (missing)
                 continue;
             if ((rc = vmscm_path_join(&path, re->dir, d->files.items[f].name, err)))

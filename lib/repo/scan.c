@@ -67,8 +67,8 @@ static int next_offset(struct scan *s, uint64_t *offset, struct vmscm_error *err
     return 0;
 }
 
-/* The next segment to do: its disk, its place in the disk's list. *more is false when there is none.
- * The lock is held. */
+/* The next segment to do: its disk, its place in the disk's list. *more is false when there is
+ * none. The lock is held. */
 static int next_segment(struct scan *s, size_t *disk, size_t *slot, bool *more,
     struct vmscm_error *err)
 {

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "machine/model.h"
+#include "repo/known.h"
 #include "repo/snapshot.h"
 #include "repo/workfile.h"
 #include "sys/file.h"
@@ -111,10 +112,12 @@ int vmscm_workdir_status(struct vmscm_workdir *dir,
 }
 
 /* What the checkout's file will say once it stands on a new revision: its files as they are now,
- * which must be before they are read, so that a change made meanwhile shows; and where the
- * repository is now, which may have been moved. */
+ * which must be before they are read, so that a change made meanwhile shows, in them or in a
+ * bitmap; and where the repository is now, which may have been moved. */
 static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *dir,
-    const struct vmscm_repo *repo, const char *machine, struct vmscm_error *err)
+    const struct vmscm_repo *repo, const char *machine,
+    const struct vmscm_checkin_options *options, const struct vmscm_events *events,
+    struct vmscm_error *err)
 {
     struct vmscm_workfile_disk *disk;
     int rc;
@@ -127,10 +130,13 @@ static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *
         const struct vmscm_workfile_disk *d = &dir->work.disks.items[i];
         if ((rc = vmscm_workfile_add_disk(&disk, fresh, d->id, d->format, d->size, err)))
             return rc;
+        vmscm_known_prepare(
+            disk, &dir->work, d, dir->path, options->reread, options->allow, events);
         for (size_t f = 0; f < d->files.len; f++)
             if ((rc = vmscm_workfile_add_file(disk, dir->path, d->files.items[f].name, err)))
                 return rc;
     }
+    vmscm_workfile_settle(fresh, dir->path);
     return 0;
 }
 
@@ -183,7 +189,7 @@ int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, co
          * disk. */
         disks[made] = (struct vmscm_checkin_disk){path, d->id, d->format};
     }
-    if ((rc = look_again(&fresh, dir, repo, machine, err)) ||
+    if ((rc = look_again(&fresh, dir, repo, machine, &o, events, err)) ||
         (rc = vmscm_checkin(repo, machine, disks, count, &o, events, &own, err)))
         goto out;
     if (result)

@@ -7,12 +7,17 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #define WORKFILE_VERSION 1
+#define SETTLE_TRIES 30
+#define SETTLE_NS (2 * 1000 * 1000)
 
 static int64_t nanoseconds(struct timespec t)
 {
@@ -33,12 +38,12 @@ static json_t *encode(const struct vmscm_workfile *work)
                     "ctime", d->files.items[f].ctime_ns, "inode",
                     (json_int_t)d->files.items[f].inode));
         json_array_append_new(disks,
-            json_pack("{s:s, s:s, s:I, s:o}", "id", d->id, "format", d->format, "size",
-                (json_int_t)d->size, "files", files));
+            json_pack("{s:s, s:s, s:I, s:o, s:s*}", "id", d->id, "format", d->format, "size",
+                (json_int_t)d->size, "files", files, "bitmap", d->bitmap));
     }
-    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:o}", "version", WORKFILE_VERSION, "repository",
-        work->repository, "machine", work->machine, "base", work->base, "request",
-        work->request ? work->request : "", "disks", disks);
+    return json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:o}", "version", WORKFILE_VERSION,
+        "repository", work->repository, "machine", work->machine, "base", work->base, "clock",
+        (json_int_t)work->clock, "request", work->request ? work->request : "", "disks", disks);
 }
 
 static int write_file(const struct vmscm_workfile *work, const char *dir, const char *name,
@@ -77,19 +82,21 @@ int vmscm_workfile_write_partial(const struct vmscm_workfile *work, const char *
 static int decode_disk(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
 {
     struct vmscm_workfile_disk *disk;
-    const char *id, *format;
+    const char *id, *format, *bitmap = NULL;
     json_int_t size;
     json_t *files, *item;
     size_t n;
     int rc;
 
-    if (json_unpack(json, "{s:s, s:s, s:I, s:o}", "id", &id, "format", &format, "size", &size,
-            "files", &files) ||
+    if (json_unpack(json, "{s:s, s:s, s:I, s:o, s?s}", "id", &id, "format", &format, "size",
+            &size, "files", &files, "bitmap", &bitmap) ||
         size < 0 || !json_is_array(files) || json_array_size(files) == 0)
         return VMSCM_EDAMAGED;
     if ((rc = vmscm_model_check_disk_id(id, NULL)) ||
         (rc = vmscm_workfile_add_disk(&disk, work, id, format, (uint64_t)size, err)))
         return rc == VMSCM_ENOMEM ? rc : VMSCM_EDAMAGED;
+    if (bitmap && vmscm_str_dup(&disk->bitmap, bitmap, err))
+        return VMSCM_ENOMEM;
     json_array_foreach(files, n, item)
     {
         struct vmscm_workfile_file *file;
@@ -114,7 +121,7 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
     const char *repository, *machine, *base, *request;
     uint8_t id[20];
     json_t *disks, *item;
-    json_int_t version;
+    json_int_t version, clock = 0;
     size_t n;
     int rc = 0;
 
@@ -122,12 +129,13 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
         return VMSCM_EDAMAGED;
     if (version != WORKFILE_VERSION)
         return VMSCM_EUNSUPPORTED;
-    if (json_unpack(json, "{s:s, s:s, s:s, s:s, s:o}", "repository", &repository, "machine",
-            &machine, "base", &base, "request", &request, "disks", &disks) ||
+    if (json_unpack(json, "{s:s, s:s, s:s, s?I, s:s, s:o}", "repository", &repository, "machine",
+            &machine, "base", &base, "clock", &clock, "request", &request, "disks", &disks) ||
         repository[0] != '/' || strlen(base) != 40 || !vmscm_str_unhex(id, sizeof id, base) ||
         !json_is_array(disks))
         return VMSCM_EDAMAGED;
     memcpy(work->base, base, sizeof work->base);
+    work->clock = clock;
     if ((rc = vmscm_str_dup(&work->repository, repository, err)) ||
         (rc = vmscm_str_dup(&work->machine, machine, err)) ||
         (rc = vmscm_str_dup(&work->request, request, err)))
@@ -197,6 +205,7 @@ void vmscm_workfile_release(struct vmscm_workfile *work)
         vmscm_vec_release(&disk->files);
         free(disk->id);
         free(disk->format);
+        free(disk->bitmap);
     }
     vmscm_vec_release(&work->disks);
     free(work->repository);
@@ -260,4 +269,53 @@ bool vmscm_workfile_same(const struct vmscm_workfile_file *file, const char *dir
     return !rc && S_ISREG(st.st_mode) && (uint64_t)st.st_size == file->size &&
         nanoseconds(st.st_mtim) == file->mtime_ns && nanoseconds(st.st_ctim) == file->ctime_ns &&
         (uint64_t)st.st_ino == file->inode;
+}
+
+/* What the file system would stamp a change with now. */
+static int64_t clock_of(const char *dir)
+{
+    char *path = NULL;
+    struct stat st;
+    int64_t now = 0;
+    int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+    if (fd < 0 && !vmscm_path_join(&path, dir, ".vmscm-clock-XXXXXX", NULL)) {
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0)
+            unlink(path);
+        free(path);
+    }
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        now = nanoseconds(st.st_ctim);
+    if (fd >= 0)
+        close(fd);
+    return now;
+}
+
+void vmscm_workfile_settle(struct vmscm_workfile *work, const char *dir)
+{
+    const struct timespec pause = {0, SETTLE_NS};
+    int64_t last = 0, now;
+
+    for (size_t i = 0; i < work->disks.len; i++)
+        for (size_t f = 0; f < work->disks.items[i].files.len; f++)
+            if (work->disks.items[i].files.items[f].ctime_ns > last)
+                last = work->disks.items[i].files.items[f].ctime_ns;
+    for (int i = 0; (now = clock_of(dir)) <= last && i < SETTLE_TRIES; i++)
+        nanosleep(&pause, NULL);
+    /* A change from before this, in the tick that is recorded, does not show: a file is read after
+     * this, or was just written by ourselves. */
+    work->clock = now;
+}
+
+bool vmscm_workfile_proves(const struct vmscm_workfile *work,
+    const struct vmscm_workfile_disk *disk, const char *dir)
+{
+    for (size_t i = 0; i < disk->files.len; i++) {
+        bool missing;
+        if (disk->files.items[i].ctime_ns >= work->clock ||
+            !vmscm_workfile_same(&disk->files.items[i], dir, &missing))
+            return false;
+    }
+    return true;
 }

@@ -29,6 +29,7 @@ struct vmscm_workfile_disk {
     char *id;
     char *format;
     uint64_t size; /* bytes the guest sees */
+    char *bitmap;  /* qcow2: name of the dirty bitmap that was made at the base; NULL: none */
     VMSCM_VEC(struct vmscm_workfile_file) files; /* [0] is the one to open */
 };
 
@@ -36,6 +37,7 @@ struct vmscm_workfile {
     char *repository; /* absolute path */
     char *machine;
     char base[41];
+    int64_t clock; /* the file system's, before the files were looked at; 0: not known */
     char *request; /* --format and -o as given: a resumed checkout must ask for the same */
     VMSCM_VEC(struct vmscm_workfile_disk) disks;
 };
@@ -65,5 +67,14 @@ int vmscm_workfile_add_file(struct vmscm_workfile_disk *disk, const char *dir, c
 
 /* Whether a file still looks as recorded. *missing: it is not there. */
 bool vmscm_workfile_same(const struct vmscm_workfile_file *file, const char *dir, bool *missing);
+
+/* Set work->clock: wait, a few milliseconds, until the file system's clock is past the last change
+ * of every file, so that any later change shows. Where it does not get there, as with whole
+ * seconds, the files prove nothing. */
+void vmscm_workfile_settle(struct vmscm_workfile *work, const char *dir);
+
+/* Whether the disk's files all look as recorded, and would not if they had been written to. */
+bool vmscm_workfile_proves(const struct vmscm_workfile *work,
+    const struct vmscm_workfile_disk *disk, const char *dir);
 
 #endif

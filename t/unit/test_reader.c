@@ -184,7 +184,7 @@ static uint64_t check_reader(const struct vmscm_probe *probe, const uint8_t *byt
     pthread_t threads[3];
     uint64_t zeros = 0;
 
-    assert_done(vmscm_reader_open(&dev, probe, 3, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, probe, 3, false, NULL, &err), &err);
     assert_int_equal(dev->size, probe->size);
     for (unsigned i = 0; i < 3; i++) {
         checks[i] = (struct check){dev, bytes, i, 3, NULL, 0};
@@ -213,7 +213,7 @@ static void test_raw(void **state)
     write_raw("disk", bytes, size);
     struct vmscm_probe *p = make_probe(VMSCM_PROBE_RAW, size, NULL, NAMES("disk"));
     assert_true(check_reader(p, bytes) > 10 * MIB);
-    assert_done(vmscm_reader_open(&dev, p, 1, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err);
     assert_fails(vmscm_blockdev_pread(dev, &byte, 1, size, &err), &err, VMSCM_EINPUT, "past");
     assert_int_equal(truncate(p->path, 1000), 0);
     assert_fails(
@@ -223,12 +223,12 @@ static void test_raw(void **state)
     dev = NULL;
     /* Another file in its place, and one that is none. */
     assert_fails(
-        vmscm_reader_open(&dev, p, 1, NULL, &err), &err, VMSCM_EBUSY, "changed while it was opened");
+        vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err, VMSCM_EBUSY, "changed while it was opened");
     unlink(p->path);
     assert_int_equal(mkfifo(p->path, 0600), 0);
-    assert_true(vmscm_reader_open(&dev, p, 1, NULL, &err) < 0);
+    assert_true(vmscm_reader_open(&dev, p, 1, false, NULL, &err) < 0);
     unlink(p->path);
-    assert_int_equal(vmscm_reader_open(&dev, p, 1, NULL, &err), VMSCM_ENOTFOUND);
+    assert_int_equal(vmscm_reader_open(&dev, p, 1, false, NULL, &err), VMSCM_ENOTFOUND);
     free_probe(p);
     free(bytes);
 }
@@ -338,7 +338,7 @@ static void test_chain(void **state)
     uint8_t *read_back = malloc(64 << 10);
     struct vmscm_blockdev *dev = NULL;
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    assert_done(vmscm_reader_open(&dev, top, 1, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, top, 1, false, NULL, &err), &err);
     assert_done(vmscm_blockdev_pread(dev, read_back, 64 << 10, 1 * MIB, &err), &err);
     assert_memory_equal(read_back, bytes + 1 * MIB, 64 << 10);
     assert_done(vmscm_blockdev_pread(dev, read_back, 64 << 10, 20 * MIB, &err), &err);
@@ -370,7 +370,7 @@ static void test_odd_names(void **state)
     p = make_probe(VMSCM_PROBE_QCOW2, SIZE, NULL, NAMES("latin\351"));
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_blockdev *dev = NULL;
-    assert_fails(vmscm_reader_open(&dev, p, 1, NULL, &err), &err, VMSCM_EINPUT, "not UTF-8");
+    assert_fails(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err, VMSCM_EINPUT, "not UTF-8");
     free_probe(p);
     free(bytes);
 }
@@ -385,16 +385,16 @@ static void test_sizes_disagree(void **state)
     (void)state;
     run("qemu-img create -q -f qcow2 q 8M && qemu-img create -q -f vhdx x 8M");
     struct vmscm_probe *p = make_probe(VMSCM_PROBE_QCOW2, 9 * MIB, NULL, NAMES("q"));
-    assert_fails(vmscm_reader_open(&dev, p, 1, NULL, &err), &err, VMSCM_EINPUT, "QEMU maps");
+    assert_fails(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err, VMSCM_EINPUT, "QEMU maps");
     p->size = 7 * MIB;
-    assert_int_equal(vmscm_reader_open(&dev, p, 1, NULL, &err), VMSCM_EINPUT);
+    assert_int_equal(vmscm_reader_open(&dev, p, 1, false, NULL, &err), VMSCM_EINPUT);
     free_probe(p);
     p = make_probe(VMSCM_PROBE_QCOW2, 8 * MIB, NULL, NAMES("x")); /* of another format */
-    assert_fails(vmscm_reader_open(&dev, p, 1, NULL, &err), &err, VMSCM_ETOOL, "qcow2");
+    assert_fails(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err, VMSCM_ETOOL, "qcow2");
     free_probe(p);
     run("qemu-img create -q -f vmdk -o subformat=monolithicFlat f.vmdk 8M");
     p = make_probe(VMSCM_PROBE_VMDK, 9 * MIB, NULL, NAMES("f.vmdk", "f-flat.vmdk"));
-    assert_done(vmscm_reader_open(&dev, p, 1, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err);
     assert_fails(vmscm_blockdev_pread(dev, &byte, 1, 0, &err), &err, VMSCM_EINPUT, "QEMU sees");
     assert_fails(vmscm_blockdev_pread(dev, &byte, 1, 0, &err), &err, VMSCM_EINPUT, "QEMU sees");
     vmscm_blockdev_close(dev);
@@ -416,7 +416,7 @@ static void test_confined(void **state)
     run("qemu-img create -q -f vmdk -o subformat=monolithicFlat f.vmdk 8M && cp f.vmdk other");
     struct vmscm_probe *p =
         make_probe(VMSCM_PROBE_VMDK, 8 * MIB, NULL, NAMES("f.vmdk", "other"));
-    assert_done(vmscm_reader_open(&dev, p, 1, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err);
     assert_fails(
         vmscm_blockdev_pread(dev, &byte, 1, 0, &err), &err, VMSCM_ETOOL, "Permission denied");
     vmscm_blockdev_close(dev);
@@ -448,7 +448,7 @@ static void test_vhdx_tables(void **state)
         assert_int_equal(
             pwrite(fd, bytes, cases[i].len, (off_t)cases[i].offset), cases[i].len);
         close(fd);
-        int rc = vmscm_reader_open(&dev, p, 1, NULL, &err);
+        int rc = vmscm_reader_open(&dev, p, 1, false, NULL, &err);
         if (!rc || (i < 4 && (rc != VMSCM_EINPUT || !strstr(err.message, cases[i].message))))
             fail_msg("case %zu: %d %s", i, rc, err.message);
         free_probe(p);
@@ -474,11 +474,11 @@ static void test_in_use(void **state)
         usleep(10000);
     }
     assert_true(held);
-    int rc = vmscm_reader_open(&dev, p, 1, NULL, &err);
+    int rc = vmscm_reader_open(&dev, p, 1, false, NULL, &err);
     assert_fails(rc, &err, VMSCM_EBUSY, "a running machine writes to it");
     assert_non_null(strstr(err.hint, "shut the machine down"));
     vmscm_spawn_kill(&child);
-    assert_done(vmscm_reader_open(&dev, p, 1, NULL, &err), &err);
+    assert_done(vmscm_reader_open(&dev, p, 1, false, NULL, &err), &err);
     vmscm_blockdev_close(dev);
     free_probe(p);
 }

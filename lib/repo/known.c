@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/known.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "image/bitmap.h"
+#include "image/qemumap.h"
+#include "machine/model.h"
+#include "repo/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is looked for. */
+struct search {
+    struct vmscm_repo *repo;
+    const struct vmscm_probe *probe;
+    const char *id;
+    const struct vmscm_events *events;
+    /* A layer of the chain that is a checkout's disk. */
+    const struct vmscm_probe *layer;
+    unsigned depth;
+    char *dir;
+    struct vmscm_workfile work;
+    const struct vmscm_workfile_disk *disk;
+};
+
+/* Failures that must be told; all others only mean that the disk is read. */
+static bool is_fatal(int rc)
+{
+    return rc == VMSCM_ENOMEM || rc == VMSCM_ECANCELED;
+}
+
+static void note_whole(const struct search *s, const char *why)
+{
+    vmscm_handle_note(s->events, "disk %s: read whole: %s", s->id, why);
+}
+
+/* Whether the layer's file is a disk of a checkout it lies in. */
+static int find_disk(struct search *s, struct vmscm_error *err)
+{
+    const char *name = vmscm_path_basename(s->layer->path);
+    int rc;
+
+    if ((rc = vmscm_path_dirname(&s->dir, s->layer->path, err)))
+        return rc;
+    if ((rc = vmscm_workfile_read(&s->work, s->dir, err))) {
+        if (!is_fatal(rc) && rc != VMSCM_ENOTFOUND)
+            vmscm_handle_note(s->events, "%s", err ? err->message : "a damaged checkout");
+        return is_fatal(rc) ? rc : 0;
+    }
+    for (size_t i = 0; i < s->work.disks.len && !s->disk; i++) {
+        const struct vmscm_workfile_disk *d = &s->work.disks.items[i];
+        if (strcmp(d->files.items[0].name, name) == 0 &&
+            strcmp(d->format, vmscm_probe_format_name(s->layer->format)) == 0)
+            s->disk = d;
+    }
+    return 0;
+}
+
+static void search_release(struct search *s)
+{
+    vmscm_workfile_release(&s->work);
+    free(s->dir);
+    s->dir = NULL;
+    s->disk = NULL;
+}
+
+/* The uppermost layer that is a checkout's disk; none is left if s->disk is NULL. */
+static int find_layer(struct search *s, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (s->layer = s->probe; s->layer; s->layer = s->layer->backing, s->depth++) {
+        rc = find_disk(s, err);
+        if (rc || s->disk)
+            break;
+        search_release(s);
+    }
+    return rc;
+}
+
+/* The disk's map in the revision. *why: NULL, or why it cannot be had. */
+static int load_base(struct vmscm_known *known, const struct search *s, const char **why,
+    struct vmscm_error *err)
+{
+    struct vmscm_machine *machine = NULL;
+    const struct vmscm_machine_disk *disk;
+    int rc = vmscm_snapshot_machine(&machine, s->repo, s->work.base, err);
+
+    *why = NULL;
+    memcpy(known->revision, s->work.base, sizeof known->revision);
+    if (rc) {
+        *why = "its checkout's revision is not in this repository";
+    } else if (!(disk = vmscm_model_disk(machine, s->disk->id))) {
+        *why = "its checkout's revision has no such disk";
+    } else if (disk->size != s->probe->size) {
+        *why = "its size has changed";
+    } else if ((rc = vmscm_snapshot_map(&known->base, s->repo, s->work.base, disk, err))) {
+        *why = "its checkout's revision is damaged";
+    }
+    vmscm_model_free(machine);
+    return is_fatal(rc) ? rc : 0;
+}
+
+/* Leaves that are not read must at least be there: a revision is not built on what is lost. */
+static bool has_leaves(struct vmscm_store *store, const struct vmscm_map *map)
+{
+    struct vmscm_pack_entry entry;
+    bool changed;
+
+    for (size_t i = 0; i < map->runs.len; i++)
+        if (!map->runs.items[i].zero &&
+            !vmscm_store_find(store, &entry, &map->runs.items[i].leaf)) {
+            /* Another process may have added it. */
+            if (vmscm_store_reload(store, &changed, NULL) || !changed ||
+                !vmscm_store_find(store, &entry, &map->runs.items[i].leaf))
+                return false;
+        }
+    return true;
+}
+
+/* Whether the checkout knows all that the layer is made of: what it does not know could change
+ * without being noticed. */
+static bool is_complete(const struct search *s)
+{
+    if (s->layer->backing)
+        return false;
+    for (size_t i = 0; i < s->layer->files.len; i++) {
+        bool found = false;
+        for (size_t f = 0; f < s->disk->files.len && !found; f++)
+            found = s->disk->files.items[f].inode == s->layer->files.items[i].st.st_ino;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* What may differ, and which way that was found. *why as above. */
+static int find_changes(struct vmscm_known *known, const struct search *s, const char **why,
+    const char **way, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    *why = NULL;
+    if (!is_complete(s)) {
+        *why = "it has files that its checkout does not know";
+    } else if (vmscm_workfile_proves(&s->work, s->disk, s->dir)) {
+        *way = s->depth ? "its overlay holds"
+                        : "by size, times and inode of its files, changed are";
+        if (s->depth && (rc = vmscm_qemumap_changes(
+                             &known->changes, s->probe, s->depth, s->events, err)))
+            *why = err ? err->message : "what its overlay holds is not known";
+    } else if (s->depth) {
+        *why = "the backing file is not as it was checked out";
+    } else if (s->layer->format != VMSCM_PROBE_QCOW2) {
+        *why = "its file was written to, and this format does not tell where";
+    } else if (!s->disk->bitmap) {
+        *why = "it has no dirty bitmap";
+    } else {
+        *way = "dirty in its bitmap are";
+        if ((rc = vmscm_bitmap_read(&known->changes, s->probe, s->disk->bitmap, err)))
+            *why = err ? err->message : "its dirty bitmap cannot be read";
+    }
+    return is_fatal(rc) ? rc : 0;
+}
+
+int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
+    const struct vmscm_probe *probe, const char *id, const struct vmscm_events *events,
+    struct vmscm_error *err)
+{
+    struct search s = {.repo = repo, .probe = probe, .id = id, .events = events};
+    struct vmscm_error failure = VMSCM_ERROR_INIT;
+    struct vmscm_store *store;
+    const char *why = NULL, *way = "";
+    int rc;
+
+    *known = (struct vmscm_known){0};
+    if ((rc = find_layer(&s, &failure)) || !s.disk ||
+        (rc = find_changes(known, &s, &why, &way, &failure)))
+        goto out;
+    if (!why && (rc = load_base(known, &s, &why, &failure)))
+        goto out;
+    if (!why && (rc = vmscm_handle_store(&store, repo, &failure)))
+        goto out;
+    if (!why && !has_leaves(store, &known->base))
+        why = "its checkout's revision is damaged";
+    known->usable = !why;
+    if (why)
+        note_whole(&s, why);
+    else
+        vmscm_handle_note(events, "disk %s: %s %llu of %llu bytes since %.12s", id, way,
+            (unsigned long long)vmscm_changes_total(&known->changes),
+            (unsigned long long)probe->size, known->revision);
+out:
+    search_release(&s);
+    if (!known->usable)
+        vmscm_known_release(known);
+    return rc ? vmscm_error_copy(err, &failure) : 0;
+}
+
+void vmscm_known_release(struct vmscm_known *known)
+{
+    vmscm_map_release(&known->base);
+    vmscm_changes_release(&known->changes);
+    known->usable = false;
+}
+
+bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *repo,
+    const char *tip)
+{
+    struct vmscm_revision *rev = NULL;
+    bool kept;
+
+    if (strcmp(known->revision, tip) == 0)
+        return true;
+    if (vmscm_snapshot_open(&rev, repo, known->revision, NULL, NULL))
+        return false;
+    kept = vmscm_revision_machine_name(rev) != NULL;
+    vmscm_revision_free(rev);
+    return kept;
+}
+
+static void lay(struct vmscm_workfile_disk *disk, const char *path, const char *keep,
+    unsigned allow, const struct vmscm_events *events)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_probe *probe = NULL;
+    int rc;
+
+    if (!(rc = vmscm_probe_open(&probe, path, "qcow2", allow, &err)))
+        rc = vmscm_bitmap_lay(&disk->bitmap, probe, keep, &err);
+    if (rc)
+        vmscm_handle_note(events, "no dirty bitmap: %s", err.message);
+    vmscm_probe_close(probe);
+}
+
+void vmscm_known_begin(struct vmscm_workfile_disk *disk, const char *path,
+    const struct vmscm_events *events)
+{
+    lay(disk, path, NULL, 0, events);
+}
+
+void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, const struct vmscm_workfile *work,
+    const struct vmscm_workfile_disk *disk, const char *dir, bool anew, unsigned allow,
+    const struct vmscm_events *events)
+{
+    char *path = NULL;
+
+    if (strcmp(disk->format, "qcow2") != 0)
+        return;
+    if (!anew && vmscm_workfile_proves(work, disk, dir)) {
+        if (disk->bitmap)
+            vmscm_str_dup(&fresh->bitmap, disk->bitmap, NULL);
+    } else if (!vmscm_path_join(&path, dir, disk->files.items[0].name, NULL)) {
+        lay(fresh, path, disk->bitmap, allow, events);
+    }
+    free(path);
+}

@@ -121,11 +121,11 @@ guest_make() {
     echo "$name.raw"
 }
 
-# guest_install RAW PACKAGES: a copy of the guest with packages installed in it, in place, by its
-# own apt; prints the path of the new raw file
-guest_install() {
-    local from=$1 packages=$2 name
-    name=${from%.raw}-$(guest_key "$packages")
+# guest_change RAW NAME COMMAND...: NAME.raw, a copy of the guest after COMMAND, which gets the root of
+# its mounted file system as its first argument; prints its path
+guest_change() {
+    local from=$1 name=$2 command=$3
+    shift 3
     (
         flock 9
         [ -e "$name.raw" ] && exit 0
@@ -139,7 +139,7 @@ guest_install() {
             mount --bind /dev "$tmp/root/dev" &&
             mkdir -p "$GUEST_CACHE/debs/partial" &&
             mount --bind "$GUEST_CACHE/debs" "$tmp/root/var/cache/apt/archives" &&
-            guest_install_in "$tmp/root" "${packages//,/ }" >"$tmp/log" 2>&1 || {
+            "$command" "$tmp/root" "$@" >"$tmp/log" 2>&1 || {
             tail -n 20 "$tmp/log"
             exit 1
         }
@@ -148,6 +148,12 @@ guest_install() {
             rm -rf "$name.boot" && mv "$tmp/boot" "$name.boot" && mv "$tmp/raw" "$name.raw"
     ) 9>"$name.lock" >&2 || return 1
     echo "$name.raw"
+}
+
+# guest_install RAW PACKAGES: a copy of the guest with packages installed in it, in place, by its
+# own apt; prints the path of the new raw file
+guest_install() {
+    guest_change "$1" "${1%.raw}-$(guest_key "$2")" guest_install_in "${2//,/ }"
 }
 
 guest_install_in() {

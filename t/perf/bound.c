@@ -109,8 +109,14 @@ static int look_up(struct bound *b, struct chunk **out, const struct vmscm_id *i
 
 static int open_frame(struct lane *lane, struct vmscm_error *err)
 {
+    struct bound *b = lane->bound;
+
     if (!(lane->frame = calloc(1, sizeof *lane->frame)))
         return vmscm_error_nomem(err);
+    pthread_mutex_lock(&b->lock);
+    lane->frame->next = b->frames;
+    b->frames = lane->frame;
+    pthread_mutex_unlock(&b->lock);
     return 0;
 }
 
@@ -360,6 +366,33 @@ static int run(struct bound *b, struct image *images, size_t count, const char *
     return rc;
 }
 
+static void release(struct bound *b, struct image *images, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned lane = 0; images[i].lanes && lane < b->jobs; lane++)
+            vmscm_vec_release(&images[i].lanes[lane].list);
+        free(images[i].lanes);
+        free(images[i].pieces);
+        free(images[i].runs);
+        vmscm_vec_release(&images[i].extents);
+        if (images[i].fd >= 0)
+            vmscm_file_close(&images[i].fd, images[i].path, NULL);
+    }
+    for (struct frame *f = b->frames, *next; f; f = next) {
+        next = f->next;
+        free(f->data);
+        free(f);
+    }
+    for (size_t i = 0; i < BOUND_PARTS; i++) {
+        for (size_t slot = 0; slot < b->parts[i].room; slot++)
+            free(b->parts[i].slots[slot]);
+        free(b->parts[i].slots);
+        pthread_mutex_destroy(&b->parts[i].lock);
+    }
+    pthread_mutex_destroy(&b->lock);
+    free(images);
+}
+
 static int usage(void)
 {
     fputs("usage: bound [-g BYTES] [-j THREADS] [-l LEVEL] [-o DIR] NAME=IMAGE...\n", stderr);
@@ -397,23 +430,24 @@ int main(int argc, char **argv)
     }
     if (optind >= argc)
         return usage();
+    for (int i = optind; i < argc; i++)
+        if (!strchr(argv[i], '='))
+            return usage();
     size_t count = (size_t)(argc - optind);
     struct image *images = calloc(count, sizeof *images);
     if (!images)
         return 3;
     for (size_t i = 0; i < count; i++) {
         char *path = strchr(argv[optind + (int)i], '=');
-        if (!path)
-            return usage();
         *path++ = '\0';
         images[i] = (struct image){.name = argv[optind + (int)i], .path = path, .fd = -1};
     }
+    pthread_mutex_init(&b.lock, NULL);
     for (size_t i = 0; i < BOUND_PARTS; i++)
         pthread_mutex_init(&b.parts[i].lock, NULL);
-    /* What it keeps is the system's to free. */
-    if (run(&b, images, count, dir, &err)) {
+    int rc = run(&b, images, count, dir, &err);
+    if (rc)
         fprintf(stderr, "bound: %s\n", err.message);
-        return vmscm_error_exit_status((int)err.code);
-    }
-    return 0;
+    release(&b, images, count);
+    return rc ? vmscm_error_exit_status(rc) : 0;
 }

@@ -16,6 +16,7 @@
 
 /* What was compressed at once. */
 struct frame {
+    struct frame *next; /* of all */
     uint8_t *data; /* NULL if nothing is kept */
     uint32_t plain, stored;
     enum vmscm_compress_algorithm algorithm;
@@ -71,6 +72,8 @@ struct bound {
     unsigned jobs;
     int level;
     struct part parts[BOUND_PARTS];
+    pthread_mutex_t lock;
+    struct frame *frames; /* all; guarded by lock */
 
     /* The step at hand. */
     struct image *image;

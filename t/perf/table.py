@@ -99,6 +99,12 @@ def show_ratios(f, result):
             for label, steps in groups:
                 line += "  %s %s" % (label, cell(f.ratio(tool, other, steps), "%.2f", 4))
             print(line)
+            if other in own:
+                line = "%s beside %s: times less CPU:" % (tool, other)
+                for label, steps in groups:
+                    line += "  %s %s" % (
+                        label, cell(f.ratio(tool, other, steps, "cpu"), "%.2f", 4))
+                print(line)
 
 
 def inverse(value):

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "image/writer.h"
 #include "machine/model.h"
+#include "repo/coformat.h"
 #include "repo/mapdiff.h"
 #include "repo/known.h"
 #include "repo/recheckout.h"
@@ -45,14 +46,6 @@ struct checkout {
     uint64_t total, done_before, written;
     const char *item;
 };
-
-/* What was asked for, as text, so that a resumed checkout can be held against it. */
-static int describe_request(char **out, const struct vmscm_checkout_options *options,
-    struct vmscm_error *err)
-{
-    return vmscm_str_printf(out, err, "format=%s options=%s",
-        options->format ? options->format : "", options->options ? options->options : "");
-}
 
 static int make_dir(const char *path, struct vmscm_error *err)
 {
@@ -173,55 +166,6 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
     if ((rc = vmscm_workfile_write_partial(&c->work, c->dir, err)))
         return rc;
     return c->re ? vmscm_recheckout_begin(c->re, c->partial, err) : 0;
-}
-
-/* The format and options of a disk here. The options array is the caller's; strings are borrowed
- * from `text`, which is the caller's too. */
-static int choose_format(struct checkout *c, const struct vmscm_machine_disk *disk,
-    struct vmscm_writer_options *w, char **text, struct vmscm_error *err)
-{
-    const char *format = c->options->format ? c->options->format : disk->format;
-    bool recorded = strcmp(format, disk->format) == 0;
-    VMSCM_VEC(struct vmscm_machine_option) list = {0};
-    struct vmscm_machine_option *slot;
-    int rc = vmscm_probe_format_parse(&w->format, format, err);
-
-    for (size_t i = 0; recorded && !rc && i < disk->option_count; i++) {
-        /* -o replaces what was recorded under the same name. */
-        if (vmscm_vec_add(&list, &slot, err))
-            rc = VMSCM_ENOMEM;
-        else
-            *slot = disk->options[i];
-    }
-    if (!rc && c->options->options && !(rc = vmscm_str_dup(text, c->options->options, err))) {
-        for (char *item = *text, *next; item && *item && !rc; item = next) {
-            if ((next = strchr(item, ',')))
-                *next++ = '\0';
-            char *value = strchr(item, '=');
-            if (!value) {
-                rc = vmscm_error_set(err, VMSCM_EUSAGE, "%s: not NAME=VALUE", item);
-                break;
-            }
-            *value++ = '\0';
-            if ((rc = vmscm_writer_check_option(w->format, item, value, err)))
-                break;
-            slot = NULL;
-            for (size_t i = 0; i < list.len && !slot; i++)
-                if (strcmp(list.items[i].name, item) == 0)
-                    slot = &list.items[i];
-            if (!slot && vmscm_vec_add(&list, &slot, err))
-                rc = VMSCM_ENOMEM;
-            else
-                *slot = (struct vmscm_machine_option){item, value};
-        }
-    }
-    if (rc) {
-        vmscm_vec_release(&list);
-        return rc;
-    }
-    w->options = list.items;
-    w->option_count = list.len;
-    return 0;
 }
 
 static int on_progress(void *data, uint64_t done)
@@ -371,7 +315,7 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
     int rc;
 
     c->item = disk->id;
-    if ((rc = choose_format(c, disk, &w, &text, err)) ||
+    if ((rc = vmscm_coformat_choose(&w, &text, c->options, disk, err)) ||
         (rc = vmscm_str_printf(
              &file, err, "%s.%s", disk->id, vmscm_probe_format_suffix(w.format))) ||
         (rc = vmscm_path_join(&final, c->dir, file, err)) ||
@@ -415,59 +359,6 @@ out:
     free(staging);
     free(path);
     free(final);
-    return rc;
-}
-
-/* Whether a vmdk of this disk is several files, and one of them has the name of the other's: beside
- * a.vmdk are a-flat.vmdk, or a-s001.vmdk and so on. */
-static bool is_part_of(const struct vmscm_machine_disk *other,
-    const struct vmscm_machine_disk *disk, const struct vmscm_writer_options *w)
-{
-    size_t stem = strlen(disk->id);
-    const char *rest = other->id + stem;
-    bool parts = false;
-
-    for (size_t i = 0; i < w->option_count; i++)
-        if (strcmp(w->options[i].name, "subformat") == 0)
-            parts = strcmp(w->options[i].value, "monolithicSparse") != 0 &&
-                strcmp(w->options[i].value, "streamOptimized") != 0;
-    if (!parts || strncmp(other->id, disk->id, stem) != 0)
-        return false;
-    return strcmp(rest, "-flat") == 0 ||
-        (rest[0] == '-' && (rest[1] == 's' || rest[1] == 'f') && rest[2] &&
-            strspn(rest + 2, "0123456789") == strlen(rest + 2));
-}
-
-static int check_parts(const struct checkout *c, const struct vmscm_machine_disk *disk,
-    const struct vmscm_writer_options *w, struct vmscm_error *err)
-{
-    for (size_t i = 0; w->format == VMSCM_PROBE_VMDK && i < c->machine->disk_count; i++)
-        if (is_part_of(&c->machine->disks[i], disk, w)) {
-            vmscm_error_set(err, VMSCM_EUNSUPPORTED,
-                "disk %s: its files and those of disk %s would have one name", disk->id,
-                c->machine->disks[i].id);
-            return vmscm_error_hint(err, "--format and -o choose another kind of file");
-        }
-    return 0;
-}
-
-/* Whether every disk can be had as asked for: before anything is made. */
-static int check_formats(struct checkout *c, struct vmscm_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < c->machine->disk_count && !rc; i++) {
-        const struct vmscm_machine_disk *disk = &c->machine->disks[i];
-        struct vmscm_writer_options w = {.jobs = 1};
-        char *text = NULL;
-        uint64_t size;
-        if (!(rc = choose_format(c, disk, &w, &text, err)) &&
-            !(rc = check_parts(c, disk, &w, err)) &&
-            (rc = vmscm_writer_size(&size, w.format, disk->size, err)))
-            vmscm_error_prefix(err, "disk %s", disk->id);
-        free((void *)w.options);
-        free(text);
-    }
     return rc;
 }
 
@@ -545,8 +436,8 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     }
     if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
-        (rc = look_at(&c, dir, err)) || (rc = describe_request(&request, c.options, err)) ||
-        (rc = check_formats(&c, err)) ||
+        (rc = look_at(&c, dir, err)) || (rc = vmscm_coformat_request(&request, c.options, err)) ||
+        (rc = vmscm_coformat_check(c.machine, c.options, err)) ||
         (c.re && (rc = vmscm_recheckout_check(c.re, rev, c.options->force, err))) ||
         (rc = prepare(&c, dir, request, err)))
         goto out;

@@ -5,6 +5,7 @@
 #include "image/lockcheck.h"
 #include "image/probe.h"
 #include "machine/model.h"
+#include "repo/coformat.h"
 #include "sys/file.h"
 
 #include <dirent.h>
@@ -24,24 +25,6 @@ struct vmscm_recheckout {
     char *format, *options;     /* of old.request */
     bool *clean;                /* for each disk of old: it holds what rev says */
 };
-
-/* "format=FORMAT options=OPTIONS" */
-static int parse_request(struct vmscm_recheckout *re, struct vmscm_error *err)
-{
-    static const char format[] = "format=", options[] = " options=";
-    const char *text = re->old.request, *rest = strstr(text, options);
-    int rc = 0;
-
-    if (!vmscm_str_starts(text, format) || !rest)
-        return 0;
-    text += sizeof format - 1;
-    if (rest > text)
-        rc = vmscm_str_printf(&re->format, err, "%.*s", (int)(rest - text), text);
-    rest += sizeof options - 1;
-    if (!rc && *rest)
-        rc = vmscm_str_dup(&re->options, rest, err);
-    return rc;
-}
 
 static int check_files(const struct vmscm_recheckout *re, struct vmscm_error *err)
 {
@@ -78,7 +61,8 @@ static int open_file(struct vmscm_recheckout **out, struct vmscm_repo *repo, con
         rc = vmscm_error_nomem(err);
         goto out;
     }
-    if ((rc = parse_request(re, err)) || (rc = check_files(re, err)))
+    if ((rc = vmscm_coformat_parse(
+             &re->format, &re->options, re->old.request, err)) || (rc = check_files(re, err)))
         goto out;
     if ((rc = vmscm_snapshot_open(&re->rev, repo, re->old.base, NULL, err)) == VMSCM_ENOTFOUND) {
         rc = vmscm_error_set(err, VMSCM_EREFUSED, "%s: a checkout of another repository, %s", dir,

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define WRITE_BUFFER (1u << 20)
+#define WRITE_DIRECT (64u << 10) /* a record not worth copying */
 #define LEAVES_HELD (4u << 20)
 #define WRITEBACK (8u << 20) /* bytes after which the kernel is asked to start writing */
 
@@ -95,14 +96,14 @@ out:
     return rc;
 }
 
-static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
+static int write_out(struct vmscm_packwriter *w, const void *bytes, size_t len,
+    struct vmscm_error *err)
 {
-    int rc = vmscm_file_write(w->fd, w->buffer.data, w->buffer.len, w->path, err);
+    int rc = vmscm_file_write(w->fd, bytes, len, w->path, err);
 
     if (rc)
         return rc;
-    w->written += w->buffer.len;
-    w->buffer.len = 0;
+    w->written += len;
     /* Spread the writing out, so that the fsync at the end finds little left to do. */
     if (w->written - w->writeback >= WRITEBACK) {
         sync_file_range(w->fd, (off_t)w->writeback, (off_t)(w->written - w->writeback),
@@ -110,6 +111,14 @@ static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
         w->writeback = w->written;
     }
     return 0;
+}
+
+static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
+{
+    int rc = write_out(w, w->buffer.data, w->buffer.len, err);
+
+    w->buffer.len = 0;
+    return rc;
 }
 
 static int append(struct vmscm_packwriter *w, const struct vmscm_packwriter_record *record,
@@ -132,9 +141,11 @@ static int append(struct vmscm_packwriter *w, const struct vmscm_packwriter_reco
             return VMSCM_ENOMEM;
         vmscm_pack_encode_entry(slot->bytes, &entry);
     }
+    w->offset += record->len;
+    if (record->len >= WRITE_DIRECT)
+        return (rc = flush(w, err)) ? rc : write_out(w, record->bytes, record->len, err);
     if ((rc = vmscm_buf_append(&w->buffer, record->bytes, record->len, err)))
         return rc;
-    w->offset += record->len;
     return w->buffer.len >= WRITE_BUFFER ? flush(w, err) : 0;
 }
 

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS 3
+#define SLOTS 4
 #define SLOT_KEEP (2u << 20) /* a larger buffer is given back */
 
 /* A record of several parts, decompressed. */

@@ -15,6 +15,7 @@
 #include "repo/mapdiff.h"
 #include "repo/known.h"
 #include "repo/recheckout.h"
+#include "repo/reflink.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
 #include "repo/workfile.h"
@@ -265,6 +266,15 @@ static int plan(struct checkout *c, const struct vmscm_machine_disk *disk,
             vmscm_probe_format_name(w->format), file, c->same_request, err);
     else if (c->resumed && w->format == VMSCM_PROBE_RAW)
         how = VMSCM_RECHECKOUT_COMPARE;
+    /* A file that was being written when its writer was killed is of no use. */
+    if (!rc && how == VMSCM_RECHECKOUT_ANEW &&
+        !(rc = vmscm_file_remove_tree(staging, err)) && !(rc = make_dir(staging, err)) &&
+        w->format == VMSCM_PROBE_RAW && !w->option_count) {
+        bool cloned = false;
+        rc = vmscm_reflink_clone(&cloned, &old, c->rev->repo, path, map, c->events, err);
+        if (cloned)
+            how = VMSCM_RECHECKOUT_UPDATE;
+    }
     if (!rc && how == VMSCM_RECHECKOUT_UPDATE &&
         !(rc = vmscm_handle_store(&store, c->rev->repo, err)) &&
         !(rc = vmscm_fetch_new(&d->fetch, store, err)))
@@ -275,8 +285,7 @@ static int plan(struct checkout *c, const struct vmscm_machine_disk *disk,
         return rc;
     switch (how) {
     case VMSCM_RECHECKOUT_ANEW:
-        /* A file that was being written when its writer was killed is of no use either. */
-        return vmscm_file_remove_tree(staging, err);
+        return 0;
     case VMSCM_RECHECKOUT_KEEP:
         *keep = true;
         vmscm_handle_note(c->events, "%s: is the same in both revisions", file);
@@ -407,6 +416,7 @@ static int run(struct checkout *c, struct vmscm_error *err)
     vmscm_workfile_settle(&c->work, c->dir);
     if ((rc = vmscm_workfile_write(&c->work, c->dir, err)))
         return rc;
+    vmscm_reflink_remember(c->rev->repo, c->dir, &c->work);
     on_progress(c, 0);
     return vmscm_file_remove_tree(c->partial, err);
 }

@@ -59,7 +59,7 @@ static int write_file(const struct vmscm_workfile *work, const char *dir, const 
     else if (!json || !(text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
         rc = vmscm_error_nomem(err);
     else if (!(rc = vmscm_path_join(&path, dir, name, err)))
-        rc = vmscm_file_replace(path, text, strlen(text), 0666, err);
+        rc = vmscm_file_replace(path, text, strlen(text), 0644, err);
     json_decref(repository);
     json_decref(json);
     free(text);

@@ -47,6 +47,11 @@ struct vmscm_probe_bitmaps {
 #define VMSCM_PROBE_DEPTH_MAX 64  /* images in a backing chain */
 #define VMSCM_PROBE_FILES_MAX 4096 /* extents of one vmdk */
 
+/* Beside enum vmscm_allow, for files that were probed before and have not changed since, or before
+ * a program that only touches the header: a qcow2's tables of clusters are not walked, which takes
+ * its time in a large image, so that `compressed` is not known. */
+#define VMSCM_PROBE_SHALLOW (1u << 16)
+
 /* A file an image is made of. */
 struct vmscm_probe_file {
     char *path;     /* as opened: the image's directory joined with the name it gives */

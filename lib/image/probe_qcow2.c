@@ -388,7 +388,7 @@ static int check_tables(const struct header *h, struct vmscm_probe_image *image,
         return rc;
     if (h->l1_size < l1_needed)
         return bad(image, "L1 table too small for the disk", err);
-    return walk_tables(&w, l1_needed, err);
+    return image->allow & VMSCM_PROBE_SHALLOW ? 0 : walk_tables(&w, l1_needed, err);
 }
 
 static int record_options(const struct header *h, struct vmscm_probe *probe,

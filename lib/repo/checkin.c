@@ -122,8 +122,11 @@ static int probe_all(struct checkin *c, struct vmscm_error *err)
         !(c->order = calloc(c->count, sizeof *c->order)))
         return vmscm_error_nomem(err);
     for (size_t i = 0; i < c->count; i++) {
-        int rc = vmscm_probe_open(&c->probes[i], c->sources[i].path, c->sources[i].format,
-            c->options->allow, err);
+        unsigned allow = c->options->allow;
+        if (!c->options->reread && vmscm_known_is_unchanged(c->sources[i].path))
+            allow |= VMSCM_PROBE_SHALLOW;
+        int rc = vmscm_probe_open(
+            &c->probes[i], c->sources[i].path, c->sources[i].format, allow, err);
         /* "Not found" would be an answer about the repository. */
         if (rc == VMSCM_ENOTFOUND && err)
             err->code = VMSCM_EINPUT;

@@ -35,10 +35,21 @@ static void note_whole(const struct search *s, const char *why)
     vmscm_handle_note(s->events, "disk %s: read whole: %s", s->id, why);
 }
 
+static const struct vmscm_workfile_disk *disk_at(const struct vmscm_workfile *work,
+    const char *path)
+{
+    const char *name = vmscm_path_basename(path);
+
+    for (size_t i = 0; i < work->disks.len; i++)
+        if (strcmp(work->disks.items[i].files.items[0].name, name) == 0)
+            return &work->disks.items[i];
+    return NULL;
+}
+
 /* Whether the layer's file is a disk of a checkout it lies in. */
 static int find_disk(struct search *s, struct vmscm_error *err)
 {
-    const char *name = vmscm_path_basename(s->layer->path);
+    const struct vmscm_workfile_disk *disk;
     int rc;
 
     if ((rc = vmscm_path_dirname(&s->dir, s->layer->path, err)))
@@ -48,12 +59,9 @@ static int find_disk(struct search *s, struct vmscm_error *err)
             vmscm_handle_note(s->events, "%s", err ? err->message : "a damaged checkout");
         return is_fatal(rc) ? rc : 0;
     }
-    for (size_t i = 0; i < s->work.disks.len && !s->disk; i++) {
-        const struct vmscm_workfile_disk *d = &s->work.disks.items[i];
-        if (strcmp(d->files.items[0].name, name) == 0 &&
-            strcmp(d->format, vmscm_probe_format_name(s->layer->format)) == 0)
-            s->disk = d;
-    }
+    disk = disk_at(&s->work, s->layer->path);
+    if (disk && strcmp(disk->format, vmscm_probe_format_name(s->layer->format)) == 0)
+        s->disk = disk;
     return 0;
 }
 
@@ -205,6 +213,22 @@ void vmscm_known_release(struct vmscm_known *known)
     known->usable = false;
 }
 
+bool vmscm_known_is_unchanged(const char *path)
+{
+    const struct vmscm_workfile_disk *disk;
+    struct vmscm_workfile work = {0};
+    char *dir = NULL;
+    bool unchanged = false;
+
+    if (!vmscm_path_dirname(&dir, path, NULL) && !vmscm_workfile_read(&work, dir, NULL)) {
+        disk = disk_at(&work, path);
+        unchanged = disk && vmscm_workfile_proves(&work, disk, dir);
+    }
+    vmscm_workfile_release(&work);
+    free(dir);
+    return unchanged;
+}
+
 bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *repo,
     const char *tip)
 {
@@ -227,7 +251,7 @@ static void lay(struct vmscm_workfile_disk *disk, const char *path, const char *
     struct vmscm_probe *probe = NULL;
     int rc;
 
-    if (!(rc = vmscm_probe_open(&probe, path, "qcow2", allow, &err)))
+    if (!(rc = vmscm_probe_open(&probe, path, "qcow2", allow | VMSCM_PROBE_SHALLOW, &err)))
         rc = vmscm_bitmap_lay(&disk->bitmap, probe, keep, &err);
     if (rc)
         vmscm_handle_note(events, "no dirty bitmap: %s", err.message);

@@ -34,6 +34,9 @@ int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
     struct vmscm_error *err);
 void vmscm_known_release(struct vmscm_known *known);
 
+/* Whether path is a disk of a checkout whose files prove it unchanged: it was looked at before. */
+bool vmscm_known_is_unchanged(const char *path);
+
 /* Whether gc must still know the revision, so that what it consists of can be relied on: it is
  * `tip`, or in some machine's history. Under the commit lock. */
 bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *repo,

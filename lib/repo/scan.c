@@ -176,8 +176,8 @@ static int add_others(struct vmscm_scan_disk *disk, uint64_t at, uint64_t end,
 
     if (!disk->changes)
         return at < end ? vmscm_map_add(&disk->map, end - at, NULL, err) : 0;
-    while (at < end && !rc) {
-        const struct vmscm_map_run *run = vmscm_map_run(disk->base, at);
+    const struct vmscm_map_run *run = at < end ? vmscm_map_run(disk->base, at) : NULL;
+    for (; at < end && !rc; run++) {
         uint64_t stop = run->first + run->count < end ? run->first + run->count : end;
         rc = vmscm_map_add(&disk->map, stop - at, run->zero ? NULL : &run->leaf, err);
         at = stop;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Fuzz target of lib/image/probe. Images are sparse and their headers far apart, so the input is a
+ * Fuzz target of lib/image/probe and bitmap. Images are sparse and their headers far apart, so the input is a
  * list of pieces of one; checksums that the formats have are made right, or nothing behind them
  * would ever be reached.
  *
@@ -11,6 +11,7 @@
  * make-probe-corpus writes such inputs from real images.
  */
 #include "base/endian.h"
+#include "image/bitmap.h"
 #include "image/probe.h"
 #include "sys/file.h"
 #include "sys/tempdir.h"
@@ -127,6 +128,20 @@ static void write_image(const uint8_t *data, size_t len)
     close(fd);
 }
 
+/* Whatever a bitmap says, it is in the disk. */
+static void read_bitmap(const struct vmscm_probe *probe)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_changes changes = {0};
+
+    if (!vmscm_bitmap_read(&changes, probe, "vmscm-0123456789abcdef", &err))
+        for (size_t i = 0; i < changes.runs.len; i++)
+            if (changes.runs.items[i].end > probe->size ||
+                changes.runs.items[i].start >= changes.runs.items[i].end)
+                abort();
+    vmscm_changes_release(&changes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const char *const formats[8] = {
@@ -152,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 strncmp(p->files.items[i].path, dir, strlen(dir)) != 0)
                 abort();
     }
+    read_bitmap(probe);
     vmscm_probe_close(probe);
     return 0;
 }

@@ -136,11 +136,50 @@ static void path_that_json_cannot_hold(void **state)
     vmscm_workfile_release(&work);
 }
 
+/* A file proves itself only by a clock that was past its last change. */
+static void proof(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_workfile work = {0}, back;
+    struct vmscm_workfile_disk *disk;
+
+    (void)state;
+    put("sda.img", "contents");
+    dup_to(&work.repository, "/srv/a.vmscm");
+    dup_to(&work.machine, "web");
+    dup_to(&work.request, "");
+    memcpy(work.base, "0123456789abcdef0123456789abcdef01234567", 41);
+    assert_done(vmscm_workfile_add_disk(&disk, &work, "sda", "raw", 8, &err), &err);
+    dup_to(&disk->bitmap, "vmscm-0123456789abcdef");
+    assert_done(vmscm_workfile_add_file(disk, dir, "sda.img", &err), &err);
+    assert_false(vmscm_workfile_proves(&work, disk, dir));
+    work.clock = disk->files.items[0].ctime_ns;
+    assert_false(vmscm_workfile_proves(&work, disk, dir));
+    vmscm_workfile_settle(&work, dir);
+    assert_true(work.clock > disk->files.items[0].ctime_ns);
+    assert_true(vmscm_workfile_proves(&work, disk, dir));
+
+    assert_done(vmscm_workfile_write(&work, dir, &err), &err);
+    assert_done(vmscm_workfile_read(&back, dir, &err), &err);
+    assert_true(back.clock == work.clock);
+    assert_string_equal(back.disks.items[0].bitmap, disk->bitmap);
+    assert_true(vmscm_workfile_proves(&back, &back.disks.items[0], dir));
+    vmscm_workfile_release(&back);
+    put("sda.img", "CONTENTS");
+    assert_false(vmscm_workfile_proves(&work, disk, dir));
+    /* One that claims to be from the future proves nothing, however long one waits. */
+    disk->files.items[0].ctime_ns = INT64_MAX;
+    vmscm_workfile_settle(&work, dir);
+    assert_false(vmscm_workfile_proves(&work, disk, dir));
+    vmscm_workfile_release(&work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
         cmocka_unit_test(decoding),
+        cmocka_unit_test_setup_teardown(proof, setup, teardown),
         cmocka_unit_test_setup_teardown(path_that_json_cannot_hold, setup, teardown),
     };
     return unit_run(tests);

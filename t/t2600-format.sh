@@ -162,19 +162,32 @@ def check(repo):
     files = glob.glob(repo + "/packs/midx-*.vmx")
     for path in files:
         b = open(path, "rb").read()
-        magic, packs, count, total = struct.unpack("<12sIQQ", b[:32])                   # P23
-        need(magic == b"VMSCMIDX\1\1\0\0" and total == xxh3(b[:24]), "P23")
-        need(len(b) == 32 + 16 * packs + 48 * count + 8, "P23")
-        names = [b[32 + 16 * n:48 + 16 * n] for n in range(packs)]
-        raw = [b[at:at + 48] for at in range(32 + 16 * packs, len(b) - 8, 48)]
-        want = [e[:32] + struct.pack("<I", n) + e[36:] for n in range(packs)
+        magic, bits, rest, packs, count, zero, total = struct.unpack("<10sBBIIIQ", b[:32])  # P23
+        need(magic == b"VMSCMIDX\2\1" and total == xxh3(b[:24]) and 4 <= bits <= 28, "P23")
+        need(rest == zero == 0, "P3")
+        sizes = (32 + 16 * packs, 4 << bits, 2 * count, 8 * count)
+        need(len(b) == sum(sizes) + 32, "P23")
+        starts = [sum(sizes[:n]) for n in range(5)]
+        head, ends, prints, words = (b[starts[n]:starts[n + 1]] for n in range(4))
+        names = [head[32 + 16 * n:48 + 16 * n] for n in range(packs)]                   # P24
+        ends = struct.unpack(f"<{1 << bits}I", ends)
+        found = []
+        for n, (fp, word) in enumerate(zip(struct.unpack(f"<{count}H", prints),
+                                           struct.unpack(f"<{count}Q", words))):
+            bucket = sum(end <= n for end in ends)                                      # P25
+            first = (bucket << 16 | fp) >> (bits + 16 - 20)
+            key = first << 44 | word >> 20
+            need(key >> (64 - bits) == bucket and key >> (48 - bits) & 0xffff == fp, "P25")
+            found.append((key, word & 0xfffff))
+        want = [(int.from_bytes(e[:8], "big"), n) for n in range(packs)
                 for e in by_name[names[n]].raw]
-        need(sorted(raw) == sorted(want) and [e[:32] for e in raw] == sorted(e[:32] for e in raw),
-             "P24")
-        total = 0
-        for at in range(0, len(b) - 8, MIB):
-            total = xxh3(b[at:min(at + MIB, len(b) - 8)], total)                        # P25
-        need(struct.unpack("<Q", b[-8:])[0] == total, "P25")
+        need(sorted(found) == sorted(want) and [f[0] for f in found] == sorted(f[0] for f in found),
+             "P25")
+        for n, table in enumerate((head, b[starts[1]:starts[2]], prints, words)):       # P26
+            total = 0
+            for at in range(0, len(table), MIB):
+                total = xxh3(table[at:at + MIB], total)
+            need(struct.unpack("<Q", b[starts[4] + 8 * n:starts[4] + 8 * n + 8])[0] == total, "P26")
     print(len(store.packs), len(files))
 
 def make(repo, like, machine, disk, source):

@@ -106,16 +106,15 @@ static int check_store(struct fsck *f, struct vmscm_error *err)
     bool changed;
     int rc;
 
-    if ((rc = vmscm_store_reload(f->store, &changed, err)))
+    if ((rc = vmscm_store_reload(f->store, &changed, err)) ||
+        (rc = vmscm_store_examine(f->store, err)))
         return rc;
     vmscm_store_damage(f->store, damaged_file, f);
     for (size_t i = 0; i < vmscm_store_midx_count(f->store); i++) {
-        const struct vmscm_midxfile *midx = vmscm_store_midx(f->store, i);
+        struct vmscm_midxfile *midx = vmscm_store_midx(f->store, i);
         struct vmscm_error why = VMSCM_ERROR_INIT;
-        if (!vmscm_midxfile_check(midx)) {
-            vmscm_error_set(&why, VMSCM_EDAMAGED, "multi-pack index: wrong checksum");
-            damaged_file(f, strrchr(midx->path, '/') + 1, &why);
-        }
+        if (vmscm_midxfile_check(midx, &why))
+            damaged_file(f, vmscm_midxfile_name(midx), &why);
     }
     f->result->packs = vmscm_store_pack_count(f->store);
     for (size_t i = 0; i < f->result->packs; i++)

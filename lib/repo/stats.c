@@ -85,6 +85,10 @@ static int count_record(void *data, const struct vmscm_packfile *pack,
 
 static int count_store(struct count *c, struct vmscm_store *store, struct vmscm_error *err)
 {
+    int rc = vmscm_store_examine(store, err);
+
+    if (rc)
+        return rc;
     c->out->packs = vmscm_store_pack_count(store);
     for (size_t n = 0; n < c->out->packs; n++) {
         const struct vmscm_packfile *pack = vmscm_store_pack(store, n);
@@ -92,7 +96,7 @@ static int count_store(struct count *c, struct vmscm_store *store, struct vmscm_
         c->out->index_bytes += pack->file_size - pack->trailer.index_offset;
     }
     for (size_t n = 0; n < vmscm_store_midx_count(store); n++)
-        c->out->index_bytes += vmscm_store_midx(store, n)->map_len;
+        c->out->index_bytes += vmscm_store_midx(store, n)->header.file_size;
     return vmscm_walk_records(store, count_record, c->out, err);
 }
 

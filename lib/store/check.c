@@ -107,27 +107,49 @@ static void check_layout(struct run *run)
         tell(run, "records do not fill the pack: see offset", at);
 }
 
+static int check_pack(struct vmscm_check *check, struct vmscm_packfile *pack,
+    struct vmscm_error *err)
+{
+    struct run run = {.check = check, .pack = pack, .count = pack->trailer.entry_count};
+    int rc;
+
+    if (!(run.entries = calloc(run.count + 1, sizeof *run.entries)))
+        return vmscm_error_nomem(err);
+    for (uint32_t i = 0; i < run.count; i++)
+        vmscm_packfile_entry(pack, &run.entries[i], i);
+    check_order(&run);
+    qsort(run.entries, run.count, sizeof *run.entries, by_place);
+    check_layout(&run);
+    pthread_mutex_init(&run.lock, NULL);
+    rc = vmscm_parallel_run(check->jobs, work, &run, err);
+    pthread_mutex_destroy(&run.lock);
+    check->records += run.count;
+    free(run.entries);
+    return rc;
+}
+
 int vmscm_check_packs(struct vmscm_check *check, struct vmscm_error *err)
 {
-    int rc = 0;
+    struct vmscm_packfile **packs = NULL;
+    size_t count;
+    int rc = vmscm_store_list(check->store, &packs, &count, err);
 
     check->records = check->bytes = 0;
-    for (size_t n = 0; n < vmscm_store_pack_count(check->store) && !rc; n++) {
-        struct vmscm_packfile *pack = vmscm_store_pack(check->store, n);
-        struct run run = {.check = check, .pack = pack, .count = pack->trailer.entry_count};
-        run.entries = calloc(run.count + 1, sizeof *run.entries);
-        if (!run.entries)
-            return vmscm_error_nomem(err);
-        for (uint32_t i = 0; i < run.count; i++)
-            vmscm_packfile_entry(pack, &run.entries[i], i);
-        check_order(&run);
-        qsort(run.entries, run.count, sizeof *run.entries, by_place);
-        check_layout(&run);
-        pthread_mutex_init(&run.lock, NULL);
-        rc = vmscm_parallel_run(check->jobs, work, &run, err);
-        pthread_mutex_destroy(&run.lock);
-        check->records += run.count;
-        free(run.entries);
+    for (size_t n = 0; n < count && !rc; n++) {
+        struct vmscm_error why = VMSCM_ERROR_INIT;
+        rc = vmscm_store_pin(check->store, packs[n], &why);
+        if (!rc) {
+            rc = check_pack(check, packs[n], err);
+            vmscm_store_unpin(check->store, packs[n]);
+        } else if (rc == VMSCM_ENOMEM) {
+            vmscm_error_copy(err, &why);
+        } else {
+            /* Gone is not damaged. */
+            if (rc != VMSCM_ENOTFOUND)
+                check->found(check->data, packs[n], NULL, &why);
+            rc = 0;
+        }
     }
+    free(packs);
     return rc;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/midxfile.h"
-#include "base/buf.h"
 #include "base/endian.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -9,41 +8,36 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
-
-#define PREFIX "midx-"
-#define SUFFIX ".vmx"
-#define UNFINISHED ".tmp"
-#define WRITE_BUFFER (1u << 20)
 
 bool vmscm_midxfile_is_name(const char *file)
 {
-    return vmscm_str_starts(file, PREFIX) && vmscm_str_ends(file, SUFFIX);
+    return vmscm_str_starts(file, "midx-") && vmscm_str_ends(file, ".vmx");
 }
 
 bool vmscm_midxfile_is_unfinished(const char *file)
 {
-    return vmscm_str_starts(file, PREFIX) && vmscm_str_ends(file, UNFINISHED);
+    return vmscm_str_starts(file, "midx-") && vmscm_str_ends(file, ".tmp");
 }
 
 int vmscm_midxfile_open(struct vmscm_midxfile **out, const char *dir, const char *file,
-    struct vmscm_packfile *(*find)(void *data, const uint8_t *name), void *data,
     struct vmscm_error *err)
 {
     struct vmscm_midxfile *midx = calloc(1, sizeof *midx);
+    uint8_t header[VMSCM_MIDX_HEADER_SIZE];
     struct stat st;
-    int fd = -1, rc;
+    int rc;
 
     if (!midx)
         return vmscm_error_nomem(err);
+    midx->fd = -1;
     if ((rc = vmscm_path_join(&midx->path, dir, file, err)) ||
-        (rc = vmscm_file_open(&fd, midx->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err)))
+        (rc = vmscm_file_open(
+             &midx->fd, midx->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err)))
         goto out;
-    if (fstat(fd, &st) < 0) {
+    if (fstat(midx->fd, &st) < 0) {
         rc = vmscm_error_errno(err, errno, "%s", midx->path);
         goto out;
     }
@@ -51,30 +45,23 @@ int vmscm_midxfile_open(struct vmscm_midxfile **out, const char *dir, const char
         rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s: not a multi-pack index", midx->path);
         goto out;
     }
-    midx->map_len = (size_t)st.st_size;
-    midx->map = mmap(NULL, midx->map_len, PROT_READ, MAP_SHARED, fd, 0);
+    if ((rc = vmscm_file_pread(midx->fd, header, sizeof header, 0, midx->path, err)))
+        goto out;
+    if ((rc = vmscm_midx_decode_header(&midx->header, header, (uint64_t)st.st_size, err))) {
+        vmscm_error_prefix(err, "%s", midx->path);
+        goto out;
+    }
+    midx->map_len = (size_t)midx->header.words_at;
+    midx->map = mmap(NULL, midx->map_len, PROT_READ, MAP_SHARED, midx->fd, 0);
     if (midx->map == MAP_FAILED) {
         midx->map = NULL;
         rc = vmscm_error_errno(err, errno, "%s", midx->path);
         goto out;
     }
-    if ((rc = vmscm_midx_decode_header(&midx->header, midx->map, midx->map_len, err))) {
-        vmscm_error_prefix(err, "%s", midx->path);
-        goto out;
-    }
-    madvise(midx->map, midx->map_len, MADV_RANDOM);
     midx->packs = calloc(midx->header.pack_count + 1, sizeof *midx->packs);
-    if (!midx->packs) {
+    if (!midx->packs)
         rc = vmscm_error_nomem(err);
-        goto out;
-    }
-    const uint8_t *names = (const uint8_t *)midx->map + VMSCM_MIDX_HEADER_SIZE;
-    for (uint32_t i = 0; i < midx->header.pack_count; i++)
-        if ((midx->packs[i] = find(data, names + (size_t)i * VMSCM_MIDX_NAME_SIZE)))
-            midx->packs[i]->covered = true;
 out:
-    if (fd >= 0)
-        close(fd);
     if (rc)
         vmscm_midxfile_close(midx);
     else
@@ -86,6 +73,8 @@ void vmscm_midxfile_close(struct vmscm_midxfile *midx)
 {
     if (!midx)
         return;
+    if (midx->fd >= 0)
+        close(midx->fd);
     if (midx->map)
         munmap(midx->map, midx->map_len);
     free(midx->packs);
@@ -93,154 +82,102 @@ void vmscm_midxfile_close(struct vmscm_midxfile *midx)
     free(midx);
 }
 
-bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, struct vmscm_pack_entry *entry,
-    const struct vmscm_id *id)
+const char *vmscm_midxfile_name(const struct vmscm_midxfile *midx)
 {
-    return vmscm_pack_search(entry, (const uint8_t *)midx->map + midx->header.entries_offset,
-               midx->header.entry_count, id) &&
-        entry->pack < midx->header.pack_count;
+    const char *slash = strrchr(midx->path, '/');
+
+    return slash ? slash + 1 : midx->path;
 }
 
-bool vmscm_midxfile_check(const struct vmscm_midxfile *midx)
+const uint8_t *vmscm_midxfile_pack_name(const struct vmscm_midxfile *midx, uint32_t n)
 {
-    const uint8_t *p = midx->map;
-    uint64_t sum = 0;
-    size_t len = midx->map_len - 8;
-
-    for (size_t at = 0; at < len; at += WRITE_BUFFER)
-        sum = vmscm_checksum_64(p + at, len - at < WRITE_BUFFER ? len - at : WRITE_BUFFER, sum);
-    return sum == vmscm_get_le64(p + len);
+    return midx->map + VMSCM_MIDX_HEADER_SIZE + (size_t)n * VMSCM_MIDX_NAME_SIZE;
 }
 
-/* What is written so far, through a buffer whose every full megabyte goes into the checksum. */
-struct output {
-    int fd;
-    const char *path;
-    struct vmscm_buf buf;
-    uint64_t sum;
-};
-
-static int output_flush(struct output *o, size_t len, struct vmscm_error *err)
+uint32_t vmscm_midxfile_start(const struct vmscm_midxfile *midx, uint32_t bucket)
 {
-    int rc;
+    return bucket ? vmscm_get_le32(midx->map + midx->header.ends_at + 4 * (uint64_t)(bucket - 1))
+                  : 0;
+}
 
-    /* Nothing must stay nothing: even an empty piece would change the checksum. */
-    if (!len)
-        return 0;
-    if ((rc = vmscm_file_write(o->fd, o->buf.data, len, o->path, err)))
-        return rc;
-    o->sum = vmscm_checksum_64(o->buf.data, len, o->sum);
-    memmove(o->buf.data, o->buf.data + len, o->buf.len - len);
-    o->buf.len -= len;
+static uint16_t print_at(const struct vmscm_midxfile *midx, uint32_t n)
+{
+    return vmscm_get_le16(
+        midx->map + midx->header.prints_at + (uint64_t)n * VMSCM_MIDX_PRINT_SIZE);
+}
+
+bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, uint32_t *pack,
+    const struct vmscm_id *id, size_t nth)
+{
+    uint64_t key = vmscm_midx_key(id);
+    uint32_t bucket = vmscm_midx_bucket(key, midx->header.bits);
+    uint16_t print = vmscm_midx_print(key, midx->header.bits);
+    uint32_t low = vmscm_midxfile_start(midx, bucket);
+    uint32_t end = vmscm_midxfile_start(midx, bucket + 1), high = end;
+
+    if (low > end || end > midx->header.entry_count)
+        return false;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (print_at(midx, mid) < print)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (; low < end && print_at(midx, low) == print; low++) {
+        uint8_t bytes[VMSCM_MIDX_WORD_SIZE];
+        /* Not mapped: these are too many, and looked at too seldom. */
+        if (vmscm_file_pread(midx->fd, bytes, sizeof bytes,
+                midx->header.words_at + (uint64_t)low * VMSCM_MIDX_WORD_SIZE, midx->path, NULL))
+            continue;
+        uint64_t word = vmscm_get_le64(bytes);
+        *pack = vmscm_midx_word_pack(word);
+        if (vmscm_midx_word_is(word, key) && *pack < midx->header.pack_count && nth-- == 0)
+            return true;
+    }
+    return false;
+}
+
+void vmscm_midxfile_read_ahead(const struct vmscm_midxfile *midx)
+{
+    madvise(midx->map, midx->map_len, MADV_WILLNEED);
+}
+
+/* The checksum of the bytes from `at` to `end`; false if they cannot be read. */
+static bool sum_of(const struct vmscm_midxfile *midx, uint8_t *piece, uint64_t at, uint64_t end,
+    uint64_t *sum)
+{
+    *sum = 0;
+    while (at < end) {
+        size_t len = end - at < VMSCM_MIDX_PIECE ? (size_t)(end - at) : VMSCM_MIDX_PIECE;
+        if (vmscm_file_pread(midx->fd, piece, len, at, midx->path, NULL))
+            return false;
+        *sum = vmscm_checksum_64(piece, len, *sum);
+        at += len;
+    }
+    return true;
+}
+
+int vmscm_midxfile_check(struct vmscm_midxfile *midx, struct vmscm_error *err)
+{
+    const struct vmscm_midx *h = &midx->header;
+    const uint64_t starts[] = {0, h->ends_at, h->prints_at, h->words_at, h->sums_at};
+    uint8_t sums[8 * VMSCM_MIDX_SUMS], *piece = NULL;
+    bool good = true;
+
+    if (midx->state == VMSCM_MIDXFILE_UNCHECKED) {
+        if (!(piece = malloc(VMSCM_MIDX_PIECE)))
+            return vmscm_error_nomem(err);
+        good = !vmscm_file_pread(midx->fd, sums, sizeof sums, h->sums_at, midx->path, NULL);
+        for (size_t i = 0; i < VMSCM_MIDX_SUMS && good; i++) {
+            uint64_t sum;
+            good = sum_of(midx, piece, starts[i], starts[i + 1], &sum) &&
+                sum == vmscm_get_le64(sums + 8 * i);
+        }
+        free(piece);
+        midx->state = good ? VMSCM_MIDXFILE_GOOD : VMSCM_MIDXFILE_BAD;
+    }
+    if (midx->state == VMSCM_MIDXFILE_BAD)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "multi-pack index: wrong checksum");
     return 0;
-}
-
-static int output_add(struct output *o, const void *data, size_t len, struct vmscm_error *err)
-{
-    int rc = vmscm_buf_append(&o->buf, data, len, err);
-
-    while (!rc && o->buf.len >= WRITE_BUFFER)
-        rc = output_flush(o, WRITE_BUFFER, err);
-    return rc;
-}
-
-/* A heap of packs by their next entry: the smallest id is on top. */
-struct cursor {
-    const uint8_t *at, *end;
-    uint32_t pack;
-};
-
-static void sift(struct cursor *heap, size_t count, size_t i)
-{
-    for (;;) {
-        size_t least = i, child = 2 * i + 1;
-        for (size_t c = child; c < child + 2 && c < count; c++)
-            if (memcmp(heap[c].at, heap[least].at, VMSCM_HASH_SIZE) < 0)
-                least = c;
-        if (least == i)
-            return;
-        struct cursor t = heap[i];
-        heap[i] = heap[least];
-        heap[least] = t;
-        i = least;
-    }
-}
-
-static int merge(struct output *o, struct cursor *heap, size_t count, struct vmscm_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = count; i-- > 0;)
-        sift(heap, count, i);
-    while (count && !rc) {
-        struct vmscm_pack_entry entry;
-        uint8_t encoded[VMSCM_PACK_ENTRY_SIZE];
-        vmscm_pack_decode_entry(&entry, heap[0].at);
-        entry.pack = heap[0].pack;
-        vmscm_pack_encode_entry(encoded, &entry);
-        rc = output_add(o, encoded, sizeof encoded, err);
-        heap[0].at += VMSCM_PACK_ENTRY_SIZE;
-        if (heap[0].at == heap[0].end)
-            heap[0] = heap[--count];
-        sift(heap, count, 0);
-    }
-    return rc;
-}
-
-int vmscm_midxfile_write(const char *dir, struct vmscm_packfile *const *packs, size_t count,
-    struct vmscm_error *err)
-{
-    uint8_t name[VMSCM_MIDX_NAME_SIZE], header[VMSCM_MIDX_HEADER_SIZE], sum[8];
-    char hex[2 * VMSCM_MIDX_NAME_SIZE + 1];
-    char *tmp = NULL, *path = NULL;
-    struct cursor *heap = NULL;
-    struct output o = {.fd = -1};
-    size_t used = 0;
-    uint64_t entries = 0;
-    int rc;
-
-    if (count > VMSCM_MIDX_PACKS_MAX)
-        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "too many packs for one index");
-    if (getrandom(name, sizeof name, 0) != sizeof name)
-        return vmscm_error_errno(err, errno, "random numbers");
-    vmscm_str_hex(hex, name, sizeof name);
-    if ((rc = vmscm_str_printf(&tmp, err, "%s/" PREFIX "%s" UNFINISHED, dir, hex)) ||
-        (rc = vmscm_str_printf(&path, err, "%s/" PREFIX "%s" SUFFIX, dir, hex)))
-        goto out;
-    o.path = tmp;
-    if (!(heap = calloc(count + 1, sizeof *heap))) {
-        rc = vmscm_error_nomem(err);
-        goto out;
-    }
-    for (size_t i = 0; i < count; i++) {
-        size_t n = packs[i]->trailer.entry_count;
-        entries += n;
-        if (n)
-            heap[used++] = (struct cursor){
-                packs[i]->index, packs[i]->index + n * VMSCM_PACK_ENTRY_SIZE, (uint32_t)i};
-    }
-    vmscm_midx_encode_header(header, (uint32_t)count, entries);
-    if ((rc = vmscm_file_open(&o.fd, tmp, O_WRONLY | O_CREAT | O_EXCL, 0444, err)) ||
-        (rc = output_add(&o, header, sizeof header, err)))
-        goto out;
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = output_add(&o, packs[i]->name, VMSCM_MIDX_NAME_SIZE, err);
-    if (rc || (rc = merge(&o, heap, used, err)) || (rc = output_flush(&o, o.buf.len, err)))
-        goto out;
-    vmscm_put_le64(sum, o.sum);
-    if ((rc = vmscm_file_write(o.fd, sum, sizeof sum, tmp, err)) ||
-        (rc = vmscm_file_fsync(o.fd, tmp, err)) || (rc = vmscm_file_close(&o.fd, tmp, err)) ||
-        (rc = vmscm_file_rename_new(tmp, path, err)))
-        goto out;
-    rc = vmscm_file_sync_dir(dir, err);
-out:
-    if (o.fd >= 0)
-        close(o.fd);
-    if (rc && tmp)
-        unlink(tmp);
-    vmscm_buf_release(&o.buf);
-    free(heap);
-    free(tmp);
-    free(path);
-    return rc;
 }

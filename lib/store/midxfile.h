@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Multi-pack indexes on disk: packs/midx-<32 hex digits>.vmx, each covering some packs. There are few:
- * writing a new one takes in the packs that none covers and every index not much larger than what
- * is taken in so far, so that their number grows with the logarithm of the repository, and each
- * entry is rewritten as seldom.
+ * A multi-pack index on disk, packs/midx-<32 hex digits>.vmx: which of the packs it covers may have
+ * an id. What says that an id is not there is mapped, 17 to 18 bits an entry; what says in which
+ * pack it is, is read when it is needed.
  *
- * Threading: immutable once open.
+ * Threading: finding needs no lock; `packs` belongs to the store (store.c).
  */
 #ifndef STORE_MIDXFILE_H
 #define STORE_MIDXFILE_H
@@ -15,31 +14,43 @@
 
 struct vmscm_midxfile {
     char *path;
-    void *map;
+    int fd;
+    uint8_t *map; /* up to the words */
     size_t map_len;
     struct vmscm_midx header;
     struct vmscm_packfile **packs; /* by pack number; NULL where the pack is gone */
+    uint32_t present;              /* packs that are not gone */
+    enum { VMSCM_MIDXFILE_UNCHECKED, VMSCM_MIDXFILE_GOOD, VMSCM_MIDXFILE_BAD } state;
 };
 
-/* Maps it and checks its structure, not every entry; whoever follows an entry checks the record it
- * finds there. `find` gives the open pack of a name, or NULL. */
+/* Maps it and checks its structure, not every entry; whoever follows an entry looks into the index of
+ * the pack. `packs` is all NULL. */
 int vmscm_midxfile_open(struct vmscm_midxfile **out, const char *dir, const char *file,
-    struct vmscm_packfile *(*find)(void *data, const uint8_t *name), void *data,
     struct vmscm_error *err);
 void vmscm_midxfile_close(struct vmscm_midxfile *midx); /* NULL is fine */
+
+/* The file's name, without its directory; borrowed. */
+const char *vmscm_midxfile_name(const struct vmscm_midxfile *midx);
+
+/* The name, in the header's place, of pack number n. */
+const uint8_t *vmscm_midxfile_pack_name(const struct vmscm_midxfile *midx, uint32_t n);
 
 bool vmscm_midxfile_is_name(const char *file);
 bool vmscm_midxfile_is_unfinished(const char *file); /* while it is being written */
 
-bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, struct vmscm_pack_entry *entry,
-    const struct vmscm_id *id);
+/* The number of the nth pack (from 0) that may have the id. An entry that leads nowhere is passed
+ * over, as is one that cannot be read. */
+bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, uint32_t *pack,
+    const struct vmscm_id *id, size_t nth);
 
-/* Write one over these packs, from their own indexes, merging; durable and visible when it
- * returns. */
-int vmscm_midxfile_write(const char *dir, struct vmscm_packfile *const *packs, size_t count,
-    struct vmscm_error *err);
+/* Where a bucket's entries begin; that of the number after the last is their count. */
+uint32_t vmscm_midxfile_start(const struct vmscm_midxfile *midx, uint32_t bucket);
 
-/* Whether the checksum over the whole file is right. */
-bool vmscm_midxfile_check(const struct vmscm_midxfile *midx);
+/* Ask the kernel to read what finding needs ahead. */
+void vmscm_midxfile_read_ahead(const struct vmscm_midxfile *midx);
+
+/* Compare the checksums over the whole file, once: VMSCM_EDAMAGED if they are wrong or it cannot be
+ * read. `state` tells from then on. One thread at a time. */
+int vmscm_midxfile_check(struct vmscm_midxfile *midx, struct vmscm_error *err);
 
 #endif

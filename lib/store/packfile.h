@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One pack on disk, for reading. Opening checks header, trailer and index; the file's descriptor
- * comes and goes with use, so that a repository may have more packs than a
- * process may have open files.
+ * One pack on disk, for reading. A pack is known by its name before it is looked at. Its index is
+ * mapped, after header, trailer and index were checked, and unmapped again; the file's descriptor
+ * comes and goes with use: a repository may have more packs than a process may have mappings or open
+ * files.
  *
- * Threading: after opening, lookups need no lock; `fd` and `users` belong to the store (store.c).
+ * Threading: while the index is mapped, lookups need no lock; all that changes belongs to the store
+ * (store.c).
  */
 #ifndef STORE_PACKFILE_H
 #define STORE_PACKFILE_H
@@ -19,17 +21,22 @@
 #define VMSCM_PACKFILE_NAME (5 + 2 * VMSCM_MIDX_NAME_SIZE + 4 + 1) /* with NUL */
 
 struct vmscm_packfile {
-    char *path;
     uint8_t name[VMSCM_MIDX_NAME_SIZE];
+    bool covered;         /* a multi-pack index lists it: no need to search it by itself */
+    bool gone;            /* no longer in the directory, or damaged */
+    atomic_bool used;     /* something was found in it that a check-in relies on */
+    atomic_bool searched; /* something was found in it since this was last reset */
+    unsigned pins;        /* who needs the index mapped */
+    unsigned users;       /* of fd; guarded, as fd, by the owner's descriptor lock */
+    int fd;               /* -1 while closed */
+    /* Not known before the index is mapped for the first time, and then for good. */
+    char *path;
     uint64_t file_size;
     struct vmscm_pack_trailer trailer;
-    const uint8_t *index; /* mapped; sorted entries */
+    /* While it is mapped, else NULL. */
+    const uint8_t *index; /* sorted entries */
     void *map;
     size_t map_len;
-    bool covered;     /* a multi-pack index lists it: no need to search it by itself */
-    atomic_bool used; /* something was found in it that a check-in relies on */
-    int fd;           /* -1 while closed; guarded by the owner's descriptor lock */
-    unsigned users;   /* likewise */
 };
 
 /* The file name of a pack: "pack-" 32 hex digits ".vpk". */
@@ -37,11 +44,19 @@ void vmscm_packfile_format_name(char out[VMSCM_PACKFILE_NAME],
     const uint8_t name[VMSCM_MIDX_NAME_SIZE]);
 bool vmscm_packfile_parse_name(uint8_t name[VMSCM_MIDX_NAME_SIZE], const char *file);
 
-/* Errors: VMSCM_ENOTFOUND, VMSCM_EDAMAGED, VMSCM_EUNSUPPORTED, VMSCM_EIO. */
-int vmscm_packfile_open(struct vmscm_packfile **out, const char *dir, const char *file,
+int vmscm_packfile_new(struct vmscm_packfile **out, const uint8_t name[VMSCM_MIDX_NAME_SIZE],
     struct vmscm_error *err);
-void vmscm_packfile_close(struct vmscm_packfile *pack); /* NULL is fine */
+void vmscm_packfile_free(struct vmscm_packfile *pack); /* NULL is fine */
 
+/* Check the file and map its index; nothing if it is mapped. Errors: VMSCM_ENOTFOUND, VMSCM_EDAMAGED,
+ * VMSCM_EUNSUPPORTED, VMSCM_EIO. */
+int vmscm_packfile_map(struct vmscm_packfile *pack, const char *dir, struct vmscm_error *err);
+void vmscm_packfile_unmap(struct vmscm_packfile *pack);
+
+/* The index is mapped, and stays so: give back the memory it takes; reading takes it again. */
+void vmscm_packfile_forget(const struct vmscm_packfile *pack);
+
+/* These want the index mapped. */
 bool vmscm_packfile_find(const struct vmscm_packfile *pack, struct vmscm_pack_entry *entry,
     const struct vmscm_id *id);
 

@@ -2,209 +2,46 @@
 #include "store/store.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "base/vec.h"
+#include "store/filepool.h"
+#include "store/midxwriter.h"
+#include "store/packlist.h"
+#include "store/packset.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OPEN_FILES_MAX 128
-#define REINDEX_PACKS 8 /* packs without a multi-pack index that make writing one worth while */
-
-struct damage {
-    char *file;
-    struct vmscm_error why;
-};
+#define LOOSE_MIN 8              /* packs without a multi-pack index that make one worth while */
+#define LOOSE_MAX 16             /* and that make it so before all is written */
+#define BATCH (2u << 20)         /* entries of such packs that one index takes in, or a few more */
+#define ENTRIES_MAX (64u << 20)  /* of an index: writing one takes seconds */
+#define ENTRIES_QUICK (4u << 20) /* while others wait */
+#define READ_AHEAD 1024          /* searches of multi-pack indexes after which more will come */
 
 struct vmscm_store {
     char *repo_dir;
-    char *packs_dir;
-    /* Guards the lists; the packs themselves live until the store is closed. */
+    /* Guards the set; its packs live until the store is closed. */
     pthread_rwlock_t lock;
-    VMSCM_VEC(struct vmscm_packfile *) packs; /* sorted by name */
-    VMSCM_VEC(struct vmscm_packfile *) gone;  /* no longer in the directory */
-    VMSCM_VEC(struct vmscm_midxfile *) midxs;
-    VMSCM_VEC(struct damage) damage;
-    pthread_mutex_t files_lock; /* guards fd and users of every pack */
-    unsigned files_open;
-    size_t files_hand; /* where the next look for a file to close starts */
+    struct vmscm_packset set;
+    struct vmscm_filepool files;
+    atomic_uint searches; /* of multi-pack indexes */
 };
-
-static int compare_packs(const void *a, const void *b)
-{
-    return memcmp((*(struct vmscm_packfile *const *)a)->name,
-        (*(struct vmscm_packfile *const *)b)->name, VMSCM_MIDX_NAME_SIZE);
-}
-
-static struct vmscm_packfile *find_pack(void *data, const uint8_t *name)
-{
-    struct vmscm_store *store = data;
-    struct vmscm_packfile key, *p = &key, **found;
-
-    if (!store->packs.len)
-        return NULL;
-    memcpy(key.name, name, VMSCM_MIDX_NAME_SIZE);
-    found = bsearch(&p, store->packs.items, store->packs.len, sizeof p, compare_packs);
-    return found ? *found : NULL;
-}
-
-static int add_damage(struct vmscm_store *store, const char *file, const struct vmscm_error *why,
-    struct vmscm_error *err)
-{
-    struct damage *slot;
-
-    if (vmscm_vec_add(&store->damage, &slot, err))
-        return VMSCM_ENOMEM;
-    slot->why = *why;
-    return vmscm_str_dup(&slot->file, file, err);
-}
-
-static void clear_damage(struct vmscm_store *store)
-{
-    for (size_t i = 0; i < store->damage.len; i++)
-        free(store->damage.items[i].file);
-    store->damage.len = 0;
-}
-
-static void clear_midxs(struct vmscm_store *store)
-{
-    for (size_t i = 0; i < store->midxs.len; i++)
-        vmscm_midxfile_close(store->midxs.items[i]);
-    store->midxs.len = 0;
-}
-
-/* Names of the directory's files; the caller frees them. */
-struct listing {
-    VMSCM_VEC(char *) names;
-};
-
-static void listing_release(struct listing *list)
-{
-    for (size_t i = 0; i < list->names.len; i++)
-        free(list->names.items[i]);
-    vmscm_vec_release(&list->names);
-}
-
-static int list_dir(struct listing *list, const char *dir, struct vmscm_error *err)
-{
-    DIR *d = opendir(dir);
-    int rc = 0;
-
-    if (!d)
-        return vmscm_error_errno(err, errno, "%s", dir);
-    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
-        char **slot;
-        if (e->d_name[0] == '.')
-            continue;
-        rc = vmscm_vec_add(&list->names, &slot, err) ? VMSCM_ENOMEM
-                                                     : vmscm_str_dup(slot, e->d_name, err);
-    }
-    if (!rc && errno)
-        rc = vmscm_error_errno(err, errno, "%s", dir);
-    closedir(d);
-    return rc;
-}
-
-/* Packs first, so that the multi-pack indexes find theirs. Called with the lock held for writing. */
-static int load(struct vmscm_store *store, bool *changed, struct vmscm_error *err)
-{
-    struct listing list = {0};
-    size_t known = store->packs.len, kept = 0;
-    int rc = list_dir(&list, store->packs_dir, err);
-
-    if (rc)
-        goto out;
-    clear_damage(store);
-    for (size_t i = 0; i < known; i++)
-        store->packs.items[i]->covered = true; /* stands for "not seen" until the list is walked */
-    for (size_t i = 0; i < list.names.len; i++) {
-        const char *file = list.names.items[i];
-        struct vmscm_packfile *pack = NULL, **slot;
-        struct vmscm_error why = VMSCM_ERROR_INIT;
-        uint8_t name[VMSCM_MIDX_NAME_SIZE];
-        if (!vmscm_packfile_parse_name(name, file))
-            continue;
-        struct vmscm_packfile key, *k = &key, **found = NULL;
-        memcpy(key.name, name, sizeof name);
-        if (known)
-            found = bsearch(&k, store->packs.items, known, sizeof k, compare_packs);
-        if (found) {
-            (*found)->covered = false;
-            continue;
-        }
-        if (vmscm_packfile_open(&pack, store->packs_dir, file, &why)) {
-            /* Gone since the directory was read is not damage. */
-            if (why.code != VMSCM_ENOTFOUND && (rc = add_damage(store, file, &why, err)))
-                goto out;
-            continue;
-        }
-        if (vmscm_vec_add(&store->packs, &slot, err)) {
-            vmscm_packfile_close(pack);
-            rc = VMSCM_ENOMEM;
-            goto out;
-        }
-        *slot = pack;
-        *changed = true;
-    }
-    for (size_t i = 0; i < store->packs.len; i++) {
-        struct vmscm_packfile *pack = store->packs.items[i], **slot;
-        if (i < known && pack->covered) {
-            *changed = true;
-            if (vmscm_vec_add(&store->gone, &slot, err))
-                rc = VMSCM_ENOMEM;
-            else
-                *slot = pack;
-        } else {
-            store->packs.items[kept++] = pack;
-        }
-    }
-    store->packs.len = kept;
-    if (rc)
-        goto out;
-    if (kept)
-        qsort(store->packs.items, kept, sizeof *store->packs.items, compare_packs);
-    clear_midxs(store);
-    for (size_t i = 0; i < list.names.len && !rc; i++) {
-        struct vmscm_midxfile *midx = NULL, **slot;
-        struct vmscm_error why = VMSCM_ERROR_INIT;
-        if (!vmscm_midxfile_is_name(list.names.items[i]))
-            continue;
-        if (vmscm_midxfile_open(
-                &midx, store->packs_dir, list.names.items[i], find_pack, store, &why)) {
-            if (why.code != VMSCM_ENOTFOUND)
-                rc = add_damage(store, list.names.items[i], &why, err);
-            continue;
-        }
-        if (vmscm_vec_add(&store->midxs, &slot, err)) {
-            vmscm_midxfile_close(midx);
-            rc = VMSCM_ENOMEM;
-        } else {
-            *slot = midx;
-        }
-    }
-out:
-    listing_release(&list);
-    return rc;
-}
 
 int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmscm_error *err)
 {
     struct vmscm_store *store = calloc(1, sizeof *store);
-    bool changed = false;
+    bool changed;
     int rc;
 
     if (!store)
         return vmscm_error_nomem(err);
     pthread_rwlock_init(&store->lock, NULL);
-    pthread_mutex_init(&store->files_lock, NULL);
+    vmscm_filepool_init(&store->files);
     if ((rc = vmscm_str_dup(&store->repo_dir, repo_dir, err)) ||
-        (rc = vmscm_path_join(&store->packs_dir, repo_dir, "packs", err)) ||
-        (rc = load(store, &changed, err))) {
+        (rc = vmscm_path_join(&store->set.dir, repo_dir, "packs", err)) ||
+        (rc = vmscm_packset_load(&store->set, &changed, err))) {
         vmscm_store_close(store);
         return rc;
     }
@@ -216,19 +53,9 @@ void vmscm_store_close(struct vmscm_store *store)
 {
     if (!store)
         return;
-    clear_midxs(store);
-    clear_damage(store);
-    for (size_t i = 0; i < store->packs.len; i++)
-        vmscm_packfile_close(store->packs.items[i]);
-    for (size_t i = 0; i < store->gone.len; i++)
-        vmscm_packfile_close(store->gone.items[i]);
-    vmscm_vec_release(&store->packs);
-    vmscm_vec_release(&store->gone);
-    vmscm_vec_release(&store->midxs);
-    vmscm_vec_release(&store->damage);
+    vmscm_packset_release(&store->set);
+    vmscm_filepool_release(&store->files);
     pthread_rwlock_destroy(&store->lock);
-    pthread_mutex_destroy(&store->files_lock);
-    free(store->packs_dir);
     free(store->repo_dir);
     free(store);
 }
@@ -236,82 +63,154 @@ void vmscm_store_close(struct vmscm_store *store)
 void vmscm_store_damage(struct vmscm_store *store,
     void (*each)(void *data, const char *file, const struct vmscm_error *why), void *data)
 {
-    for (size_t i = 0; i < store->damage.len; i++)
-        each(data, store->damage.items[i].file, &store->damage.items[i].why);
+    for (size_t i = 0; i < store->set.damage.len; i++)
+        each(data, store->set.damage.items[i].file, &store->set.damage.items[i].why);
 }
 
 int vmscm_store_reload(struct vmscm_store *store, bool *changed, struct vmscm_error *err)
 {
-    *changed = false;
     pthread_rwlock_wrlock(&store->lock);
-    int rc = load(store, changed, err);
+    int rc = vmscm_packset_load(&store->set, changed, err);
     pthread_rwlock_unlock(&store->lock);
     return rc;
 }
 
-int vmscm_store_add(struct vmscm_store *store, const char *file, struct vmscm_error *err)
+int vmscm_store_pin(struct vmscm_store *store, struct vmscm_packfile *pack,
+    struct vmscm_error *err)
 {
-    struct vmscm_packfile *pack = NULL, **slot;
-    int rc = vmscm_packfile_open(&pack, store->packs_dir, file, err);
+    int rc;
 
-    if (rc)
-        return rc;
-    pack->used = true;
     pthread_rwlock_wrlock(&store->lock);
-    if (vmscm_vec_add(&store->packs, &slot, err)) {
-        vmscm_packfile_close(pack);
-        rc = VMSCM_ENOMEM;
-    } else {
-        *slot = pack;
-        qsort(store->packs.items, store->packs.len, sizeof *store->packs.items, compare_packs);
-    }
+    if (pack->gone)
+        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "a pack is gone");
+    else if (!(rc = vmscm_packset_map(&store->set, pack, err)))
+        pack->pins++;
     pthread_rwlock_unlock(&store->lock);
     return rc;
 }
 
-/*
- * The nth place where a record is said to be: multi-pack indexes first, then packs without one, and
- * then, when all of those failed the reader, every pack's own index. Called with the lock held.
- */
-static struct vmscm_packfile *locate(struct vmscm_store *store, struct vmscm_pack_entry *entry,
-    const struct vmscm_id *id, size_t nth)
+void vmscm_store_unpin(struct vmscm_store *store, struct vmscm_packfile *pack)
 {
-    for (size_t i = 0; i < store->midxs.len; i++) {
-        const struct vmscm_midxfile *midx = store->midxs.items[i];
-        if (vmscm_midxfile_find(midx, entry, id) && midx->packs[entry->pack] && nth-- == 0)
-            return midx->packs[entry->pack];
-    }
-    for (int covered = 0; covered < 2; covered++)
-        for (size_t i = 0; i < store->packs.len; i++) {
-            struct vmscm_packfile *pack = store->packs.items[i];
-            if (pack->covered == covered && vmscm_packfile_find(pack, entry, id) && nth-- == 0)
-                return pack;
-        }
-    return NULL;
+    pthread_rwlock_wrlock(&store->lock);
+    pack->pins--;
+    pthread_rwlock_unlock(&store->lock);
 }
 
-/* As the first place, without the slow search of packs that an index covers. */
-static struct vmscm_packfile *locate_quick(struct vmscm_store *store,
-    struct vmscm_pack_entry *entry, const struct vmscm_id *id)
-{
-    for (size_t i = 0; i < store->midxs.len; i++) {
-        const struct vmscm_midxfile *midx = store->midxs.items[i];
-        if (vmscm_midxfile_find(midx, entry, id) && midx->packs[entry->pack])
-            return midx->packs[entry->pack];
-    }
-    for (size_t i = 0; i < store->packs.len; i++) {
-        struct vmscm_packfile *pack = store->packs.items[i];
-        if (!pack->covered && vmscm_packfile_find(pack, entry, id))
-            return pack;
-    }
-    return NULL;
-}
-
-struct vmscm_packfile *vmscm_store_locate(struct vmscm_store *store,
-    struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth)
+int vmscm_store_list(struct vmscm_store *store, struct vmscm_packfile ***out, size_t *count,
+    struct vmscm_error *err)
 {
     pthread_rwlock_rdlock(&store->lock);
-    struct vmscm_packfile *pack = locate(store, entry, id, nth);
+    *count = store->set.packs.len;
+    if ((*out = calloc(*count + 1, sizeof **out)) && *count)
+        memcpy(*out, store->set.packs.items, *count * sizeof **out);
+    pthread_rwlock_unlock(&store->lock);
+    return *out ? 0 : vmscm_error_nomem(err);
+}
+
+int vmscm_store_examine(struct vmscm_store *store, struct vmscm_error *err)
+{
+    struct vmscm_packfile **packs = NULL;
+    size_t count;
+    int rc = vmscm_store_list(store, &packs, &count, err);
+
+    for (size_t i = 0; !rc && i < count; i++) {
+        struct vmscm_error why = VMSCM_ERROR_INIT;
+        if (!vmscm_store_pin(store, packs[i], &why))
+            vmscm_store_unpin(store, packs[i]);
+        else if (why.code == VMSCM_ENOMEM)
+            rc = vmscm_error_copy(err, &why);
+    }
+    free(packs);
+    return rc;
+}
+
+/* Whether a pack has the id. If its index is not mapped: it is mapped, if the caller is alone, else
+ * *needed is set. */
+static bool has(struct vmscm_store *store, struct vmscm_packfile *pack,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, bool *needed)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+
+    if (!pack || pack->gone)
+        return false;
+    if (!pack->index) {
+        if (needed) {
+            *needed = true;
+            return false;
+        }
+        if (vmscm_packset_map(&store->set, pack, &why))
+            return false;
+    }
+    if (!vmscm_packfile_find(pack, entry, id))
+        return false;
+    if (pack->covered)
+        vmscm_packcache_note(&store->set.cache, pack);
+    return true;
+}
+
+/* The nth place of an id: by multi-pack indexes first, then in packs without one. What an index says is
+ * only where to look: it counts if the pack's own index says so too. *nth: what is left of it when
+ * NULL is returned. needed: see has(). */
+static struct vmscm_packfile *search(struct vmscm_store *store, struct vmscm_pack_entry *entry,
+    const struct vmscm_id *id, size_t *nth, bool *needed)
+{
+    uint32_t number;
+
+    if (store->set.midxs.len &&
+        atomic_fetch_add_explicit(&store->searches, 1, memory_order_relaxed) == READ_AHEAD)
+        for (size_t i = 0; i < store->set.midxs.len; i++)
+            vmscm_midxfile_read_ahead(store->set.midxs.items[i]);
+    for (size_t i = 0; i < store->set.midxs.len; i++) {
+        struct vmscm_midxfile *midx = store->set.midxs.items[i];
+        for (size_t n = 0; vmscm_midxfile_find(midx, &number, id, n); n++) {
+            if (has(store, midx->packs[number], entry, id, needed) && (*nth)-- == 0)
+                return midx->packs[number];
+            if (needed && *needed)
+                return NULL;
+        }
+    }
+    for (size_t i = 0; i < store->set.loose.len; i++)
+        if (has(store, store->set.loose.items[i], entry, id, needed) && (*nth)-- == 0)
+            return store->set.loose.items[i];
+    return NULL;
+}
+
+/* When all else failed: the packs of multi-pack indexes that are damaged, one by one. */
+static struct vmscm_packfile *search_hard(struct vmscm_store *store,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+
+    for (size_t i = 0; i < store->set.midxs.len; i++) {
+        struct vmscm_midxfile *midx = store->set.midxs.items[i];
+        if (!vmscm_midxfile_check(midx, &why))
+            continue;
+        for (uint32_t n = 0; n < midx->header.pack_count; n++)
+            if (has(store, midx->packs[n], entry, id, NULL) && nth-- == 0)
+                return midx->packs[n];
+    }
+    return NULL;
+}
+
+static struct vmscm_packfile *find_first(struct vmscm_store *store, struct vmscm_pack_entry *entry,
+    const struct vmscm_id *id, bool use)
+{
+    struct vmscm_packfile *pack;
+    bool needed = false;
+    size_t nth = 0;
+
+    pthread_rwlock_rdlock(&store->lock);
+    if (!(pack = vmscm_packcache_find(&store->set.cache, entry, id)))
+        pack = search(store, entry, id, &nth, &needed);
+    if (pack && use && !atomic_load_explicit(&pack->used, memory_order_relaxed))
+        atomic_store(&pack->used, true);
+    pthread_rwlock_unlock(&store->lock);
+    if (pack || !needed)
+        return pack;
+    nth = 0;
+    pthread_rwlock_wrlock(&store->lock);
+    if ((pack = search(store, entry, id, &nth, NULL)) && use)
+        atomic_store(&pack->used, true);
     pthread_rwlock_unlock(&store->lock);
     return pack;
 }
@@ -319,90 +218,130 @@ struct vmscm_packfile *vmscm_store_locate(struct vmscm_store *store,
 bool vmscm_store_find(struct vmscm_store *store, struct vmscm_pack_entry *entry,
     const struct vmscm_id *id)
 {
-    pthread_rwlock_rdlock(&store->lock);
-    struct vmscm_packfile *pack = locate_quick(store, entry, id);
-    if (pack && !atomic_load_explicit(&pack->used, memory_order_relaxed))
-        atomic_store(&pack->used, true);
+    return find_first(store, entry, id, true) != NULL;
+}
+
+struct vmscm_packfile *vmscm_store_locate(struct vmscm_store *store,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth)
+{
+    struct vmscm_packfile *pack = NULL;
+
+    if (nth == 0 && (pack = find_first(store, entry, id, false)))
+        return pack;
+    /* All places in one order, which begins anew: the first may come twice. */
+    nth -= nth > 0;
+    pthread_rwlock_wrlock(&store->lock);
+    if (!(pack = search(store, entry, id, &nth, NULL)))
+        pack = search_hard(store, entry, id, nth);
     pthread_rwlock_unlock(&store->lock);
-    return pack != NULL;
+    return pack;
+}
+
+/* Whether the packs that were relied on are there. */
+static int all_there(const struct vmscm_store *store, bool *yes, struct vmscm_error *err)
+{
+    struct stat st;
+
+    *yes = true;
+    for (size_t i = 0; i < store->set.all.len && *yes; i++) {
+        const struct vmscm_packfile *pack = store->set.all.items[i];
+        if (!pack->used)
+            continue;
+        *yes = !pack->gone && lstat(pack->path, &st) == 0;
+        if (!*yes && !pack->gone && errno != ENOENT)
+            return vmscm_error_errno(err, errno, "%s", pack->path);
+    }
+    return 0;
 }
 
 int vmscm_store_confirm(struct vmscm_store *store, struct vmscm_error *err)
 {
-    bool changed = false;
+    bool changed, yes;
     int rc;
 
     pthread_rwlock_wrlock(&store->lock);
-    rc = load(store, &changed, err);
-    for (size_t i = 0; i < store->gone.len && !rc; i++)
-        if (store->gone.items[i]->used)
-            rc = vmscm_error_set(err, VMSCM_EBUSY,
-                "%s: removed while it was relied on", store->gone.items[i]->path);
+    if ((rc = all_there(store, &yes, err)) || yes || (rc = vmscm_packset_load(&store->set, &changed, err)))
+        goto out;
     /* Told once: the caller looks anew, and then relies on what is there. */
-    for (size_t i = 0; i < store->gone.len && rc == VMSCM_EBUSY; i++)
-        store->gone.items[i]->used = false;
-    pthread_rwlock_unlock(&store->lock);
-    return rc ? rc : vmscm_file_sync_dir(store->packs_dir, err);
-}
-
-/* The packs a new index should cover: those without one, and, smallest first, those of every index
- * that has no more than twice the entries taken in so far; take[] tells which. False if it is not
- * worth while. */
-static bool choose(struct vmscm_store *store, struct vmscm_packfile **chosen, size_t *count,
-    bool *take)
-{
-    uint64_t entries = 0;
-
-    *count = 0;
-    for (size_t i = 0; i < store->packs.len; i++)
-        if (!store->packs.items[i]->covered) {
-            chosen[(*count)++] = store->packs.items[i];
-            entries += store->packs.items[i]->trailer.entry_count;
-        }
-    if (*count < REINDEX_PACKS)
-        return false;
-    for (;;) {
-        size_t best = SIZE_MAX;
-        for (size_t i = 0; i < store->midxs.len; i++)
-            if (!take[i] && store->midxs.items[i]->header.entry_count <= 2 * entries &&
-                (best == SIZE_MAX ||
-                    store->midxs.items[i]->header.entry_count <
-                        store->midxs.items[best]->header.entry_count))
-                best = i;
-        if (best == SIZE_MAX)
-            return true;
-        take[best] = true;
-        entries += store->midxs.items[best]->header.entry_count;
-        for (uint32_t p = 0; p < store->midxs.items[best]->header.pack_count; p++)
-            if (store->midxs.items[best]->packs[p])
-                chosen[(*count)++] = store->midxs.items[best]->packs[p];
+    for (size_t i = 0; i < store->set.all.len; i++) {
+        struct vmscm_packfile *pack = store->set.all.items[i];
+        if (!pack->gone || !pack->used)
+            continue;
+        if (!rc)
+            rc = vmscm_error_set(
+                err, VMSCM_EBUSY, "%s: removed while it was relied on", pack->path);
+        pack->used = false;
     }
+out:
+    pthread_rwlock_unlock(&store->lock);
+    return rc ? rc : vmscm_file_sync_dir(store->set.dir, err);
 }
 
 /* Indexes that a writer who died did not finish: whoever holds the lock is the only writer. */
 static int remove_half_written(struct vmscm_store *store, struct vmscm_error *err)
 {
-    struct listing list = {0};
-    int rc = list_dir(&list, store->packs_dir, err);
+    struct vmscm_packlist list = {0};
+    int rc = vmscm_packlist_read(&list, store->set.dir, err);
 
-    for (size_t i = 0; i < list.names.len && !rc; i++) {
+    for (size_t i = 0; i < list.indexes.len && !rc; i++) {
         char *path = NULL;
-        if (!vmscm_midxfile_is_unfinished(list.names.items[i]))
+        if (!vmscm_midxfile_is_unfinished(list.indexes.items[i]))
             continue;
-        if (!(rc = vmscm_path_join(&path, store->packs_dir, list.names.items[i], err)))
+        if (!(rc = vmscm_path_join(&path, store->set.dir, list.indexes.items[i], err)))
             unlink(path);
         free(path);
     }
-    listing_release(&list);
+    vmscm_packlist_release(&list);
     return rc;
 }
 
-int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err)
+/* One index over packs without one, if they are enough, and in place of some that are there. *again:
+ * something was done, and there may be more to do. Called with the lock held for writing, and
+ * locks/midx. */
+static int reindex_some(struct vmscm_store *store, uint64_t max, bool *again,
+    struct vmscm_error *err)
 {
-    struct vmscm_packfile **chosen = NULL;
+    struct vmscm_packset *set = &store->set;
+    struct vmscm_midxfile **old = calloc(set->midxs.len + 1, sizeof *old);
+    size_t packs = 0, taken, before = set->loose.len;
+    uint64_t entries = 0;
+    bool changed, bad = false;
+    int rc = 0;
+
+    *again = false;
+    if (!old)
+        return vmscm_error_nomem(err);
+    while (before >= LOOSE_MIN && packs < before && entries < BATCH)
+        entries += set->loose.items[packs++]->trailer.entry_count;
+    if (set->midxs.len)
+        memcpy(old, set->midxs.items, set->midxs.len * sizeof *old);
+    taken = vmscm_midxwriter_choose(old, set->midxs.len, entries, max);
+    if (!packs && taken < 2)
+        goto out;
+    /* What is wrong in one must not become right in another. */
+    for (size_t i = 0; i < taken && !rc; i++)
+        rc = vmscm_midxfile_check(old[i], err);
+    if (!rc)
+        rc = vmscm_midxwriter_write(set->dir, set->loose.items, packs, old, taken, err);
+    for (size_t i = 0; i < taken; i++) {
+        bool is_bad = old[i]->state == VMSCM_MIDXFILE_BAD;
+        bad = bad || is_bad;
+        if ((!rc || is_bad) && unlink(old[i]->path) < 0 && errno != ENOENT) {
+            rc = vmscm_error_errno(err, errno, "%s", old[i]->path);
+            goto out;
+        }
+    }
+    if ((!rc || bad) && !(rc = vmscm_packset_load(set, &changed, err)))
+        *again = !packs || bad || set->loose.len < before;
+out:
+    free(old);
+    return rc;
+}
+
+static int reindex(struct vmscm_store *store, bool quick, struct vmscm_error *err)
+{
     char *lock_path = NULL;
-    bool *take = NULL, changed = false;
-    size_t count = 0, room;
+    bool changed, again = true;
     int lock = -1, rc;
 
     if ((rc = vmscm_str_printf(&lock_path, err, "%s/locks/midx", store->repo_dir)))
@@ -416,96 +355,66 @@ int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err)
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&store->lock);
-    if ((rc = remove_half_written(store, err)) || (rc = load(store, &changed, err)))
-        goto out;
-    room = store->packs.len;
-    for (size_t i = 0; i < store->midxs.len; i++)
-        room += store->midxs.items[i]->header.pack_count;
-    chosen = calloc(room + 1, sizeof *chosen);
-    take = calloc(store->midxs.len + 1, sizeof *take);
-    if (!chosen || !take) {
-        rc = vmscm_error_nomem(err);
-        goto out;
+    if (!(rc = remove_half_written(store, err)))
+        rc = vmscm_packset_load(&store->set, &changed, err);
+    while (!rc && again) {
+        rc = reindex_some(store, quick ? ENTRIES_QUICK : ENTRIES_MAX, &again, err);
+        again = again && !quick;
     }
-    if (!choose(store, chosen, &count, take))
-        goto out;
-    /* Two indexes may list one pack. */
-    qsort(chosen, count, sizeof *chosen, compare_packs);
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!kept || chosen[kept - 1] != chosen[i])
-            chosen[kept++] = chosen[i];
-    if ((rc = vmscm_midxfile_write(store->packs_dir, chosen, kept, err)))
-        goto out;
-    for (size_t i = 0; i < store->midxs.len; i++)
-        if (take[i])
-            unlink(store->midxs.items[i]->path);
-    rc = load(store, &changed, err);
-out:
     pthread_rwlock_unlock(&store->lock);
-    free(chosen);
-    free(take);
     vmscm_lockfile_release(&lock);
     return rc;
 }
 
-/* Close a file nobody uses, so that another may be opened. Called with files_lock held, which comes
- * before `lock`: who looks at the directory again moves the list. */
-static void close_one(struct vmscm_store *store)
+int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err)
 {
-    pthread_rwlock_rdlock(&store->lock);
-    for (size_t i = 0; i < store->packs.len; i++) {
-        struct vmscm_packfile *pack = store->packs.items[store->files_hand++ % store->packs.len];
-        if (pack->fd >= 0 && !pack->users) {
-            close(pack->fd);
-            pack->fd = -1;
-            store->files_open--;
-            break;
-        }
-    }
+    return reindex(store, false, err);
+}
+
+int vmscm_store_add(struct vmscm_store *store, const char *file, struct vmscm_error *err)
+{
+    struct vmscm_error ignored = VMSCM_ERROR_INIT;
+    struct vmscm_packfile *pack = NULL;
+    uint8_t name[VMSCM_MIDX_NAME_SIZE];
+    bool many;
+    int rc;
+
+    if (!vmscm_packfile_parse_name(name, file))
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: not a pack's name", file);
+    pthread_rwlock_wrlock(&store->lock);
+    rc = vmscm_packset_add(&store->set, &pack, name, err);
+    if (!rc)
+        pack->used = true;
+    many = store->set.loose.len >= LOOSE_MAX;
     pthread_rwlock_unlock(&store->lock);
+    /* Each is searched for whatever else comes. It is only about speed. */
+    if (!rc && many)
+        reindex(store, true, &ignored);
+    return rc;
 }
 
 int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, void *data,
     size_t len, uint64_t offset, struct vmscm_error *err)
 {
-    int rc = 0, fd;
-
-    pthread_mutex_lock(&store->files_lock);
-    if (pack->fd < 0) {
-        if (store->files_open >= OPEN_FILES_MAX)
-            close_one(store);
-        if (!(rc = vmscm_file_open(&pack->fd, pack->path, O_RDONLY | O_NOFOLLOW, 0, err)))
-            store->files_open++;
-    }
-    fd = pack->fd;
-    pack->users += !rc;
-    pthread_mutex_unlock(&store->files_lock);
-    if (rc)
-        return rc;
-    rc = vmscm_file_pread(fd, data, len, offset, pack->path, err);
-    pthread_mutex_lock(&store->files_lock);
-    pack->users--;
-    pthread_mutex_unlock(&store->files_lock);
-    return rc;
+    return vmscm_filepool_pread(&store->files, pack, data, len, offset, err);
 }
 
 size_t vmscm_store_pack_count(const struct vmscm_store *store)
 {
-    return store->packs.len;
+    return store->set.packs.len;
 }
 
 struct vmscm_packfile *vmscm_store_pack(const struct vmscm_store *store, size_t n)
 {
-    return store->packs.items[n];
+    return store->set.packs.items[n];
 }
 
 size_t vmscm_store_midx_count(const struct vmscm_store *store)
 {
-    return store->midxs.len;
+    return store->set.midxs.len;
 }
 
-const struct vmscm_midxfile *vmscm_store_midx(const struct vmscm_store *store, size_t n)
+struct vmscm_midxfile *vmscm_store_midx(const struct vmscm_store *store, size_t n)
 {
-    return store->midxs.items[n];
+    return store->set.midxs.items[n];
 }

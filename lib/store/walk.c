@@ -41,23 +41,15 @@ static bool step(struct cursor *c)
     return true;
 }
 
-int vmscm_walk_records(struct vmscm_store *store,
+static int merge(struct cursor *heap, size_t count,
     int (*each)(void *data, const struct vmscm_packfile *pack,
         const struct vmscm_pack_entry *entry),
-    void *data, struct vmscm_error *err)
+    void *data)
 {
-    size_t packs = vmscm_store_pack_count(store), count = 0;
-    struct cursor *heap = calloc(packs + 1, sizeof *heap);
     struct vmscm_id last = {0};
     bool any = false;
     int rc = 0;
 
-    if (!heap)
-        return vmscm_error_nomem(err);
-    for (size_t n = 0; n < packs; n++) {
-        heap[count] = (struct cursor){.pack = vmscm_store_pack(store, n)};
-        count += step(&heap[count]);
-    }
     for (size_t i = count; i-- > 0;)
         sift(heap, count, i);
     while (count && !rc) {
@@ -70,6 +62,39 @@ int vmscm_walk_records(struct vmscm_store *store,
             heap[0] = heap[--count];
         sift(heap, count, 0);
     }
+    return rc;
+}
+
+int vmscm_walk_records(struct vmscm_store *store,
+    int (*each)(void *data, const struct vmscm_packfile *pack,
+        const struct vmscm_pack_entry *entry),
+    void *data, struct vmscm_error *err)
+{
+    struct vmscm_packfile **packs = NULL;
+    struct cursor *heap = NULL;
+    size_t count = 0, pinned = 0, live = 0;
+    int rc = vmscm_store_list(store, &packs, &count, err);
+
+    if (!rc && !(heap = calloc(count + 1, sizeof *heap)))
+        rc = vmscm_error_nomem(err);
+    for (size_t n = 0; n < count && !rc; n++) {
+        struct vmscm_error why = VMSCM_ERROR_INIT;
+        rc = vmscm_store_pin(store, packs[n], &why);
+        if (rc == VMSCM_ENOMEM) {
+            vmscm_error_copy(err, &why);
+        } else if (rc) {
+            rc = 0; /* has no records that could be walked */
+        } else {
+            packs[pinned++] = packs[n];
+            heap[live] = (struct cursor){.pack = packs[n]};
+            live += step(&heap[live]);
+        }
+    }
+    if (!rc)
+        rc = merge(heap, live, each, data);
+    for (size_t n = 0; n < pinned; n++)
+        vmscm_store_unpin(store, packs[n]);
+    free(packs);
     free(heap);
     return rc;
 }

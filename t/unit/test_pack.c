@@ -371,7 +371,7 @@ static void search(void **state)
     free(table);
 }
 
-#define MIDX_FILE (32 + 3 * 16 + 7 * 48 + 8)
+#define MIDX_FILE (32 + 3 * 16 + 16 * 4 + 7 * 2 + 7 * 8 + 4 * 8)
 
 static void damaged_midx(const uint8_t *bytes, size_t len, void *data)
 {
@@ -383,39 +383,83 @@ static void damaged_midx(const uint8_t *bytes, size_t len, void *data)
     assert_true(rc == VMSCM_EDAMAGED || rc == VMSCM_EUNSUPPORTED);
 }
 
-static void midx(void **state)
+static void refused_midx(const struct vmscm_midx *midx, uint64_t size)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     uint8_t bytes[VMSCM_MIDX_HEADER_SIZE];
     struct vmscm_midx m;
 
+    vmscm_midx_encode_header(bytes, midx);
+    assert_int_equal(vmscm_midx_decode_header(&m, bytes, size, &err), VMSCM_EDAMAGED);
+}
+
+static void midx(void **state)
+{
+    const struct vmscm_midx some = {.pack_count = 3, .entry_count = 7, .bits = 4};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t bytes[VMSCM_MIDX_HEADER_SIZE];
+    struct vmscm_midx m;
+
     (void)state;
-    vmscm_midx_encode_header(bytes, 3, 7);
-    assert_memory_equal(bytes, "VMSCMIDX\1\1\0\0\3\0\0\0\7\0\0\0\0\0\0\0",
+    vmscm_midx_encode_header(bytes, &some);
+    assert_memory_equal(bytes, "VMSCMIDX\2\1\4\0\3\0\0\0\7\0\0\0\0\0\0\0",
         24); /* P23 */
     assert_int_equal(vmscm_get_le64(bytes + 24), vmscm_checksum_64(bytes, 24, 0));
     assert_done(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), &err);
     assert_int_equal(m.pack_count, 3);
     assert_int_equal(m.entry_count, 7);
-    assert_int_equal(m.entries_offset, 32 + 3 * 16);
+    assert_int_equal(m.bits, 4);
+    assert_int_equal(m.ends_at, 32 + 3 * 16);
+    assert_int_equal(m.prints_at, m.ends_at + 16 * 4);
+    assert_int_equal(m.words_at, m.prints_at + 7 * 2);
+    assert_int_equal(m.sums_at, m.words_at + 7 * 8);
     each_damage(bytes, sizeof bytes, damaged_midx, NULL);
-    assert_int_equal(
-        vmscm_midx_decode_header(&m, bytes, MIDX_FILE - 1, &err), VMSCM_EDAMAGED); /* P23 */
-    assert_int_equal(vmscm_midx_decode_header(&m, bytes, MIDX_FILE + 1, &err), VMSCM_EDAMAGED);
-    /* Counts that would wrap around. */
-    vmscm_midx_encode_header(bytes, 3, (UINT64_MAX - 32 - 48 - 8) / 48 + 1);
-    assert_int_equal(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), VMSCM_EDAMAGED);
-    vmscm_midx_encode_header(bytes, UINT32_MAX, 0);
-    assert_int_equal(
-        vmscm_midx_decode_header(&m, bytes, 32 + UINT64_C(16) * UINT32_MAX + 8, &err),
-        VMSCM_EDAMAGED);
-    for (int i = 10; i < 12; i++) { /* P3 */
-        vmscm_midx_encode_header(bytes, 3, 7);
+    refused_midx(&some, MIDX_FILE - 1); /* P23 */
+    refused_midx(&some, MIDX_FILE + 1);
+    for (unsigned bits = 0; bits < 256; bits += bits == 3 ? 26 : 1) {
+        m = (struct vmscm_midx){.pack_count = 3, .entry_count = 7, .bits = bits & 31};
+        vmscm_midx_lay_out(&m);
+        m.bits = bits;
+        refused_midx(&m, m.file_size);
+    }
+    m = (struct vmscm_midx){.pack_count = (1u << 20) + 1, .bits = 4};
+    vmscm_midx_lay_out(&m);
+    refused_midx(&m, m.file_size);
+    m = (struct vmscm_midx){.pack_count = 1, .entry_count = UINT32_MAX, .bits = 28};
+    vmscm_midx_lay_out(&m);
+    assert_int_equal(m.file_size, 48 + (UINT64_C(4) << 28) + UINT64_C(10) * UINT32_MAX + 32);
+    for (int i = 11; i < 24; i += i == 11 ? 9 : 1) { /* P3 */
+        vmscm_midx_encode_header(bytes, &some);
         bytes[i] = 1;
         vmscm_put_le64(bytes + 24, vmscm_checksum_64(bytes, 24, 0));
         assert_fails(vmscm_midx_decode_header(&m, bytes, MIDX_FILE, &err), &err, VMSCM_EDAMAGED,
             "reserved");
     }
+}
+
+/* What is left of an id's first 64 bits gives them all back, whatever chooses the bucket. */
+static void midx_keys(void **state)
+{
+    (void)state;
+    for (unsigned bits = VMSCM_MIDX_BITS_MIN; bits <= VMSCM_MIDX_BITS_MAX; bits++)
+        for (uint64_t n = 0; n < 200; n++) {
+            struct vmscm_id id = make_id(n);
+            uint64_t key = vmscm_midx_key(&id), word = vmscm_midx_word(key, (uint32_t)n);
+            uint32_t bucket = vmscm_midx_bucket(key, bits);
+            uint16_t print = vmscm_midx_print(key, bits);
+            assert_int_equal(key >> 56, id.bytes[0]);
+            assert_true(bucket < 1u << bits);
+            assert_int_equal(bucket, key >> (64 - bits));
+            assert_int_equal(print, (key << bits) >> 48);
+            assert_int_equal(vmscm_midx_word_pack(word), n);
+            assert_true(vmscm_midx_word_is(word, key));
+            assert_false(vmscm_midx_word_is(word, key ^ 1));
+            assert_int_equal(vmscm_midx_entry_key(bucket, bits, print, word), key);
+        }
+    assert_int_equal(vmscm_midx_bits(0), 4);
+    assert_int_equal(vmscm_midx_bits(511), 4);
+    assert_int_equal(vmscm_midx_bits(512), 5);
+    assert_int_equal(vmscm_midx_bits(UINT32_MAX), 27);
 }
 
 int main(void)
@@ -430,6 +474,7 @@ int main(void)
         cmocka_unit_test(trailer),
         cmocka_unit_test(search),
         cmocka_unit_test(midx),
+        cmocka_unit_test(midx_keys),
     };
     return unit_run(tests);
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/filepool.h"
+#include "sys/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define OPEN_MAX_FILES 128
+
+void vmscm_filepool_init(struct vmscm_filepool *pool)
+{
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+void vmscm_filepool_release(struct vmscm_filepool *pool)
+{
+    vmscm_vec_release(&pool->open);
+    pthread_mutex_destroy(&pool->lock);
+}
+
+/* Close a file nobody uses, so that another may be opened. */
+static void close_one(struct vmscm_filepool *pool)
+{
+    for (size_t n = 0; n < pool->open.len; n++) {
+        size_t i = pool->hand++ % pool->open.len;
+        struct vmscm_packfile *pack = pool->open.items[i];
+        if (pack->users)
+            continue;
+        close(pack->fd);
+        pack->fd = -1;
+        pool->open.items[i] = pool->open.items[--pool->open.len];
+        return;
+    }
+}
+
+static int get(struct vmscm_filepool *pool, struct vmscm_packfile *pack, struct vmscm_error *err)
+{
+    struct vmscm_packfile **slot;
+    int rc;
+
+    if (pack->fd < 0) {
+        if (pool->open.len >= OPEN_MAX_FILES)
+            close_one(pool);
+        if (vmscm_vec_add(&pool->open, &slot, err))
+            return VMSCM_ENOMEM;
+        if ((rc = vmscm_file_open(&pack->fd, pack->path, O_RDONLY | O_NOFOLLOW, 0, err))) {
+            pool->open.len--;
+            return rc;
+        }
+        *slot = pack;
+    }
+    pack->users++;
+    return 0;
+}
+
+int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pack, void *data,
+    size_t len, uint64_t offset, struct vmscm_error *err)
+{
+    int rc, fd;
+
+    pthread_mutex_lock(&pool->lock);
+    rc = get(pool, pack, err);
+    fd = pack->fd;
+    pthread_mutex_unlock(&pool->lock);
+    if (rc)
+        return rc;
+    rc = vmscm_file_pread(fd, data, len, offset, pack->path, err);
+    pthread_mutex_lock(&pool->lock);
+    pack->users--;
+    pthread_mutex_unlock(&pool->lock);
+    return rc;
+}

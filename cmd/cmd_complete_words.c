@@ -42,7 +42,8 @@ static int key(void *data, enum vmscm_config_level level, const char *name, cons
 
 static void config_keys(struct vmscm_repo *repo)
 {
-    static const char *const known[] = {"core.compression", "core.jobs", "core.pager", "user.email",
+    static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager",
+        "user.email",
         "user.name"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

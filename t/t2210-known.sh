@@ -34,7 +34,14 @@ little() {
 io() { # COMMANDS of qemu-io, on w's disk
     local args=() c
     for c in "$@"; do args+=(-c "$c"); done
-    qemu-io -f qcow2 "${args[@]}" w/vda.qcow2
+    # What a killed check-in had started may have a moment to go.
+    for _ in $(seq 100); do
+        qemu-io -f qcow2 "${args[@]}" w/vda.qcow2 >io 2>&1 && break
+        grep "Failed to get" io >/dev/null || break
+        sleep 0.1
+    done
+    cat io
+    ! grep -i -e "can.t open" -e failed io
 }
 
 check 'unchanged: nothing is read, and -v says why' '
@@ -187,6 +194,20 @@ check 'a check-in that died before the checkout knew of it' '
     grep "disk vda: dirty in its bitmap are" how
     little
     right'
+leaks() { # clusters of w's disk that nothing uses
+    qemu-img check --output=json w/vda.qcow2 >checked 2>/dev/null || true
+    jq ".leaks // 0" checked
+}
+check 'a check-in that is killed, wherever it is: the next one is right' '
+    before=$(leaks)
+    for delay in 0.01 0.03 0.06 0.09 0.12 0.15 0.2 0.3; do
+        io "write -P $((RANDOM % 255)) $((RANDOM * 1400)) 20k"
+        (cd w && timeout -s KILL $delay vmscm checkin --force-parent -q) || true
+        io "write -P $((RANDOM % 255)) $((RANDOM * 1400)) 20k"
+        ci --force-parent
+        right
+    done
+    [ "$(leaks)" = "$before" ]'
 check 'a new machine from a checkout' '
     io "write -P 43 13M 64k"
     ci --onto other
@@ -282,5 +303,14 @@ check 'qcow2 of version 2 holds no bitmaps, and is read' '
     grep "disk vda: read whole: it has no dirty bitmap" how
     vmscm cat old >out.raw
     qemu-img compare -f raw -F qcow2 out.raw old/vda.qcow2'
+
+check 'with core.bitmaps false there are none' '
+    vmscm config core.bitmaps false
+    vmscm checkout web plain
+    ! qemu-img info plain/vda.qcow2 | grep "name: vmscm-"
+    qemu-io -f qcow2 -c "write -P 65 1M 64k" plain/vda.qcow2
+    (cd plain && vmscm checkin --onto plain)
+    ! qemu-img info plain/vda.qcow2 | grep "name: vmscm-"
+    vmscm config --unset core.bitmaps'
 
 done_testing

@@ -120,6 +120,7 @@ static int check_value(const char *key, const char *value, struct vmscm_error *e
         int64_t min, max;
     } numbers[] = {{"core.compression", 1, 19}, {"core.jobs", 0, 1024}};
     int64_t n;
+    int truth;
 
     if (strlen(value) > VALUE_MAX)
         return vmscm_error_set(
@@ -131,6 +132,9 @@ static int check_value(const char *key, const char *value, struct vmscm_error *e
             return vmscm_error_set(err, VMSCM_EUSAGE, "%s: %.100s: not a number from %d to %d", key,
                 *value ? value : "\"\"", (int)numbers[i].min, (int)numbers[i].max);
     }
+    if (strcasecmp(key, "core.bitmaps") == 0 && git_config_parse_bool(&truth, value) < 0)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: %.100s: not true or false", key,
+            *value ? value : "\"\"");
     if ((strcasecmp(key, "user.name") == 0 || strcasecmp(key, "user.email") == 0) &&
         (!value[strspn(value, " ")] || strpbrk(value, "<>") || !vmscm_str_printable(value)))
         return vmscm_error_set(err, VMSCM_EUSAGE,

@@ -234,6 +234,7 @@ static int change(const struct vmscm_probe *probe, const char *what, const char 
         .read_write = writable,
         .max_memory = vmscm_qemu_memory(probe),
         .max_cpu_seconds = CPU_SECONDS,
+        .outlives = true,
         .confined = true,
     };
     rc = vmscm_spawn_run(NULL, 0, &options, NULL, NULL, err);

@@ -354,7 +354,7 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
                      (rc = vmscm_writer_write(dev, path, &w, &written, err))))
         goto out;
     if (w.format == VMSCM_PROBE_QCOW2)
-        vmscm_known_begin(entry, path, c->events);
+        vmscm_known_begin(entry, c->rev->repo, path, c->events);
     c->written += written;
     rc = publish(c, entry, staging, file, err);
 out:

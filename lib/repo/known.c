@@ -244,13 +244,18 @@ bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *rep
     return kept;
 }
 
-static void lay(struct vmscm_workfile_disk *disk, const char *path, const char *keep,
-    unsigned allow, const struct vmscm_events *events)
+static void lay(struct vmscm_workfile_disk *disk, struct vmscm_repo *repo, const char *path,
+    const char *keep, unsigned allow, const struct vmscm_events *events)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_probe *probe = NULL;
-    int rc;
+    int64_t wanted = 0;
+    int rc = vmscm_gitconfig_get_int(&wanted, repo->config, "core.bitmaps", 1, &err);
 
+    if (rc)
+        vmscm_handle_warn(events, "%s", err.message);
+    if (!wanted)
+        return;
     if (!(rc = vmscm_probe_open(&probe, path, "qcow2", allow | VMSCM_PROBE_SHALLOW, &err)))
         rc = vmscm_bitmap_lay(&disk->bitmap, probe, keep, &err);
     if (rc)
@@ -258,15 +263,15 @@ static void lay(struct vmscm_workfile_disk *disk, const char *path, const char *
     vmscm_probe_close(probe);
 }
 
-void vmscm_known_begin(struct vmscm_workfile_disk *disk, const char *path,
-    const struct vmscm_events *events)
+void vmscm_known_begin(struct vmscm_workfile_disk *disk, struct vmscm_repo *repo,
+    const char *path, const struct vmscm_events *events)
 {
-    lay(disk, path, NULL, 0, events);
+    lay(disk, repo, path, NULL, 0, events);
 }
 
-void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, const struct vmscm_workfile *work,
-    const struct vmscm_workfile_disk *disk, const char *dir, bool anew, unsigned allow,
-    const struct vmscm_events *events)
+void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, struct vmscm_repo *repo,
+    const struct vmscm_workfile *work, const struct vmscm_workfile_disk *disk, const char *dir,
+    bool anew, unsigned allow, const struct vmscm_events *events)
 {
     char *path = NULL;
 
@@ -276,7 +281,7 @@ void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, const struct vmscm_w
         if (disk->bitmap)
             vmscm_str_dup(&fresh->bitmap, disk->bitmap, NULL);
     } else if (!vmscm_path_join(&path, dir, disk->files.items[0].name, NULL)) {
-        lay(fresh, path, disk->bitmap, allow, events);
+        lay(fresh, repo, path, disk->bitmap, allow, events);
     }
     free(path);
 }

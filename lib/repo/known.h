@@ -42,15 +42,17 @@ bool vmscm_known_is_unchanged(const char *path);
 bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *repo,
     const char *tip);
 
-/* Prepare a disk of a checkout for its next check-in, before it is read for this one: a qcow2 whose
+/* Both of these do nothing with core.bitmaps false.
+ *
+ * Prepare a disk of a checkout for its next check-in, before it is read for this one: a qcow2 whose
  * files do not prove it unchanged (or `anew`) gets a new dirty bitmap, and fresh->bitmap its name;
  * else the old name stays. work is what the checkout was so far. Failing is noted, no more. */
-void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, const struct vmscm_workfile *work,
-    const struct vmscm_workfile_disk *disk, const char *dir, bool anew, unsigned allow,
-    const struct vmscm_events *events);
+void vmscm_known_prepare(struct vmscm_workfile_disk *fresh, struct vmscm_repo *repo,
+    const struct vmscm_workfile *work, const struct vmscm_workfile_disk *disk, const char *dir,
+    bool anew, unsigned allow, const struct vmscm_events *events);
 
 /* Lay the first bitmap of a qcow2 that was just made, at path: disk->bitmap. As above. */
-void vmscm_known_begin(struct vmscm_workfile_disk *disk, const char *path,
-    const struct vmscm_events *events);
+void vmscm_known_begin(struct vmscm_workfile_disk *disk, struct vmscm_repo *repo,
+    const char *path, const struct vmscm_events *events);
 
 #endif

@@ -115,9 +115,8 @@ int vmscm_workdir_status(struct vmscm_workdir *dir,
  * which must be before they are read, so that a change made meanwhile shows, in them or in a
  * bitmap; and where the repository is now, which may have been moved. */
 static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *dir,
-    const struct vmscm_repo *repo, const char *machine,
-    const struct vmscm_checkin_options *options, const struct vmscm_events *events,
-    struct vmscm_error *err)
+    struct vmscm_repo *repo, const char *machine, const struct vmscm_checkin_options *options,
+    const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct vmscm_workfile_disk *disk;
     int rc;
@@ -130,8 +129,8 @@ static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *
         const struct vmscm_workfile_disk *d = &dir->work.disks.items[i];
         if ((rc = vmscm_workfile_add_disk(&disk, fresh, d->id, d->format, d->size, err)))
             return rc;
-        vmscm_known_prepare(
-            disk, &dir->work, d, dir->path, options->reread, options->allow, events);
+        vmscm_known_prepare(disk, repo, &dir->work, d, dir->path, options->reread, options->allow,
+            events);
         for (size_t f = 0; f < d->files.len; f++)
             if ((rc = vmscm_workfile_add_file(disk, dir->path, d->files.items[f].name, err)))
                 return rc;

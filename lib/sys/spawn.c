@@ -50,6 +50,7 @@ struct plan {
     struct rlimit limits[5];
     int limit_ids[5];
     size_t limit_count;
+    bool outlives;
     bool confined;
     struct vmscm_sandbox box;
     pid_t parent;
@@ -85,7 +86,8 @@ static void child_run(const struct plan *plan)
 
     /* A session of its own: Ctrl-C is for us, and we end the child in order. */
     setsid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (!plan->outlives)
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != plan->parent)
         _exit(126);
     if (dup2(plan->status, STATUS_FD) < 0 || dup2(plan->in, 0) < 0 || dup2(plan->out, 1) < 0 ||
@@ -329,6 +331,7 @@ int vmscm_spawn_start(struct vmscm_spawn *child, const struct vmscm_spawn_option
 
     *child = (struct vmscm_spawn)VMSCM_SPAWN_INIT;
     plan.argv = (char *const *)options->argv;
+    plan.outlives = options->outlives;
     plan.confined = options->confined;
     plan.parent = getpid();
     if ((rc = find_program(&plan.program, options->argv[0], err)) || (rc = plan_env(&plan, err)) ||

@@ -21,6 +21,8 @@ struct vmscm_spawn_options {
     uint64_t max_memory;            /* RLIMIT_AS in bytes; 0: no limit */
     uint64_t max_cpu_seconds;       /* 0: no limit */
     uint64_t max_file_size;         /* RLIMIT_FSIZE; 0: no limit */
+    bool outlives;                  /* killing it half-way would leave a user's file the worse: it is
+                                       left to end by itself if this process is killed */
     bool confined;                  /* false: only the environment and the descriptors are cleaned */
 };
 

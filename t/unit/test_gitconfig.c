@@ -124,8 +124,8 @@ static void keys_and_values(void **state)
         "x_y.z", "a.b.c_d", "a\n.b"};
     static const char *const values[][2] = {{"core.compression", "0"}, {"core.compression", "20"},
         {"core.compression", "fast"}, {"Core.Compression", "-1"}, {"core.jobs", "1025"},
-        {"core.jobs", ""}, {"user.name", ""}, {"user.name", "  "}, {"user.name", "a\nb"},
-        {"user.email", "a<b"}, {"user.email", "\x1b"}};
+        {"core.bitmaps", "maybe"}, {"core.jobs", ""}, {"user.name", ""}, {"user.name", "  "},
+        {"user.name", "a\nb"}, {"user.email", "a<b"}, {"user.email", "\x1b"}};
     int64_t n;
     char *value;
 

@@ -47,7 +47,7 @@ for group in 0 4096 262144 8000000; do
 done
 check 'larger groups compress better' '
     tar -cf source.raw -C "$TEST_SOURCE" lib man
-    small=$("$bound" one=source.raw | awk "/^new/ { print \$7 }")
+    small=$("$bound" -g 0 one=source.raw | awk "/^new/ { print \$7 }")
     large=$("$bound" -g 1000000 one=source.raw | awk "/^new/ { print \$7 }")
     [ "$large" -lt "$small" ]'
 check 'the bound refuses what it cannot do' '
@@ -69,7 +69,8 @@ check 'run measures images of one'\''s own, and says what is not installed' '
     grep "^vmscm .* | .* | " table
     grep "^bound .* | .* | " table
     grep "^qemu-img  *not installed" table
-    grep "^vmscm, of the bound.s speed" table
+    grep "^vmscm beside .*stored" table
+    grep "^bound, by CPU " table
     jq -e ".figures | map(select(.tool == \"vmscm\" and .step == \"out\")) | length == 4" figures
     jq -e ".figures | map(select(.tool == \"vmscm\" and .step == \"more\" and .seconds > 0 and .cpu > 0 and .memory > 0)) | length == 2" figures
     jq -e ".figures | map(select(.step == \"wrong\")) | length == 0" figures'

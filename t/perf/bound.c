@@ -10,7 +10,8 @@
  * first once more (all of it is known then), then the others.
  * Checkout (-o) has all of them compressed in memory before the clock starts. It decompresses each
  * frame once, verifies each chunk once, writes the image to DIR, and fsyncs it.
- * -g: consecutive new chunks of a segment are compressed together, up to so many bytes a frame.
+ * -g: consecutive new chunks of a segment are compressed together, up to so many bytes a frame; 0:
+ * each by itself. The default is what a check-in does.
  *
  * Prints a line a step: STEP NAME SECONDS CPU READ NEW STORED, where STEP is new, same, more or
  * out; READ are the bytes hashed, NEW those that were not known, STORED what they were compressed
@@ -21,6 +22,7 @@
 #include "bound.h"
 #include "chunk/cutter.h"
 #include "format/leaf.h"
+#include "store/ingest.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 
@@ -410,7 +412,9 @@ static bool number(uint64_t *out, const char *text, uint64_t max)
 
 int main(int argc, char **argv)
 {
-    struct bound b = {.jobs = vmscm_parallel_cores(), .level = VMSCM_COMPRESS_LEVEL_DEFAULT};
+    struct bound b = {.group = VMSCM_INGEST_GROUP,
+        .jobs = vmscm_parallel_cores(),
+        .level = VMSCM_COMPRESS_LEVEL_DEFAULT};
     struct vmscm_error err = VMSCM_ERROR_INIT;
     const char *dir = NULL;
     uint64_t value;

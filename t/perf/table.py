@@ -3,6 +3,9 @@
 itself; images are then added up. A ratio is the median of the runs' own ratios, so that what
 slows the machine for a while slows both sides of it."""
 
+import contextlib
+import io
+import textwrap
 from statistics import median
 
 import tools
@@ -61,69 +64,90 @@ def mega(value):
 
 
 def show_table(f, result, name):
-    print("%-10s %8s | %7s %7s %7s %7s | %7s %7s %7s %7s | %5s %5s" % (
-        "", "stored", "new", "same", "more", "out", "new", "same", "more", "out", "in", "out"))
-    print("%-10s %8s | %31s | %31s | %11s" % (
-        "", "MB", "seconds".center(31), "CPU seconds".center(31), "peak MB"))
+    print("%-9s %8s | %31s | %13s | %9s" % (
+        "", "stored", "seconds".center(31), "CPU seconds".center(13), "peak MB"))
+    print("%-9s %8s | %7s %7s %7s %7s | %6s %6s | %4s %4s" % (
+        "", "MB", "new", "same", "more", "out", "in", "out", "in", "out"))
     for tool in f.tools():
-        line = "%-10s %s |" % (tool, cell(mega(f.total(tool, ("stored",), "bytes")), "%.1f", 8))
-        for key in ("seconds", "cpu"):
-            for step in STEPS:
-                line += " " + cell(f.total(tool, (step,), key), "%.2f", 7)
-            line += " |"
-        line += " " + cell(mega(f.most(tool, STEPS[:3], "memory")), "%.0f", 5)
-        line += " " + cell(mega(f.most(tool, ("out",), "memory")), "%.0f", 5)
+        line = "%-9s %s |" % (tool, cell(mega(f.total(tool, ("stored",), "bytes")), "%.1f", 8))
+        for step in STEPS:
+            line += " " + cell(f.total(tool, (step,), "seconds"), "%.2f", 7)
+        line += " |"
+        for steps in (STEPS[:3], STEPS[3:]):
+            line += " " + cell(f.total(tool, steps, "cpu"), "%.1f", 6)
+        line += " |"
+        for steps in (STEPS[:3], STEPS[3:]):
+            line += " " + cell(mega(f.most(tool, steps, "memory")), "%.0f", 4)
         print(line)
     for note in result["notes"]:
         if note["set"] in (None, name):
-            print("%-10s %s" % (note["tool"], note["note"]))
+            print("%-9s %s" % (note["tool"], note["note"]))
 
 
 def show_ratios(f, result):
-    """Each of what was built, beside everything else."""
+    """How fast each vmscm is beside everything else, and what part of the other's bytes it stores."""
     own = [t for t in f.tools() if t in result["versions"] and t not in tools.PEERS]
-    groups = (("new", ("new",)), ("same", ("same",)), ("more", ("more",)),
-              ("new+more", ("new", "more")), ("out", ("out",)))
+    groups = (("new",), ("same",), ("more",), ("new", "more"), ("out",))
     for tool in own:
-        if "bound" in f.tools():
-            for key, what in (("seconds", "time"), ("cpu", "CPU")):
-                line = "%s, of the bound's speed by %s:" % (tool, what)
-                for label, steps in groups:
-                    line += "  %s %s" % (label, cell(f.ratio(tool, "bound", steps, key), "%.2f", 4))
-                print(line)
+        rows = []
         for other in f.tools():
-            if other in ("bound", tool) or (other in own and own.index(other) > own.index(tool)):
+            if other == tool or (other in own and own.index(other) > own.index(tool)):
                 continue
-            line = "%s beside %s: stored %s of it; times as fast:" % (tool, other, cell(
-                inverse(f.ratio(tool, other, ("stored",), "bytes")), "%.3f", 5))
-            for label, steps in groups:
-                line += "  %s %s" % (label, cell(f.ratio(tool, other, steps), "%.2f", 4))
-            print(line)
-            if other in own:
-                line = "%s beside %s: times less CPU:" % (tool, other)
-                for label, steps in groups:
-                    line += "  %s %s" % (
-                        label, cell(f.ratio(tool, other, steps, "cpu"), "%.2f", 4))
-                print(line)
+            rows.append((other, other, "seconds"))
+            if other == "bound" or other in own:
+                rows.append((other + ", by CPU", other, "cpu"))
+        if not rows:
+            continue
+        print("\n%-22s %7s %7s %7s %8s %7s | %s" % (
+            tool + " beside", "new", "same", "more", "new+more", "out", "stored"))
+        for label, other, key in rows:
+            line = "%-22s" % label
+            for steps in groups:
+                line += " " + cell(
+                    f.ratio(tool, other, steps, key), "%.2f", 8 if len(steps) > 1 else 7)
+            stored = f.ratio(tool, other, ("stored",), "bytes") if key == "seconds" else None
+            print(line + " | " + cell(inverse(stored), "%.3f", 6))
 
 
 def inverse(value):
     return 1 / value if value else None
 
 
+def show_in_page(results, page):
+    """Puts the tables in the place of those that a manual page has in its section FIGURES."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        for result in results:
+            show(result)
+            print()
+    lines = [".Bd -literal"]
+    for line in said.getvalue().strip().replace("\\", "\\e").splitlines():
+        lines.append("\\&" + line if line[:1] in (".", "'") else line)
+    with open(page, encoding="utf-8") as old:
+        head, found, rest = old.read().partition(".Sh FIGURES\n")
+    tail = rest[rest.index(".Sh "):] if ".Sh " in rest else ""
+    if not found:
+        raise ValueError(page + ": has no section FIGURES")
+    with open(page, "w", encoding="utf-8") as new:
+        new.write(head + found + "\n".join(lines + [".Ed"]) + "\n" + tail)
+
+
 def show(result):
     m = result["machine"]
-    print("%s; %d cores of %s, %.0f GB of memory; %s, Linux %s; %s, written at %d MB/s" % (
-        result["date"], m["cores"], m["cpu"], m["memory"] / 1e9, m["system"], m["kernel"],
-        m["filesystem"], m["disk"]))
-    print("; ".join("%s %s" % pair for pair in result["versions"].items()))
-    print("Medians of %d runs, caches %s. MB are 10^6 bytes.%s" % (
-        result["runs"], "dropped before each step" if result["cold"] else "warm",
-        " The bound compresses groups of %d bytes." % result["group"] if result["group"] else ""))
+    print("%s; %d cores of %s; %.0f GB of memory" % (
+        result["date"], m["cores"], m["cpu"], m["memory"] / 1e9))
+    print("%s, Linux %s; %s, written at %d MB/s" % (
+        m["system"], m["kernel"], m["filesystem"], m["disk"]))
+    print("\n".join(textwrap.wrap("; ".join("%s %s" % p for p in result["versions"].items()), 80)))
+    print("%s, caches %s" % (
+        "one run" if result["runs"] == 1 else "medians of %d runs" % result["runs"],
+        "dropped before each step" if result["cold"] else "warm"))
+    if result["group"] is not None:
+        print("the bound compresses groups of %d bytes" % result["group"])
     for name, images in result["sets"].items():
-        print("\nSet %s: %s; %.1f GB, %.1f GB of it not holes" % (
+        print("\n" + "\n".join(textwrap.wrap("set %s: %s: %.1f GB, %.1f GB of it not holes" % (
             name, " ".join(i["name"] for i in images), sum(i["size"] for i in images) / 1e9,
-            sum(i["data"] for i in images) / 1e9))
+            sum(i["data"] for i in images) / 1e9), 80)))
         f = Figures(result, name)
         show_table(f, result, name)
         show_ratios(f, result)

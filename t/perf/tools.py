@@ -5,6 +5,7 @@ its name or time; fixed or variable chunks, levels and threads are their own def
 asked for where there is a choice."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -148,18 +149,21 @@ class Zbackup(Tool):
     program = "zbackup"
 
     def version(self):
-        return "?"
+        done = subprocess.run(["zbackup", "--help"], capture_output=True, text=True, check=False)
+        return (re.findall(r"version ([0-9][0-9.]*)", done.stderr + done.stdout) or ["?"])[0]
+
+    def call(self, *what, **files):
+        return Command("zbackup", "--non-encrypted", "--silent", *what, **files)
 
     def init(self):
-        return Command("zbackup", "init", "--non-encrypted", self.repo)
+        return self.call("init", self.repo)
 
     def save(self, name, path, _chain):
-        return Command("zbackup", "--silent", "backup", self.repo + "/backups/" + name, stdin=path)
+        return self.call("backup", self.repo + "/backups/" + name, stdin=path)
 
     def load(self, name, out):
         os.mkdir(out)
-        return Command("zbackup", "--silent", "restore", self.repo + "/backups/" + name,
-                       stdout=out + "/disk")
+        return self.call("restore", self.repo + "/backups/" + name, stdout=out + "/disk")
 
 
 class Bup(Tool):

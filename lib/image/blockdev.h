@@ -35,6 +35,7 @@ struct vmscm_blockdev {
     const struct vmscm_blockdev_ops *ops;
     uint64_t size;    /* bytes the guest sees */
     const char *name; /* for messages; owned by the implementation */
+    unsigned threads; /* that should read it at once, for the jobs it was opened for; 0: as many */
 };
 
 /* As the operations, with bounds checked and defaults filled in. */

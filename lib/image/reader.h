@@ -11,7 +11,7 @@
 #include "image/probe.h"
 #include <vmscm/events.h>
 
-/* jobs: how many threads will read at once (NBD connections). The probe must outlive the device.
+/* jobs: how many cores to use. The probe must outlive the device.
  * Errors: as probing, and VMSCM_ETOOL: qemu is missing or failed; VMSCM_EBUSY: another process
  * writes to it. few: little of it will be read, so that it is not worth while to learn beforehand
  * where all its bytes are, nor to start a program before the first read. events (may be NULL):

@@ -135,7 +135,7 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
     m = calloc(1, sizeof *m);
     if (!m)
         return vmscm_error_nomem(err);
-    m->dev = (struct vmscm_blockdev){&mapped_ops, probe->size, probe->path};
+    m->dev = (struct vmscm_blockdev){&mapped_ops, probe->size, probe->path, 0};
     m->probe = probe;
     if ((rc = open_layers(m, layers, err)))
         goto out;
@@ -148,6 +148,7 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
     if (vmscm_extentmap_has(&m->map, VMSCM_EXTENT_INDIRECT) &&
         (rc = vmscm_reader_nbd_open(&m->nbd, probe, jobs, err)))
         goto out;
+    m->dev.threads = m->nbd ? m->nbd->threads : 0;
     if (events && events->note) {
         char note[256];
         snprintf(note, sizeof note, "%s: %zu extents, %s", m->dev.name, m->map.runs.len,

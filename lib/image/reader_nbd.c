@@ -49,14 +49,14 @@ struct slot {
 struct nbd {
     struct vmscm_blockdev dev;
     const struct vmscm_probe *probe;
-    unsigned jobs;
+    unsigned slot_count;
     pthread_mutex_t lock; /* guards all below, but a taken slot is its thread's */
     pthread_cond_t idle;
     struct server *servers;
     unsigned server_count;
-    struct slot *slots; /* jobs of them */
+    struct slot *slots; /* slot_count of them */
     struct vmscm_error failure;
-    struct window *windows; /* jobs of them */
+    struct window *windows; /* slot_count of them */
     uint64_t clock;
 };
 
@@ -70,7 +70,7 @@ static int start_program(const struct nbd *nbd, struct server *server, struct vm
     if ((rc = vmscm_qemu_describe(&image, nbd->probe, err)) ||
         (rc = vmscm_qemu_list_files(&files, nbd->probe, err)) ||
         (rc = vmscm_str_printf(&socket_option, err, "--socket=%s", server->socket)) ||
-        (rc = vmscm_str_printf(&shared, err, "--shared=%u", nbd->jobs + 1)))
+        (rc = vmscm_str_printf(&shared, err, "--shared=%u", nbd->slot_count + 1)))
         goto out;
     const char *const argv[] = {"qemu-nbd", "--read-only", "--persistent", shared, socket_option,
         image, NULL};
@@ -78,7 +78,7 @@ static int start_program(const struct nbd *nbd, struct server *server, struct vm
         .argv = argv,
         .read_only = files.paths.items,
         .read_write = writable,
-        .max_memory = vmscm_qemu_memory(nbd->probe) + nbd->jobs * (uint64_t)(64 << 20),
+        .max_memory = vmscm_qemu_memory(nbd->probe) + nbd->slot_count * (uint64_t)(64 << 20),
         .confined = true,
     };
     rc = vmscm_spawn_start(&server->child, &options, false, err);
@@ -188,7 +188,7 @@ static int take(struct slot **out, struct nbd *nbd, struct vmscm_error *err)
     pthread_mutex_lock(&nbd->lock);
     for (;;) {
         /* One that is open, or else any that nobody uses. */
-        for (unsigned i = 0; i < nbd->jobs; i++) {
+        for (unsigned i = 0; i < nbd->slot_count; i++) {
             struct slot *s = &nbd->slots[i];
             if (!s->taken && (!slot || (!slot->h && s->h)))
                 slot = s;
@@ -317,7 +317,7 @@ static int answer_extents(void *data, const char *context, uint64_t offset, uint
 /* Looks offset up in what was asked before. The lock is held. */
 static bool window_find(struct nbd *nbd, uint64_t offset, uint64_t *len, bool *zero)
 {
-    for (unsigned w = 0; w < nbd->jobs; w++) {
+    for (unsigned w = 0; w < nbd->slot_count; w++) {
         struct window *window = &nbd->windows[w];
         size_t low = 0, high = window->pieces.len;
         if (!high || window->pieces.items[0].start > offset)
@@ -344,7 +344,7 @@ static void window_store(struct nbd *nbd, struct window *fresh)
 {
     struct window *oldest = &nbd->windows[0];
 
-    for (unsigned w = 1; w < nbd->jobs; w++)
+    for (unsigned w = 1; w < nbd->slot_count; w++)
         if (nbd->windows[w].used < oldest->used)
             oldest = &nbd->windows[w];
     vmscm_vec_release(&oldest->pieces);
@@ -407,7 +407,7 @@ static void nbd_dev_close(struct vmscm_blockdev *dev)
 {
     struct nbd *nbd = (struct nbd *)dev;
 
-    for (unsigned i = 0; nbd->slots && i < nbd->jobs; i++)
+    for (unsigned i = 0; nbd->slots && i < nbd->slot_count; i++)
         nbd_close(nbd->slots[i].h);
     for (unsigned i = 0; nbd->servers && i < nbd->server_count; i++) {
         struct server *server = &nbd->servers[i];
@@ -415,7 +415,7 @@ static void nbd_dev_close(struct vmscm_blockdev *dev)
         vmscm_tempdir_remove(server->dir);
         free(server->socket);
     }
-    for (unsigned w = 0; nbd->windows && w < nbd->jobs; w++)
+    for (unsigned w = 0; nbd->windows && w < nbd->slot_count; w++)
         vmscm_vec_release(&nbd->windows[w].pieces);
     free(nbd->windows);
     free(nbd->slots);
@@ -428,6 +428,11 @@ static void nbd_dev_close(struct vmscm_blockdev *dev)
 static const struct vmscm_blockdev_ops nbd_ops = {
     nbd_dev_pread, nbd_dev_extent, nbd_dev_unchanged, nbd_dev_close};
 
+static unsigned threads_for(unsigned jobs)
+{
+    return jobs > 1 ? 2 * jobs : 1;
+}
+
 int vmscm_reader_nbd_open(struct vmscm_blockdev **out, const struct vmscm_probe *probe,
     unsigned jobs, struct vmscm_error *err)
 {
@@ -435,24 +440,24 @@ int vmscm_reader_nbd_open(struct vmscm_blockdev **out, const struct vmscm_probe 
 
     if (!nbd)
         return vmscm_error_nomem(err);
-    nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path};
+    nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path, threads_for(jobs)};
     nbd->probe = probe;
-    nbd->jobs = jobs ? jobs : 1;
+    nbd->slot_count = nbd->dev.threads;
     /* What comes here is mostly compressed, and one qemu-nbd inflates a vmdk's grains on a single
      * thread, hands out a qcow2's clusters from one. */
-    nbd->server_count = nbd->jobs;
+    nbd->server_count = jobs ? jobs : 1;
     pthread_mutex_init(&nbd->lock, NULL);
     pthread_cond_init(&nbd->idle, NULL);
     nbd->servers = calloc(nbd->server_count, sizeof *nbd->servers);
-    nbd->slots = calloc(nbd->jobs, sizeof *nbd->slots);
-    nbd->windows = calloc(nbd->jobs, sizeof *nbd->windows);
+    nbd->slots = calloc(nbd->slot_count, sizeof *nbd->slots);
+    nbd->windows = calloc(nbd->slot_count, sizeof *nbd->windows);
     if (!nbd->servers || !nbd->slots || !nbd->windows) {
         nbd_dev_close(&nbd->dev);
         return vmscm_error_nomem(err);
     }
     for (unsigned i = 0; i < nbd->server_count; i++)
         nbd->servers[i].child = (struct vmscm_spawn)VMSCM_SPAWN_INIT;
-    for (unsigned i = 0; i < nbd->jobs; i++)
+    for (unsigned i = 0; i < nbd->slot_count; i++)
         nbd->slots[i].server = &nbd->servers[i % nbd->server_count];
     *out = &nbd->dev;
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An image read through confined qemu-nbd programs on private Unix sockets: up to `jobs` of them,
- * each started when a thread first needs one more than there are.
+ * each started when a thread first needs one more than there are. While a thread waits for one it
+ * uses no core: twice as many threads as jobs keep both busy, and have a connection each.
  */
 #ifndef IMAGE_READER_NBD_H
 #define IMAGE_READER_NBD_H

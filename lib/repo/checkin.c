@@ -177,8 +177,11 @@ static void load_bases(struct checkin *c)
     vmscm_model_free(parent);
 }
 
-static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
+/* *threads: how many should read them. */
+static int open_disks(struct checkin *c, unsigned jobs, unsigned *threads,
+    struct vmscm_error *err)
 {
+    *threads = jobs;
     if (!(c->disks = calloc(c->count, sizeof *c->disks)) ||
         !(c->bases = calloc(c->count, sizeof *c->bases)) ||
         !(c->known = calloc(c->count, sizeof *c->known)))
@@ -198,6 +201,8 @@ static int open_disks(struct checkin *c, unsigned jobs, struct vmscm_error *err)
         bool few = known->usable && is_little(&known->changes, probe->size);
         if ((rc = vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, c->events, err)))
             return rc;
+        if (c->disks[i].dev->threads > *threads)
+            *threads = c->disks[i].dev->threads;
         c->machine->disks[i].size = c->disks[i].dev->size;
     }
     load_bases(c);
@@ -230,13 +235,15 @@ static int store_disks(struct checkin *c, unsigned jobs, int level,
     struct vmscm_ingest_counts stored = {0};
     struct vmscm_scan_counts scanned = {0};
     struct vmscm_store *store;
+    unsigned threads;
     int rc;
 
-    if ((rc = vmscm_handle_store(&store, c->repo, err)) || (rc = open_disks(c, jobs, err)) ||
+    if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
+        (rc = open_disks(c, jobs, &threads, err)) ||
         (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, err)))
         return rc;
     if ((rc = vmscm_scan_run(
-             c->disks, c->count, ingest, store, jobs, c->events, &scanned, err))) {
+             c->disks, c->count, ingest, store, threads, c->events, &scanned, err))) {
         vmscm_ingest_abort(ingest);
         if (rc == VMSCM_ECANCELED)
             vmscm_error_set(err, rc, "%s: check-in interrupted; nothing changed", c->name);

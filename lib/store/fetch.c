@@ -25,6 +25,7 @@ struct vmscm_fetch {
     struct vmscm_hash *hash;
     struct vmscm_pack_record record; /* the header of what `bytes` holds */
     struct vmscm_buf bytes;          /* a record as it is in the pack */
+    struct vmscm_buf spare;          /* for its bases, while it waits for them */
     struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
     struct slot slots[SLOTS];
     uint64_t clock;
@@ -54,6 +55,7 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch)
     vmscm_compress_free(fetch->compress);
     vmscm_hash_free(fetch->hash);
     vmscm_buf_release(&fetch->bytes);
+    vmscm_buf_release(&fetch->spare);
     vmscm_buf_release(&fetch->base);
     for (size_t i = 0; i < SLOTS; i++)
         vmscm_buf_release(&fetch->slots[i].plain);
@@ -102,22 +104,11 @@ static int verify(struct vmscm_fetch *fetch, const struct vmscm_id *id, const vo
     return rc;
 }
 
-static int read_bases(struct vmscm_fetch *fetch, const struct vmscm_pack_record *record,
-    struct vmscm_error *err);
-
-/* Plain bytes of the record at hand into out, which has room for them. */
-static int decode(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, void *out, struct vmscm_error *err)
+/* Plain bytes of the record at hand, whose bases are read, into out, which has room for them. */
+static int decode(struct vmscm_fetch *fetch, void *out, struct vmscm_error *err)
 {
-    struct vmscm_pack_record *record = &fetch->record;
-    int rc;
+    const struct vmscm_pack_record *record = &fetch->record;
 
-    if (record->base_count) {
-        struct vmscm_pack_record copy = *record;
-        /* Reading the bases uses the buffer. */
-        if ((rc = read_bases(fetch, &copy, err)) || (rc = load(fetch, pack, entry, err)))
-            return rc;
-    }
     return vmscm_compress_decode(fetch->compress, out, record->plain_len, record->compression,
         fetch->bytes.data + vmscm_pack_record_head(record), record->stored_len,
         record->base_count ? fetch->base.data : NULL, fetch->base.len, err);
@@ -138,9 +129,10 @@ static struct slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_pack
     return NULL;
 }
 
-/* Decompress the record at hand into the slot that was not used for longest. */
-static int fill_slot(struct slot **out, struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+/* Decompress the record at hand, whose bases are read, into the slot that was not used for longest. */
+static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
+    const struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry,
+    struct vmscm_error *err)
 {
     struct slot *slot = fetch->slots;
     int rc;
@@ -150,11 +142,11 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch, struct vmscm_
             slot = &fetch->slots[i];
     slot->full = false;
     slot->plain.len = 0;
-    slot->last = ++fetch->clock; /* so that a base is not put here */
+    slot->last = ++fetch->clock;
     if (slot->plain.cap > SLOT_KEEP)
         vmscm_buf_release(&slot->plain);
     if ((rc = vmscm_buf_reserve(&slot->plain, fetch->record.plain_len, err)) ||
-        (rc = decode(fetch, pack, entry, slot->plain.data, err)))
+        (rc = decode(fetch, slot->plain.data, err)))
         return rc;
     slot->plain.len = fetch->record.plain_len;
     slot->record = fetch->record;
@@ -174,6 +166,8 @@ static const uint8_t *part_of(const struct slot *slot, unsigned part)
     return slot->plain.data + at;
 }
 
+static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err);
+
 static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
 {
@@ -185,8 +179,10 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     if (is_base && entry->has_base)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "a base has a base");
     if (!slot) {
+        if ((rc = read_bases(fetch, err)))
+            return rc;
         if (fetch->record.part_count == 1) {
-            rc = decode(fetch, pack, entry, out, err);
+            rc = decode(fetch, out, err);
             return rc ? rc : verify(fetch, &entry->id, out, entry->plain_len, err);
         }
         if ((rc = fill_slot(&slot, fetch, pack, entry, err)))
@@ -247,17 +243,26 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
     return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
 }
 
-static int read_bases(struct vmscm_fetch *fetch, const struct vmscm_pack_record *record,
-    struct vmscm_error *err)
+/* Plain bytes of the bases of the record at hand into fetch->base. They take slots, any of them: the
+ * record itself gets its own afterwards. */
+static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
-    struct vmscm_buf part = VMSCM_BUF_INIT;
+    struct vmscm_buf part = VMSCM_BUF_INIT, bytes = fetch->bytes;
+    struct vmscm_pack_record record;
     int rc = 0;
 
+    if (!fetch->record.base_count)
+        return 0;
     fetch->base.len = 0;
-    for (unsigned i = 0; i < record->base_count && !rc; i++)
-        if (!(rc = read_any(fetch, record->type, &record->bases[i], true, &part, NULL,
+    record = fetch->record;
+    fetch->bytes = fetch->spare;
+    for (unsigned i = 0; i < record.base_count && !rc; i++)
+        if (!(rc = read_any(fetch, record.type, &record.bases[i], true, &part, NULL,
                   VMSCM_PACK_PART_MAX, err)))
             rc = vmscm_buf_append(&fetch->base, part.data, part.len, err);
+    fetch->spare = fetch->bytes;
+    fetch->bytes = bytes;
+    fetch->record = record;
     vmscm_buf_release(&part);
     return rc;
 }
@@ -357,7 +362,8 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
 
     if (!rc && !vmscm_pack_check_record(&fetch->record, fetch->bytes.data))
         rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "record has the wrong checksum");
-    if (!rc && !(rc = match_all(&fetch->record, entries, count, &why)))
+    if (!rc && !(rc = match_all(&fetch->record, entries, count, &why)) &&
+        !(rc = read_bases(fetch, &why)))
         rc = fill_slot(&slot, fetch, pack, &entries[0], &why);
     if (rc == VMSCM_ENOMEM)
         return vmscm_error_copy(err, &why);

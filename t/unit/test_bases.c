@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records stored against others, vmscm-format-pack(5): wherever their bases are. */
+#include "codec/compress.h"
+#include "formats.h"
+#include "store/check.h"
+#include "store/fetch.h"
+#include "store/packwriter.h"
+#include "sys/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LEN 20000u /* of a part */
+
+static char dir[] = "/tmp/vmscm-test-bases-XXXXXX";
+
+static int setup(void **state)
+{
+    static const char *const subs[] = {"packs", "tmp", "locks"};
+    char path[64];
+
+    (void)state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    if (!mkdtemp(dir))
+        return -1;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
+        if (mkdir(path, 0777))
+            return -1;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return vmscm_file_remove_tree(dir, NULL);
+}
+
+/* Contents number n; those from 1000 on differ from the ones 1000 before in few places. */
+static void make_part(uint8_t out[LEN], unsigned n)
+{
+    make_noise(out, LEN, n % 1000);
+    for (unsigned i = 0; i < n / 1000; i++)
+        out[5000 + i] ^= 1;
+}
+
+static void part_id(struct vmscm_id *id, unsigned n)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_hash *hash;
+    uint8_t bytes[LEN];
+
+    make_part(bytes, n);
+    assert_done(vmscm_hash_new(&hash, &err), &err);
+    assert_done(vmscm_hash_compute(hash, id, bytes, LEN, &err), &err);
+    vmscm_hash_free(hash);
+}
+
+/* Append a record of `count` parts, contents `first` and those after it, against `base_count` bases,
+ * each `step` after the one before. */
+static void add(struct vmscm_packwriter *writer, unsigned first, unsigned count, unsigned base,
+    unsigned step, unsigned base_count)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_pack_record *r = calloc(1, sizeof *r);
+    struct vmscm_packwriter_part *parts = calloc(count, sizeof *parts);
+    uint8_t *plain = malloc(count * LEN), *prefix = malloc((base_count + 1) * LEN);
+    uint8_t *payload = malloc(count * LEN);
+    enum vmscm_compress_algorithm algorithm;
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    struct vmscm_compress *compress;
+    size_t stored;
+
+    for (unsigned i = 0; i < count; i++) {
+        make_part(plain + i * LEN, first + i);
+        part_id(&parts[i].id, first + i);
+        r->parts[i] = parts[i].plain_len = LEN;
+    }
+    for (unsigned i = 0; i < base_count; i++) {
+        make_part(prefix + i * LEN, base + i * step);
+        part_id(&r->bases[i], base + i * step);
+    }
+    assert_done(vmscm_compress_new(&compress, 3, &err), &err);
+    assert_done(vmscm_compress_encode(compress, payload, &stored, &algorithm, plain, count * LEN,
+                    base_count ? prefix : NULL, base_count * LEN, &err),
+        &err);
+    r->type = VMSCM_PACK_CHUNK;
+    r->compression = (uint8_t)algorithm;
+    r->base_count = (uint8_t)base_count;
+    r->part_count = (uint16_t)count;
+    r->plain_len = count * LEN;
+    r->stored_len = (uint32_t)stored;
+    assert_done(vmscm_buf_reserve(&bytes, vmscm_pack_record_head(r), &err), &err);
+    bytes.len = vmscm_pack_encode_record(bytes.data, r, payload);
+    assert_done(vmscm_buf_append(&bytes, payload, stored, &err), &err);
+    assert_done(vmscm_packwriter_add(writer,
+                    &(struct vmscm_packwriter_record){.type = VMSCM_PACK_CHUNK,
+                        .has_base = base_count > 0,
+                        .parts = parts,
+                        .part_count = count,
+                        .bytes = bytes.data,
+                        .len = bytes.len},
+                    &err),
+        &err);
+    vmscm_compress_free(compress);
+    vmscm_buf_release(&bytes);
+    free(payload);
+    free(prefix);
+    free(plain);
+    free(parts);
+    free(r);
+}
+
+static struct vmscm_packwriter *begin(void)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer;
+
+    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    return writer;
+}
+
+/* As a pack whose name begins with that letter: packs are searched in the order of their names. */
+static void finish(struct vmscm_packwriter *writer, char letter, char path[128])
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char file[VMSCM_PACKFILE_NAME], from[128];
+    uint64_t size;
+
+    assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
+    snprintf(from, sizeof from, "%s/packs/%s", dir, file);
+    file[5] = letter;
+    snprintf(path, 128, "%s/packs/%s", dir, file);
+    assert_int_equal(rename(from, path), 0);
+}
+
+static int read_part(struct vmscm_fetch *fetch, unsigned n, struct vmscm_error *err)
+{
+    uint8_t want[LEN], got[LEN];
+    struct vmscm_id id;
+
+    make_part(want, n);
+    part_id(&id, n);
+    int rc = vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, got, LEN, err);
+    if (!rc)
+        assert_memory_equal(want, got, LEN);
+    return rc;
+}
+
+static int go_on(void *data, uint64_t bytes)
+{
+    (void)data, (void)bytes;
+    return 0;
+}
+
+static void count_bad(void *data, const struct vmscm_packfile *pack, const struct vmscm_id *id,
+    const struct vmscm_error *why)
+{
+    (void)pack, (void)id;
+    assert_true(why->message[0] != '\0');
+    ++*(unsigned *)data;
+}
+
+static unsigned checked_bad(struct vmscm_store *store)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    unsigned bad = 0;
+    struct vmscm_check check = {
+        .store = store, .jobs = 1, .found = count_bad, .progress = go_on, .data = &bad};
+
+    assert_done(vmscm_check_packs(&check, &err), &err);
+    return bad;
+}
+
+/* More bases, each in a large record of its own, than a reader keeps records. */
+static void many_bases(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer = begin();
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    char path[128];
+
+    (void)state;
+    for (unsigned n = 0; n < VMSCM_PACK_BASES_MAX; n++)
+        add(writer, 10 * n, 3 + 4 * (n % 2), 0, 0, 0);
+    add(writer, 1000, 2, 0, 10, VMSCM_PACK_BASES_MAX);
+    add(writer, 1010, 7, 0, 10, VMSCM_PACK_BASES_MAX);
+    finish(writer, '0', path);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned n = 0; n < 2; n++) /* P11 */
+            assert_done(read_part(fetch, 1000 + n, &err), &err);
+        for (unsigned n = 0; n < 7; n++)
+            assert_done(read_part(fetch, 1010 + n, &err), &err);
+        for (unsigned n = 0; n < VMSCM_PACK_BASES_MAX; n++)
+            assert_done(read_part(fetch, 10 * n + 2, &err), &err);
+    }
+    vmscm_fetch_free(fetch);
+    assert_int_equal(checked_bad(store), 0);
+    vmscm_store_close(store);
+}
+
+/* A base that is a part of the same record, or the record itself. */
+static void own_base(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer = begin();
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    char path[128];
+
+    (void)state;
+    add(writer, 1, 2, 1, 1, 1);
+    add(writer, 10, 1, 10, 1, 1);
+    add(writer, 20, 1, 30, 1, 1);
+    add(writer, 30, 1, 20, 1, 1);
+    finish(writer, '0', path);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    static const unsigned all[] = {1, 2, 10, 20, 30};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) /* P11 */
+        assert_fails(
+            read_part(fetch, all[i], &err), &err, VMSCM_EDAMAGED, "a base has a base");
+    vmscm_fetch_free(fetch);
+    assert_int_equal(checked_bad(store), 5);
+    vmscm_store_close(store);
+}
+
+/* A chunk that is found first where its base has gone, in a directory that changes while the base is
+ * looked for. */
+static void moved_meanwhile(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer = begin();
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    char base[128], path[128];
+
+    (void)state;
+    add(writer, 1, 1, 0, 0, 0);
+    finish(writer, '5', base);
+    writer = begin();
+    add(writer, 1001, 1, 1, 1, 1);
+    finish(writer, '6', path);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_int_equal(unlink(base), 0);
+    writer = begin();
+    add(writer, 1001, 1, 0, 0, 0);
+    finish(writer, '1', path);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    assert_done(read_part(fetch, 1001, &err), &err); /* P22 */
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
+}
+
+/* A base that is stored in two packs, in the first of them against another: it is taken from the
+ * second. */
+static void base_in_two(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_packwriter *writer;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    char path[128];
+
+    (void)state;
+    writer = begin();
+    add(writer, 1, 1, 0, 0, 0);
+    add(writer, 1001, 1, 1, 1, 1);
+    finish(writer, '1', path);
+    writer = begin();
+    add(writer, 1001, 1, 0, 0, 0);
+    add(writer, 2001, 1, 1001, 1, 1);
+    finish(writer, '2', path);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    assert_done(read_part(fetch, 2001, &err), &err); /* P11 */
+    vmscm_fetch_free(fetch);
+    assert_int_equal(checked_bad(store), 0);
+    vmscm_store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(many_bases, setup, teardown),
+        cmocka_unit_test_setup_teardown(own_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(moved_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(base_in_two, setup, teardown),
+    };
+    return unit_run(tests);
+}

@@ -13,6 +13,7 @@ struct opts {
     const char *format;
     struct opt_list options;
     unsigned jobs;
+    int verify;
     int force;
 };
 
@@ -48,7 +49,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 {
     const struct opts *o = values;
     struct vmscm_checkout_options options = {format_name(o->format), NULL, o->jobs,
-        o->force};
+        o->verify, o->force};
     struct vmscm_checkout_result result = {NULL, 0, 0, 0};
     struct vmscm_revision *rev = NULL;
     char *joined = NULL;
@@ -87,6 +88,8 @@ static const struct opt table[] = {
     {'o', "option", OPT_LIST, offsetof(struct opts, options), "NAME=VALUE", NULL,
         "an option of the format, as qemu-img's -o"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
+    {0, "verify", OPT_FLAG, offsetof(struct opts, verify), NULL, NULL,
+        "read back what the disks hold, and hash it"},
     {'f', "force", OPT_FLAG, offsetof(struct opts, force), NULL, NULL,
         "over a checkout, give up what was changed in it"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},

@@ -55,6 +55,8 @@ check 'and to where it is' 'vmscm checkout m:one co && is m:one co'
 check 'only what differs is written, and what became zero is a hole' '
     vmscm checkin s sys=one.raw -m one
     vmscm checkin s sys=two.raw -m two
+    vmscm tag s~1 one
+    vmscm tag s two
     vmscm checkout s~1 sparse
     before=$(data_of sparse/sys.img)
     vmscm checkout s sparse --json >out.json
@@ -149,6 +151,62 @@ check 'a running machine'"'"'s disk is refused, even with --force' '
     grep -q "running machine" said
     [ $rc = 3 ]
     [ "$(base_of co)" = "$(id_of m:one)" ]'
+
+# --- reading back
+
+# forge DIR: its state says that the disks are as they are now
+forge() {
+    python3 - "$1" <<'END'
+import json, os, sys
+path = sys.argv[1] + '/.vmscm-checkout'
+work = json.load(open(path))
+for disk in work['disks']:
+    for file in disk['files']:
+        st = os.stat(sys.argv[1] + '/' + file['name'])
+        file['mtime'], file['ctime'] = st.st_mtime_ns, st.st_ctime_ns
+        file['size'], file['inode'] = st.st_size, st.st_ino
+        work['clock'] = max(work.get('clock', 0), st.st_ctime_ns + 1)
+json.dump(work, open(path, 'w'))
+END
+}
+
+check '--verify finds nothing in what is right' '
+    vmscm checkout --verify m:one checked
+    is m:one checked
+    vmscm checkout --verify m:two checked
+    is m:two checked
+    vmscm checkout --verify m:two checked
+    is m:two checked
+    vmscm checkout --verify --format vmdk m:one checked-vmdk'
+check_fails -p strace 3 'a write that did not happen' '
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -q -o /dev/null \
+        -e inject=pwrite64:retval=4096:when=7 vmscm checkout --verify s:one lost' \
+    'sys.img: offset [0-9]*: something else'
+check 'leaves no disk, and can be gone on with' '
+    [ ! -e lost/sys.img ] && [ ! -e lost/.vmscm-checkout ]
+    vmscm checkout --verify s:one lost
+    cmp lost/sys.img one.raw'
+check_fails -p strace 3 'a write that did not happen over a checkout' '
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -q -o /dev/null \
+        -e inject=pwrite64:retval=4096:when=1 vmscm checkout --verify s:two lost' \
+    'sys.img: offset [0-9]*: something else'
+check 'is mended when it is gone on with' '
+    vmscm checkout --verify s:two lost
+    cmp lost/sys.img two.raw'
+check_fails 3 'a disk that rotted, though it looks unchanged' '
+    echo rot | put lost/sys.img 19000000
+    forge lost
+    [ "$(vmscm status --json lost | jq -r ".disks[0].state")" = clean ]
+    vmscm checkout --verify s:two lost' 'sys.img: offset 1[89][0-9]*: something else'
+check_fails 3 'a hole that rotted' '
+    vmscm checkout s:two lost
+    echo rot | put lost/sys.img 50000000
+    forge lost
+    vmscm checkout --verify s:one lost' 'sys.img: offset [0-9]*: something else'
+check_fails 3 'a qcow2 that rotted' '
+    qemu-io -f qcow2 -c "write -P 9 3M 4k" checked/data.qcow2
+    forge checked
+    vmscm checkout --verify m:two checked' 'data.qcow2: offset [0-9]*: something else'
 
 # --- interruption
 

@@ -21,6 +21,7 @@ struct vmscm_checkout_options {
     const char *format;  /* NULL: the recorded one, with its recorded options */
     const char *options; /* "NAME=VALUE,..." as qemu-img -o; NULL: recorded, or the format's own */
     unsigned jobs;       /* 0: core.jobs, or one a core */
+    int verify;          /* read back all that is in the disks, and hash it */
     int force;           /* over a checkout: give up what was changed in it */
 };
 
@@ -40,7 +41,8 @@ struct vmscm_checkout_result {
  * overwritten claims to be neither revision till then.
  * Errors: VMSCM_EREFUSED: not empty, a checkout of another repository, or files in it were changed
  * or are in the way; VMSCM_EBUSY: a machine that runs writes to a disk in it; VMSCM_EUNSUPPORTED:
- * the format cannot hold the disk; VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_EIO; VMSCM_ETOOL.
+ * the format cannot hold the disk; VMSCM_EIO, also: verify found something else than was written;
+ * VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_ETOOL.
  */
 VMSCM_API int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     const struct vmscm_checkout_options *options, const struct vmscm_events *events,

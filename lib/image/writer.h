@@ -26,6 +26,10 @@ struct vmscm_writer_options {
     /* Called with bytes of guest address space done so far, from one thread at a time; may be
      * NULL. Non-zero cancels (VMSCM_ECANCELED). */
     int (*progress)(void *data, uint64_t done);
+    bool readback; /* raw, all of it written anew: read it back; VMSCM_EIO if it differs */
+    /* Called when all is written; a raw disk may be being synced meanwhile. May be NULL. Non-zero
+     * is what the writer fails with. */
+    int (*written)(void *data, struct vmscm_error *err);
     void *data;
     const struct vmscm_events *events; /* warnings; may be NULL */
 };

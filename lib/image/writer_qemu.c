@@ -249,6 +249,8 @@ int vmscm_writer_qemu_write(struct vmscm_blockdev *source, const char *path,
         (rc = for_files(&c, sync_file, err)) || (rc = vmscm_file_sync_dir(c.dir, err)))
         goto out;
     *written = c.read;
+    if (options->written && (rc = options->written(options->data, err)))
+        goto out;
     if (options->progress && options->progress(options->data, source->size))
         rc = vmscm_error_set(err, VMSCM_ECANCELED, "%s: canceled", path);
 out:

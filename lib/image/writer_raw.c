@@ -4,6 +4,7 @@
  * 4 KiB blocks inside data.
  */
 #include "base/path.h"
+#include "image/readback.h"
 #include "image/writer_parts.h"
 #include "sys/file.h"
 
@@ -26,6 +27,7 @@ struct job {
     const struct vmscm_writer_options *options;
     bool compare; /* the file had contents */
     bool reserve; /* it has no holes to begin with, and gets none */
+    struct vmscm_readback readback;
     pthread_mutex_t lock; /* guards all below, and calls of progress */
     uint64_t next;        /* segment that nobody has taken */
     uint64_t done;        /* bytes */
@@ -130,6 +132,8 @@ static int write_range(struct job *job, uint64_t offset, uint64_t end, uint8_t *
         rc = vmscm_blockdev_pread(job->source, buffers, n, offset, err);
         if (!rc && old)
             rc = vmscm_file_pread(job->fd, old, n, offset, job->path, err);
+        if (!rc && job->options->readback)
+            rc = vmscm_readback_note(&job->readback, offset, buffers, n, err);
         if (!rc)
             rc = write_piece(job, buffers, old, n, offset, written, err);
         offset += n;
@@ -248,6 +252,58 @@ static int run(struct job *job, struct vmscm_error *err)
     return job->failed ? vmscm_error_copy(err, &job->error) : 0;
 }
 
+struct sync {
+    struct job *job;
+    int rc;
+    struct vmscm_error error;
+};
+
+static void *sync_file(void *data)
+{
+    struct sync *sync = data;
+
+    sync->rc = vmscm_file_fsync(sync->job->fd, sync->job->path, &sync->error);
+    return NULL;
+}
+
+static bool is_canceled(void *data)
+{
+    const struct job *job = data;
+    const struct vmscm_writer_options *o = job->options;
+
+    return (o->progress && o->progress(o->data, job->done)) ||
+        (o->events && o->events->canceled && o->events->canceled(o->events->data));
+}
+
+static int check_written(struct job *job, struct vmscm_error *err)
+{
+    const struct vmscm_writer_options *o = job->options;
+    int rc = 0;
+
+    if (o->readback)
+        rc = vmscm_readback_check(&job->readback, job->fd, job->path, job->source->size, o->jobs,
+            is_canceled, job, err);
+    return rc || !o->written ? rc : o->written(o->data, err);
+}
+
+/* Syncing is waiting: the finished file is read back meanwhile. */
+static int sync_and_check(struct job *job, struct vmscm_error *err)
+{
+    struct sync sync = {.job = job, .error = VMSCM_ERROR_INIT};
+    pthread_t thread;
+    int rc = 0;
+    bool started = (job->options->written || job->options->readback) &&
+        pthread_create(&thread, NULL, sync_file, &sync) == 0;
+
+    if (!started)
+        sync_file(&sync);
+    if (started || !sync.rc)
+        rc = check_written(job, err);
+    if (started)
+        pthread_join(thread, NULL);
+    return rc ? rc : sync.rc ? vmscm_error_copy(err, &sync.error) : 0;
+}
+
 static int open_target(struct job *job, struct vmscm_error *err)
 {
     const char *prealloc = vmscm_writer_options_get(job->options, "preallocation");
@@ -283,12 +339,13 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
     int rc;
 
     pthread_mutex_init(&job.lock, NULL);
+    vmscm_readback_init(&job.readback);
     rc = open_target(&job, err);
     bool opened = job.fd >= 0;
     if (!rc)
         rc = run(&job, err);
     if (!rc)
-        rc = vmscm_file_fsync(job.fd, path, err);
+        rc = sync_and_check(&job, err);
     if (opened) {
         int closed = vmscm_file_close(&job.fd, path, rc ? NULL : err);
         rc = rc ? rc : closed;
@@ -299,6 +356,7 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
         unlink(path);
     *written = job.written;
     free(dir);
+    vmscm_readback_release(&job.readback);
     pthread_mutex_destroy(&job.lock);
     return rc;
 }

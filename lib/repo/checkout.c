@@ -18,6 +18,7 @@
 #include "repo/reflink.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
+#include "repo/verify.h"
 #include "repo/workfile.h"
 #include "sys/file.h"
 
@@ -46,6 +47,7 @@ struct checkout {
     unsigned jobs;
     uint64_t total, done_before, written;
     const char *item;
+    struct vmscm_verify verify; /* of the disk at hand */
 };
 
 static int make_dir(const char *path, struct vmscm_error *err)
@@ -247,6 +249,13 @@ static int adopt(struct checkout *c, struct vmscm_workfile_disk *disk, const cha
     return rc;
 }
 
+static int verify(void *data, struct vmscm_error *err)
+{
+    struct checkout *c = data;
+
+    return vmscm_verify_disk(&c->verify, err);
+}
+
 /* What is to be written of a disk whose map is `map`, into staging/file: sets w's resume or update,
  * whose ranges d holds. *keep: nothing is, its files are there. */
 static int plan(struct checkout *c, const struct vmscm_machine_disk *disk,
@@ -313,7 +322,7 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
 {
     struct vmscm_writer_options w = {
         .jobs = c->jobs, .progress = on_progress, .data = c, .events = c->events};
-    struct vmscm_map map = {0};
+    struct vmscm_map map = {0}, check = {0};
     struct vmscm_mapdiff diff = {0};
     struct vmscm_blockdev *dev = NULL;
     struct vmscm_workfile_disk *entry;
@@ -350,6 +359,16 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
         (rc = plan(c, disk, &map, staging, path, &w, &diff, &keep, err)) ||
         (rc = make_dir(staging, err)))
         goto out;
+    c->verify = (struct vmscm_verify){
+        store, path, w.format, &check, c->jobs, c->events, disk->id};
+    if (c->options->verify && w.format == VMSCM_PROBE_RAW && !w.resume && !w.update) {
+        w.readback = true;
+    } else if (c->options->verify) {
+        w.written = verify;
+        if ((rc = vmscm_snapshot_map(&check, c->rev->repo, c->rev->info.id, disk, err)) ||
+            (keep && (rc = verify(c, err))))
+            goto out;
+    }
     if (!keep && ((rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)) ||
                      (rc = vmscm_writer_write(dev, path, &w, &written, err))))
         goto out;
@@ -361,6 +380,7 @@ out:
     c->done_before += disk->size;
     vmscm_blockdev_close(dev);
     vmscm_map_release(&map);
+    vmscm_map_release(&check);
     vmscm_mapdiff_release(&diff);
     free((void *)w.options);
     free(text);

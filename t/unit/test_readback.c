@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "unit.h"
+
+#include "base/path.h"
+#include "image/readback.h"
+#include "image/writer.h"
+#include "memdev.h"
+#include "sys/file.h"
+#include "sys/tempdir.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define MIB (1u << 20)
+#define SIZE (40 * (uint64_t)MIB + 4096 + 512)
+
+struct fixture {
+    struct memdev mem;
+    char *dir;
+};
+
+static int setup(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct fixture *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    assert_true(memdev_init(&f->mem, SIZE));
+    assert_done(vmscm_tempdir_make(&f->dir, NULL, &err), &err);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    vmscm_blockdev_close(&f->mem.dev);
+    vmscm_tempdir_remove(f->dir);
+    free(f);
+    return 0;
+}
+
+static char *in_dir(const struct fixture *f, const char *name)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char *path = NULL;
+
+    assert_done(vmscm_path_join(&path, f->dir, name, &err), &err);
+    return path;
+}
+
+static bool stop(void *data)
+{
+    ++*(unsigned *)data;
+    return *(unsigned *)data > 1000;
+}
+
+static void test_readback(void **state)
+{
+    struct fixture *f = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_readback rb;
+    char *path = in_dir(f, "disk.img");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const uint64_t at[] = {20 * MIB, 3 * MIB + 5, 6 * MIB}, len[] = {MIB, 300000, 1};
+    unsigned asked = 0;
+
+    assert_true(fd >= 0);
+    vmscm_readback_init(&rb);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    assert_done(vmscm_readback_check(&rb, fd, path, SIZE, 2, NULL, NULL, &err), &err);
+    for (size_t i = 0; i < 3; i++) {
+        memdev_fill(f->mem.bytes, len[i], 50 + i);
+        assert_int_equal(pwrite(fd, f->mem.bytes, len[i], (off_t)at[i]), len[i]);
+        assert_done(vmscm_readback_note(&rb, at[i], f->mem.bytes, len[i], &err), &err);
+    }
+    assert_done(vmscm_readback_check(&rb, fd, path, SIZE, 2, stop, &asked, &err), &err);
+    assert_true(asked > 0);
+    /* One byte in each piece, and between, before and behind them. */
+    const uint64_t wrong[] = {at[0], at[0] + len[0] - 1, at[1] + 131072, at[2], 0, 5 * MIB,
+        at[0] + len[0], SIZE - 1};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t good, bad;
+        assert_int_equal(pread(fd, &good, 1, (off_t)wrong[i]), 1);
+        bad = good ^ 1;
+        assert_int_equal(pwrite(fd, &bad, 1, (off_t)wrong[i]), 1);
+        assert_fails(vmscm_readback_check(&rb, fd, path, SIZE, 1 + i % 2, NULL, NULL, &err), &err,
+            VMSCM_EIO, "something else reads back");
+        assert_int_equal(pwrite(fd, &good, 1, (off_t)wrong[i]), 1);
+    }
+    assert_done(vmscm_readback_check(&rb, fd, path, SIZE, 3, NULL, NULL, &err), &err);
+    asked = 2000;
+    assert_fails(vmscm_readback_check(&rb, fd, path, SIZE, 2, stop, &asked, &err), &err,
+        VMSCM_ECANCELED, "canceled");
+    vmscm_readback_release(&rb);
+    close(fd);
+    unlink(path);
+    free(path);
+}
+
+static int object(void *data, struct vmscm_error *err)
+{
+    (void)data;
+    return vmscm_error_set(err, VMSCM_EIO, "as told");
+}
+
+/* The writer's own reading back, and its caller's. */
+static void test_writer(void **state)
+{
+    struct fixture *f = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_writer_options o = {.format = VMSCM_PROBE_RAW, .jobs = 2, .readback = true};
+    char *path = in_dir(f, "disk.img");
+
+    memdev_fill(f->mem.bytes + 5 * MIB, 3 * MIB, 7);
+    assert_done(vmscm_writer_write(&f->mem.dev, path, &o, NULL, &err), &err);
+    unlink(path);
+    o.written = object;
+    assert_fails(
+        vmscm_writer_write(&f->mem.dev, path, &o, NULL, &err), &err, VMSCM_EIO, "as told");
+    assert_false(vmscm_file_exists(path));
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_readback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
+    };
+    return unit_run(tests);
+}

@@ -184,6 +184,29 @@ check 'another size: all is read' '
     grep "disk vda: read whole: its size has changed" how
     [ "$(field size)" = $((50 << 20)) ]
     right'
+check 'made smaller and as large as before: all is read' '
+    io "write -P 37 48M 1M"
+    ci
+    qemu-img resize -q --shrink w/vda.qcow2 47M
+    qemu-img resize -q w/vda.qcow2 50M
+    ci
+    grep "disk vda: read whole: it was made smaller and larger again" how
+    [ "$(field unchanged)" = false ]
+    right
+    io "write -P 37 48M 1M"
+    ci
+    qemu-img resize -q --shrink w/vda.qcow2 $((48 * 1048576 + 512000))
+    qemu-img resize -q w/vda.qcow2 50M
+    io "write -P 38 49M 4k"
+    ci
+    right
+    io "write -P 39 48M 1M" "write -P 40 40M 100k"
+    ci
+    qemu-img resize -q --shrink w/vda.qcow2 40M
+    qemu-img resize -q w/vda.qcow2 50M
+    io "write -P 41 48M 1M" "write -P 41 42000000 4k"
+    ci
+    right'
 check 'a check-in that died before the checkout knew of it' '
     io "write -P 41 11M 64k"
     cp w/.vmscm-checkout before

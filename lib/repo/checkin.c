@@ -194,13 +194,16 @@ static int open_disks(struct checkin *c, unsigned jobs, unsigned *threads,
         if (!c->whole &&
             (rc = vmscm_known_find(known, c->repo, probe, c->disks[i].name, c->events, err)))
             return rc;
+        bool few = known->usable && is_little(&known->changes, probe->size);
+        if ((rc = vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, c->events, err)))
+            return rc;
+        if ((rc = vmscm_known_check(
+                 known, c->repo, c->disks[i].dev, c->disks[i].name, c->events, err)))
+            return rc;
         if (known->usable) {
             c->disks[i].changes = &known->changes;
             c->disks[i].base = &known->base;
         }
-        bool few = known->usable && is_little(&known->changes, probe->size);
-        if ((rc = vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, c->events, err)))
-            return rc;
         if (c->disks[i].dev->threads > *threads)
             *threads = c->disks[i].dev->threads;
         c->machine->disks[i].size = c->disks[i].dev->size;

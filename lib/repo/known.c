@@ -6,6 +6,7 @@
 #include "image/qemumap.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
+#include "store/fetch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,9 @@ static bool is_fatal(int rc)
     return rc == VMSCM_ENOMEM || rc == VMSCM_ECANCELED;
 }
 
-static void note_whole(const struct search *s, const char *why)
+static void note_whole(const struct vmscm_events *events, const char *id, const char *why)
 {
-    vmscm_handle_note(s->events, "disk %s: read whole: %s", s->id, why);
+    vmscm_handle_note(events, "disk %s: read whole: %s", id, why);
 }
 
 static const struct vmscm_workfile_disk *disk_at(const struct vmscm_workfile *work,
@@ -166,6 +167,7 @@ static int find_changes(struct vmscm_known *known, const struct search *s, const
         *why = "it has no dirty bitmap";
     } else {
         *way = "dirty in its bitmap are";
+        known->by_bitmap = true;
         if ((rc = vmscm_bitmap_read(&known->changes, s->probe, s->disk->bitmap, err)))
             *why = err ? err->message : "its dirty bitmap cannot be read";
     }
@@ -194,7 +196,7 @@ int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
         why = "its checkout's revision is damaged";
     known->usable = !why;
     if (why)
-        note_whole(&s, why);
+        note_whole(events, id, why);
     else
         vmscm_handle_note(events, "disk %s: %s %llu of %llu bytes since %.12s", id, way,
             (unsigned long long)vmscm_changes_total(&known->changes),
@@ -204,6 +206,96 @@ out:
     if (!known->usable)
         vmscm_known_release(known);
     return rc ? vmscm_error_copy(err, &failure) : 0;
+}
+
+/* The last chunk of a segment that no change touches. */
+static bool find_clean(struct vmscm_leaf_entry *out, const struct vmscm_leaf_entry *entries,
+    size_t count, uint64_t start, const struct vmscm_changes *changes)
+{
+    while (count--) {
+        const struct vmscm_leaf_entry *e = &entries[count];
+        uint64_t at = start + e->offset;
+        if (!e->zero && vmscm_changes_next(changes, at) >= at + e->length) {
+            *out = *e;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The last such chunk of the disk, and where it is; *found: there is one. */
+static int find_last(struct vmscm_leaf_entry *out, uint64_t *offset, bool *found,
+    const struct vmscm_known *known, struct vmscm_fetch *fetch, struct vmscm_error *err)
+{
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    int rc = 0;
+
+    *found = false;
+    for (size_t r = known->base.runs.len; r-- && !*found && !rc;) {
+        const struct vmscm_map_run *run = &known->base.runs.items[r];
+        struct vmscm_leaf_entry *entries = NULL;
+        uint32_t length;
+        size_t count;
+        if (run->zero)
+            continue;
+        if (!(rc = vmscm_fetch_read_buf(fetch, VMSCM_PACK_LEAF, &run->leaf, &bytes,
+                  VMSCM_LEAF_SIZE_MAX, err)))
+            rc = vmscm_leaf_decode(&entries, &count, &length, bytes.data, bytes.len, err);
+        for (uint64_t n = run->first + run->count; n-- > run->first && !*found && !rc;) {
+            uint64_t start = n << VMSCM_LEAF_SEGMENT_LOG2;
+            *found = find_clean(out, entries, count, start, &known->changes);
+            *offset = start + out->offset;
+        }
+        free(entries);
+    }
+    vmscm_buf_release(&bytes);
+    return rc;
+}
+
+/* Whether the disk holds that chunk there. */
+static int compare_chunk(bool *same, struct vmscm_blockdev *dev, uint64_t offset,
+    const struct vmscm_leaf_entry *e, struct vmscm_error *err)
+{
+    struct vmscm_hash *hash = NULL;
+    struct vmscm_id id;
+    void *data = malloc(e->length);
+    int rc = data ? vmscm_hash_new(&hash, err) : vmscm_error_nomem(err);
+
+    if (!rc && !(rc = vmscm_blockdev_pread(dev, data, e->length, offset, err)) &&
+        !(rc = vmscm_hash_compute(hash, &id, data, e->length, err)))
+        *same = vmscm_hash_cmp(&id, &e->id) == 0;
+    vmscm_hash_free(hash);
+    free(data);
+    return rc;
+}
+
+int vmscm_known_check(struct vmscm_known *known, struct vmscm_repo *repo,
+    struct vmscm_blockdev *dev, const char *id, const struct vmscm_events *events,
+    struct vmscm_error *err)
+{
+    struct vmscm_fetch *fetch = NULL;
+    struct vmscm_leaf_entry last = {0};
+    struct vmscm_store *store;
+    const char *why = NULL;
+    uint64_t offset = 0;
+    bool found = false, same = true;
+    int rc = 0;
+
+    if (!known->usable || !known->by_bitmap)
+        return 0;
+    if ((rc = vmscm_handle_store(&store, repo, err)) ||
+        (rc = vmscm_fetch_new(&fetch, store, err)))
+        return rc;
+    if (find_last(&last, &offset, &found, known, fetch, NULL))
+        why = "its checkout's revision is damaged";
+    else if (found && !(rc = compare_chunk(&same, dev, offset, &last, err)) && !same)
+        why = "it was made smaller and larger again, which its bitmap does not show";
+    vmscm_fetch_free(fetch);
+    if (why) {
+        note_whole(events, id, why);
+        vmscm_known_release(known);
+    }
+    return rc;
 }
 
 void vmscm_known_release(struct vmscm_known *known)

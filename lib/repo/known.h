@@ -15,6 +15,7 @@
 #define REPO_KNOWN_H
 
 #include "format/map.h"
+#include "image/blockdev.h"
 #include "image/changes.h"
 #include "image/probe.h"
 #include "repo/handle.h"
@@ -22,6 +23,7 @@
 
 struct vmscm_known {
     bool usable;       /* else the rest means nothing */
+    bool by_bitmap;    /* vmscm_known_check is still to be asked */
     char revision[41]; /* the one it is compared with */
     struct vmscm_map base;
     struct vmscm_changes changes;
@@ -33,6 +35,13 @@ int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
     const struct vmscm_probe *probe, const char *id, const struct vmscm_events *events,
     struct vmscm_error *err);
 void vmscm_known_release(struct vmscm_known *known);
+
+/* What a bitmap cannot tell: a disk that was made smaller and then as large as before has zeros at
+ * its end, in which nothing is dirty. Reads the last chunk that seems unchanged; if it is another
+ * one now, the disk is not known. dev: the disk. */
+int vmscm_known_check(struct vmscm_known *known, struct vmscm_repo *repo,
+    struct vmscm_blockdev *dev, const char *id, const struct vmscm_events *events,
+    struct vmscm_error *err);
 
 /* Whether path is a disk of a checkout whose files prove it unchanged: it was looked at before. */
 bool vmscm_known_is_unchanged(const char *path);

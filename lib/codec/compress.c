@@ -43,11 +43,12 @@ int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *ou
             return vmscm_error_set(
                 err, VMSCM_EUSAGE, "zstd level %d: out of range", compress->level);
     }
-    if (base && ZSTD_isError(ZSTD_CCtx_refPrefix(compress->cctx, base, base_len)))
-        return vmscm_error_nomem(err);
-
     /* Room for one byte less than would pay makes zstd give up early on noise. */
     size_t worth = len - len / 32;
+    /* Not where nothing is compressed: it would be the prefix of what comes next. */
+    if (base && worth > 1 &&
+        ZSTD_isError(ZSTD_CCtx_refPrefix(compress->cctx, base, base_len)))
+        return vmscm_error_nomem(err);
     size_t n = worth > 1 ? ZSTD_compress2(compress->cctx, out, worth - 1, data, len) : 0;
     if (worth <= 1 || ZSTD_isError(n)) {
         /* What gave up is still under way, and would refuse the next prefix. */

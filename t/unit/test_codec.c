@@ -269,6 +269,38 @@ static void base(void **state)
     assert_int_equal(how, VMSCM_COMPRESS_NONE);
 }
 
+/* A prefix is one record's, also where that is stored plain, and what gave up is not in the way of the
+ * next. */
+static void base_of_one(void **state)
+{
+    struct codec *t = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const size_t plain[] = {1, 5000};
+    enum vmscm_compress_algorithm how;
+    size_t stored;
+
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        for (int with = 0; with < 2; with++) {
+            /* Noise, and nothing of the base is in it. */
+            make_noise(t->back, LEN, 99);
+            assert_done(vmscm_compress_encode(t->c, t->stored, &stored, &how, t->back, plain[i],
+                            t->base, LEN, &err),
+                &err);
+            assert_int_equal(how, VMSCM_COMPRESS_NONE);
+            memcpy(t->back, t->base, LEN);
+            memset(t->back + 100, 0, LEN / 2);
+            assert_done(vmscm_compress_encode(t->c, t->stored, &stored, &how, t->back, LEN,
+                            with ? t->base : NULL, LEN, &err),
+                &err);
+            assert_int_equal(how, VMSCM_COMPRESS_ZSTD);
+            assert_int_equal(stored < 500, with);
+            assert_done(vmscm_compress_decode(t->c, t->plain, LEN, how, t->stored, stored,
+                            with ? t->base : NULL, LEN, &err),
+                &err); /* P11 */
+            assert_memory_equal(t->plain, t->back, LEN);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(frame_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(bomb, setup, teardown),
         cmocka_unit_test_setup_teardown(base, setup, teardown),
+        cmocka_unit_test_setup_teardown(base_of_one, setup, teardown),
     };
     return unit_run(tests);
 }

@@ -83,6 +83,26 @@ check_fails 1 'fsck misses a base that is gone' '
     vmscm -C bad.vmscm fsck >found 2>&1 || rc=$?
     grep -q "its base .* is missing" found || fail "$(head -n 3 found)"
     exit $rc'
+check 'what leaned on a base that is gone is stored anew when it is checked in again' '
+    cp second.raw same.raw
+    vmscm -C bad.vmscm checkin db "$PWD/same.raw" -m again
+    vmscm -C bad.vmscm cat db | cmp - second.raw
+    vmscm -C bad.vmscm checkin --json db "$PWD/same.raw" -m "and again" >result
+    [ "$(jq .stored result)" = 0 ] || fail "$(jq -c . result)"'
+check 'a base that another pack has against a base of its own is one' '
+    vmscm init --bare two.vmscm
+    for disk in second disk; do
+        cp $disk.raw same.raw
+        vmscm -C two.vmscm checkin db "$PWD/same.raw" -m $disk
+    done
+    n=0
+    for pack in j1.vmscm/packs/pack-*; do
+        n=$((n + 1))
+        cp "$pack" two.vmscm/packs/pack-0000000000000000000000000000000$n.vpk
+    done
+    vmscm -C two.vmscm cat db | cmp - disk.raw
+    vmscm -C two.vmscm fsck
+    vmscm -C two.vmscm fsck --full'
 check 'a damaged base is no reason not to check in' '
     rm -rf bad.vmscm
     cp -r j1.vmscm bad.vmscm

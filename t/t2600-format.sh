@@ -52,7 +52,8 @@ class Pack:
 class Store:
     def __init__(self, repo):
         self.packs = [Pack(p) for p in sorted(glob.glob(repo + "/packs/pack-*.vpk"))]
-        self.where = {e[0]: (p, e) for p in self.packs for e in p.entries()}             # P22
+        every = [(p, e) for p in self.packs for e in p.entries()]
+        self.where = {e[0]: (p, e) for p, e in sorted(every, key=lambda x: -x[1][6])}    # P11, P22
 
     def record(self, pack, entry):
         ident, offset, length, plain_len, kind, part, has_base = entry

@@ -129,30 +129,6 @@ static int check_store(struct fsck *f, struct vmscm_error *err)
     return f->rc;
 }
 
-/* Whether a base of a chunk is not there; text says so. */
-static bool base_damage(struct fsck *f, const struct vmscm_id *id, char *text, size_t size)
-{
-    struct vmscm_id bases[VMSCM_PACK_BASES_MAX];
-    struct vmscm_error why = VMSCM_ERROR_INIT;
-    char hex[VMSCM_HASH_HEX], base[VMSCM_HASH_HEX];
-    size_t count;
-
-    vmscm_str_hex(hex, id->bytes, VMSCM_HASH_SIZE);
-    if (vmscm_fetch_bases(f->fetch, id, bases, &count, &why)) {
-        snprintf(text, size, "chunk %.16s: %.900s", hex, why.message);
-        return true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct vmscm_pack_entry entry;
-        vmscm_str_hex(base, bases[i].bytes, VMSCM_HASH_SIZE);
-        if (vmscm_store_find(f->store, &entry, &bases[i]) && !entry.has_base)
-            continue;
-        snprintf(text, size, "chunk %.16s: its base %.16s is missing", hex, base);
-        return true;
-    }
-    return false;
-}
-
 /* Whether a chunk cannot be had; text says why. */
 static bool chunk_damage(struct fsck *f, const struct vmscm_leaf_entry *e, char *text, size_t size)
 {
@@ -169,8 +145,10 @@ static bool chunk_damage(struct fsck *f, const struct vmscm_leaf_entry *e, char 
         snprintf(text, size, "chunk %.16s: of another length than its leaf says", hex);
         return true;
     }
-    if (entry.has_base && base_damage(f, &e->id, text, size))
+    if (entry.has_base && vmscm_fetch_find(f->fetch, &e->id, &why)) {
+        snprintf(text, size, "chunk %.16s: %.900s", hex, why.message);
         return true;
+    }
     /* Damaged in one pack, it may be whole in another. */
     if (vmscm_idset_find(&f->bad, &e->id) &&
         vmscm_fetch_read_buf(

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/delta.h"
 #include "codec/checksum.h"
-#include "store/fetch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +16,15 @@ struct vmscm_delta {
     uint64_t table[TABLE]; /* of the prefix's units, by open addressing; 0 is empty */
 };
 
-int vmscm_delta_new(struct vmscm_delta **out, struct vmscm_store *store, struct vmscm_error *err)
+int vmscm_delta_new(struct vmscm_delta **out, struct vmscm_store *store,
+    struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_delta *d = calloc(1, sizeof *d);
-    int rc;
 
     if (!d)
         return vmscm_error_nomem(err);
     d->store = store;
-    if ((rc = vmscm_fetch_new(&d->fetch, store, err))) {
-        vmscm_delta_free(d);
-        return rc;
-    }
+    d->fetch = fetch;
     *out = d;
     return 0;
 }
@@ -37,7 +33,6 @@ void vmscm_delta_free(struct vmscm_delta *d)
 {
     if (!d)
         return;
-    vmscm_fetch_free(d->fetch);
     vmscm_buf_release(&d->prefix);
     vmscm_buf_release(&d->part);
     free(d);

@@ -11,11 +11,13 @@
 #define STORE_DELTA_H
 
 #include "base/buf.h"
-#include "store/store.h"
+#include "store/fetch.h"
 
 struct vmscm_delta;
 
-int vmscm_delta_new(struct vmscm_delta **out, struct vmscm_store *store, struct vmscm_error *err);
+/* fetch reads what is in store; both are the caller's. */
+int vmscm_delta_new(struct vmscm_delta **out, struct vmscm_store *store,
+    struct vmscm_fetch *fetch, struct vmscm_error *err);
 void vmscm_delta_free(struct vmscm_delta *delta); /* NULL is fine */
 
 /* near: chunks that an earlier revision has where data comes from, at most VMSCM_PACK_BASES_MAX of

@@ -74,21 +74,22 @@ static int match(const struct vmscm_pack_record *record, const struct vmscm_pack
     return 0;
 }
 
-/* The record at an entry into fetch->bytes and fetch->record. */
+/* The first bytes of the record at an entry, at most max, into fetch->bytes, and its header into
+ * fetch->record. */
 static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+    const struct vmscm_pack_entry *entry, size_t max, struct vmscm_error *err)
 {
     uint64_t end = (uint64_t)entry->offset + entry->length;
+    size_t len = entry->length < max ? entry->length : max;
     int rc;
 
     if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
         entry->length < VMSCM_PACK_RECORD_SIZE || entry->length > VMSCM_PACK_RECORD_MAX)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry of no possible record");
     fetch->bytes.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->bytes, entry->length, err)) ||
-        (rc = vmscm_store_pread(
-             fetch->store, pack, fetch->bytes.data, entry->length, entry->offset, err)) ||
-        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, entry->length, err)))
+    if ((rc = vmscm_buf_reserve(&fetch->bytes, len, err)) ||
+        (rc = vmscm_store_pread(fetch->store, pack, fetch->bytes.data, len, entry->offset, err)) ||
+        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, len, err)))
         return rc;
     return match(&fetch->record, entry, err);
 }
@@ -172,7 +173,8 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
 {
     struct slot *slot = find_slot(fetch, pack, entry);
-    int rc = slot ? match(&slot->record, entry, err) : load(fetch, pack, entry, err);
+    int rc = slot ? match(&slot->record, entry, err)
+                  : load(fetch, pack, entry, VMSCM_PACK_RECORD_MAX, err);
 
     if (rc)
         return rc;
@@ -279,19 +281,55 @@ int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     return read_any(fetch, (int)type, id, false, buf, NULL, max, err);
 }
 
-/* The header of the record of a chunk or leaf into fetch->record. */
-static int load_head(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_error *err)
+/* Whether a base is somewhere without a base of its own. */
+static bool find_base(struct vmscm_fetch *fetch, const struct vmscm_id *id)
 {
-    size_t len = entry->length < VMSCM_PACK_HEAD_MAX ? entry->length : VMSCM_PACK_HEAD_MAX;
-    int rc;
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack;
 
-    fetch->bytes.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->bytes, len, err)) ||
-        (rc = vmscm_store_pread(fetch->store, pack, fetch->bytes.data, len, entry->offset, err)) ||
-        (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, len, err)))
-        return rc;
-    return match(&fetch->record, entry, err);
+    for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++)
+        if (!entry.has_base) {
+            atomic_store(&pack->used, true);
+            return true;
+        }
+    return false;
+}
+
+/* Whether all that the record at hand is stored against is there. */
+static int find_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
+{
+    const struct vmscm_pack_record *record = &fetch->record;
+    char hex[VMSCM_HASH_HEX];
+
+    for (unsigned i = 0; i < record->base_count; i++)
+        if (!find_base(fetch, &record->bases[i])) {
+            vmscm_str_hex(hex, record->bases[i].bytes, VMSCM_HASH_SIZE);
+            return vmscm_error_set(err, VMSCM_EDAMAGED, "its base %.16s is missing", hex);
+        }
+    return 0;
+}
+
+int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
+    struct vmscm_error *err)
+{
+    struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack;
+
+    for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++) {
+        int rc = entry.has_base ? load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, &why) : 0;
+        if (!rc && entry.has_base)
+            rc = find_bases(fetch, &why);
+        if (!rc) {
+            atomic_store(&pack->used, true);
+            return 0;
+        }
+        if (rc == VMSCM_ENOMEM)
+            return vmscm_error_copy(err, &why);
+        if (!first.code)
+            first = why;
+    }
+    return vmscm_error_set(err, VMSCM_EDAMAGED, "%s", first.code ? first.message : "missing");
 }
 
 /* Where it is, by the first index that knows. */
@@ -315,7 +353,7 @@ int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, stru
     bases[0] = *id;
     if (!entry.has_base)
         return 0;
-    if ((rc = load_head(fetch, pack, &entry, err)))
+    if ((rc = load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, err)))
         return rc;
     *count = fetch->record.base_count;
     memcpy(bases, fetch->record.bases, *count * sizeof *bases);
@@ -329,7 +367,8 @@ int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint
     struct vmscm_packfile *pack;
     int rc;
 
-    if ((rc = find(fetch, &pack, &entry, id, err)) || (rc = load_head(fetch, pack, &entry, err)))
+    if ((rc = find(fetch, &pack, &entry, id, err)) ||
+        (rc = load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, err)))
         return rc;
     *bytes = (uint64_t)entry.length * entry.plain_len / fetch->record.plain_len;
     return 0;
@@ -358,7 +397,7 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
     struct slot *slot;
-    int rc = load(fetch, pack, &entries[0], &why);
+    int rc = load(fetch, pack, &entries[0], VMSCM_PACK_RECORD_MAX, &why);
 
     if (!rc && !vmscm_pack_check_record(&fetch->record, fetch->bytes.data))
         rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "record has the wrong checksum");

@@ -30,6 +30,11 @@ int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err);
 
+/* See that a chunk or leaf is somewhere, and all that it is stored against there as well; their packs
+ * are marked as relied on. No more than headers is read. VMSCM_EDAMAGED says what is missing. */
+int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
+    struct vmscm_error *err);
+
 /* What a chunk or leaf is stored against: its record's bases, or, where there are none, itself. bases
  * has room for VMSCM_PACK_BASES_MAX. VMSCM_EDAMAGED as vmscm_fetch_share. */
 int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,

@@ -63,6 +63,7 @@ struct vmscm_ingest {
 struct vmscm_ingest_lane {
     struct vmscm_ingest *ingest;
     struct vmscm_compress *compress;
+    struct vmscm_fetch *fetch; /* of what is stored against others */
     struct vmscm_delta *delta; /* made on first use */
     struct vmscm_pack_record head;
     struct vmscm_buf record; /* encoded */
@@ -107,8 +108,9 @@ int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *i
     if (!lane)
         return vmscm_error_nomem(err);
     lane->ingest = ingest;
-    if ((rc = vmscm_compress_new(&lane->compress, ingest->level, err))) {
-        free(lane);
+    if ((rc = vmscm_compress_new(&lane->compress, ingest->level, err)) ||
+        (rc = vmscm_fetch_new(&lane->fetch, ingest->store, err))) {
+        vmscm_ingest_lane_free(lane);
         return rc;
     }
     *out = lane;
@@ -121,6 +123,7 @@ void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane)
         return;
     vmscm_compress_free(lane->compress);
     vmscm_delta_free(lane->delta);
+    vmscm_fetch_free(lane->fetch);
     vmscm_buf_release(&lane->record);
     vmscm_buf_release(&lane->group);
     vmscm_vec_release(&lane->parts);
@@ -360,23 +363,41 @@ static int put_group(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm
     return rc;
 }
 
-/* Whether a chunk or leaf is new, and the caller's to bring. */
-static int is_mine(struct vmscm_ingest *in, const struct vmscm_id *id, bool *mine,
+/* Whether a chunk or leaf can be had from the packs there are: what is stored against another is there
+ * only if that is. */
+static int is_there(struct vmscm_ingest_lane *lane, const struct vmscm_id *id, bool *there,
     struct vmscm_error *err)
 {
+    struct vmscm_error why = VMSCM_ERROR_INIT;
     struct vmscm_pack_entry entry;
+    int rc = 0;
+
+    *there = vmscm_store_find(lane->ingest->store, &entry, id);
+    if (*there && entry.has_base) {
+        rc = vmscm_fetch_find(lane->fetch, id, &why);
+        *there = !rc;
+    }
+    return rc == VMSCM_ENOMEM ? vmscm_error_copy(err, &why) : 0;
+}
+
+/* Whether a chunk or leaf is new, and the caller's to bring. */
+static int is_mine(struct vmscm_ingest_lane *lane, const struct vmscm_id *id, bool *mine,
+    struct vmscm_error *err)
+{
+    struct vmscm_ingest *in = lane->ingest;
     unsigned packs = atomic_load(&in->packs);
-    int rc;
+    bool there;
+    int rc = is_there(lane, id, &there, err);
 
     *mine = false;
-    if (vmscm_store_find(in->store, &entry, id))
-        return 0;
+    if (rc || there)
+        return rc;
     pthread_mutex_lock(&in->lock);
     if (in->stopped)
         rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
-    else if (packs != atomic_load(&in->packs) && vmscm_store_find(in->store, &entry, id))
-        rc = 0;
-    else
+    else if (packs != atomic_load(&in->packs))
+        rc = is_there(lane, id, &there, err);
+    if (!rc && !there)
         rc = claim(in, id, mine, err);
     if (rc)
         fail(in, rc);
@@ -410,7 +431,7 @@ int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_p
 
     if (len == 0 || len > VMSCM_PACK_PART_MAX)
         return vmscm_error_set(err, VMSCM_EUSAGE, "chunk or leaf of %zu bytes", len);
-    if ((rc = is_mine(lane->ingest, id, &mine, err)) || !mine)
+    if ((rc = is_mine(lane, id, &mine, err)) || !mine)
         return rc;
     return type == VMSCM_PACK_LEAF ? put_record(lane, unit, type, &part, 1, data, len, 0, NULL, err)
                                    : add_to_group(lane, unit, &part, data, err);
@@ -430,8 +451,9 @@ int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
         return vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, id, data, len, err);
     if (len == 0 || len > VMSCM_PACK_PART_MAX)
         return vmscm_error_set(err, VMSCM_EUSAGE, "chunk of %zu bytes", len);
-    if ((rc = is_mine(lane->ingest, id, &mine, err)) || !mine ||
-        (!lane->delta && (rc = vmscm_delta_new(&lane->delta, lane->ingest->store, err))) ||
+    if ((rc = is_mine(lane, id, &mine, err)) || !mine ||
+        (!lane->delta &&
+            (rc = vmscm_delta_new(&lane->delta, lane->ingest->store, lane->fetch, err))) ||
         (rc = vmscm_delta_find(
              lane->delta, near, near_count, data, len, lane->head.bases, &bases, &prefix, err)))
         return rc;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Records stored against others, vmscm-format-pack(5): wherever their bases are. */
+/* Records stored against others, vmscm-format-pack(5): wherever their bases are, and what a check-in
+ * relies on that finds such a record. */
 #include "codec/compress.h"
 #include "formats.h"
 #include "store/check.h"
 #include "store/fetch.h"
+#include "store/ingest.h"
 #include "store/packwriter.h"
 #include "sys/file.h"
 
@@ -256,6 +258,91 @@ static void moved_meanwhile(void **state)
     vmscm_store_close(store);
 }
 
+/* Bring contents number n, perhaps near another; returns how many chunks were new. */
+static uint64_t bring(struct vmscm_store *store, unsigned n, const unsigned *near)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_ingest_counts counts;
+    struct vmscm_ingest_lane *lane;
+    struct vmscm_ingest *ingest;
+    struct vmscm_id id, near_id;
+    uint8_t bytes[LEN];
+
+    make_part(bytes, n);
+    part_id(&id, n);
+    if (near)
+        part_id(&near_id, *near);
+    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
+    assert_done(
+        vmscm_ingest_add_near(lane, 0, &id, bytes, LEN, &near_id, near != NULL, &err), &err);
+    assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+    vmscm_ingest_lane_free(lane);
+    assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
+    return counts.fresh_chunks;
+}
+
+/* A chunk whose base is gone is not one that is there, until it is brought again. */
+static void base_gone(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const unsigned near = 1;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_pack_entry entry;
+    struct vmscm_id id;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_int_equal(bring(store, 1, NULL), 1);
+    char *base = strdup(vmscm_store_pack(store, 0)->path);
+    assert_int_equal(bring(store, 1001, &near), 1);
+    part_id(&id, 1001);
+    assert_true(vmscm_store_find(store, &entry, &id));
+    assert_true(entry.has_base);
+    assert_int_equal(bring(store, 1001, &near), 0);
+    vmscm_store_close(store);
+    assert_int_equal(unlink(base), 0);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_int_equal(bring(store, 1001, &near), 1);
+    assert_int_equal(bring(store, 1001, &near), 0);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    assert_done(read_part(fetch, 1001, &err), &err);
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
+    free(base);
+}
+
+/* Who finds a chunk relies on its base, too, wherever that is. */
+static void base_relied_on(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const unsigned near = 1;
+    struct vmscm_store *store;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    bring(store, 1, NULL);
+    char *base = strdup(vmscm_store_pack(store, 0)->path), away[64];
+    snprintf(away, sizeof away, "%s/away", dir);
+    bring(store, 1001, &near);
+    vmscm_store_close(store);
+    for (int found = 0; found < 2; found++) {
+        assert_done(vmscm_store_open(&store, dir, &err), &err);
+        assert_done(vmscm_store_confirm(store, &err), &err);
+        if (found)
+            assert_int_equal(bring(store, 1001, NULL), 0);
+        else
+            assert_int_equal(bring(store, 2001, &near), 1);
+        assert_int_equal(rename(base, away), 0);
+        assert_fails(vmscm_store_confirm(store, &err), &err, VMSCM_EBUSY, "relied on");
+        vmscm_error_clear(&err);
+        assert_int_equal(rename(away, base), 0);
+        vmscm_store_close(store);
+    }
+    free(base);
+}
+
 /* A base that is stored in two packs, in the first of them against another: it is taken from the
  * second. */
 static void base_in_two(void **state)
@@ -279,6 +366,7 @@ static void base_in_two(void **state)
     assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
     assert_done(read_part(fetch, 2001, &err), &err); /* P11 */
     vmscm_fetch_free(fetch);
+    assert_int_equal(bring(store, 2001, NULL), 0);
     assert_int_equal(checked_bad(store), 0);
     vmscm_store_close(store);
 }
@@ -289,6 +377,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_bases, setup, teardown),
         cmocka_unit_test_setup_teardown(own_base, setup, teardown),
         cmocka_unit_test_setup_teardown(moved_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(base_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(base_relied_on, setup, teardown),
         cmocka_unit_test_setup_teardown(base_in_two, setup, teardown),
     };
     return unit_run(tests);

@@ -50,6 +50,13 @@ check 'larger groups compress better' '
     small=$("$bound" -g 0 one=source.raw | awk "/^new/ { print \$7 }")
     large=$("$bound" -g 1000000 one=source.raw | awk "/^new/ { print \$7 }")
     [ "$large" -lt "$small" ]'
+check 'large repositories: generated, checked into, and measured' '
+    VMSCM_BUILD=$VMSCM_BUILD "$perf/scale" -w . -n 1 -g 3 -g 12 one.raw >table
+    cat table
+    [ "$(wc -l <table)" = 14 ]
+    [ "$(awk "/all new/ && \$6 > 0 && \$NF > 1" table | wc -l)" = 2 ]
+    rc=0; "$perf/scale" -w . -g 99999999 one.raw 2>said || rc=$?
+    [ $rc = 3 ] && grep "^scale: .* are needed, .* are free" said'
 check 'the bound refuses what it cannot do' '
     for arguments in "" "one.raw" "-g x one=one.raw" "-g 99999999999 one=one.raw" \
         "-j 0 one=one.raw" "-l 20 one=one.raw"; do

@@ -237,12 +237,16 @@ static int store_disks(struct checkin *c, unsigned jobs, int level,
     struct vmscm_ingest *ingest = NULL;
     struct vmscm_ingest_counts stored = {0};
     struct vmscm_scan_counts scanned = {0};
+    struct vmscm_error ignored = VMSCM_ERROR_INIT;
     struct vmscm_store *store;
     unsigned threads;
     int rc;
 
-    if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
-        (rc = open_disks(c, jobs, &threads, err)) ||
+    if ((rc = vmscm_handle_store(&store, c->repo, err)))
+        return rc;
+    /* Packs that came without a multi-pack index would each be searched for every chunk. */
+    vmscm_store_reindex(store, &ignored);
+    if ((rc = open_disks(c, jobs, &threads, err)) ||
         (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, err)))
         return rc;
     if ((rc = vmscm_scan_run(

@@ -148,7 +148,7 @@ static bool has(struct vmscm_store *store, struct vmscm_packfile *pack,
     return true;
 }
 
-/* The nth place of an id: by multi-pack indexes first, then in packs without one. What an index says is
+/* The nth place of an id: in packs without a multi-pack index first, then by these. What they say is
  * only where to look: it counts if the pack's own index says so too. *nth: what is left of it when
  * NULL is returned. needed: see has(). */
 static struct vmscm_packfile *search(struct vmscm_store *store, struct vmscm_pack_entry *entry,
@@ -156,6 +156,9 @@ static struct vmscm_packfile *search(struct vmscm_store *store, struct vmscm_pac
 {
     uint32_t number;
 
+    for (size_t i = 0; i < store->set.loose.len; i++)
+        if (has(store, store->set.loose.items[i], entry, id, needed) && (*nth)-- == 0)
+            return store->set.loose.items[i];
     if (store->set.midxs.len &&
         atomic_fetch_add_explicit(&store->searches, 1, memory_order_relaxed) == READ_AHEAD)
         for (size_t i = 0; i < store->set.midxs.len; i++)
@@ -169,9 +172,6 @@ static struct vmscm_packfile *search(struct vmscm_store *store, struct vmscm_pac
                 return NULL;
         }
     }
-    for (size_t i = 0; i < store->set.loose.len; i++)
-        if (has(store, store->set.loose.items[i], entry, id, needed) && (*nth)-- == 0)
-            return store->set.loose.items[i];
     return NULL;
 }
 
@@ -338,12 +338,32 @@ out:
     return rc;
 }
 
+/* Whether an index is worth while, as far as is known without another look. */
+static bool is_due(struct vmscm_store *store)
+{
+    size_t count = store->set.midxs.len;
+    struct vmscm_midxfile **midxs = calloc(count + 1, sizeof *midxs);
+    bool due = store->set.loose.len >= LOOSE_MIN;
+
+    if (midxs && count && !due) {
+        memcpy(midxs, store->set.midxs.items, count * sizeof *midxs);
+        due = vmscm_midxwriter_choose(midxs, count, 0, ENTRIES_MAX) > 1;
+    }
+    free(midxs);
+    return due;
+}
+
 static int reindex(struct vmscm_store *store, bool quick, struct vmscm_error *err)
 {
     char *lock_path = NULL;
-    bool changed, again = true;
+    bool changed, again;
     int lock = -1, rc;
 
+    pthread_rwlock_rdlock(&store->lock);
+    again = is_due(store);
+    pthread_rwlock_unlock(&store->lock);
+    if (!again)
+        return 0;
     if ((rc = vmscm_str_printf(&lock_path, err, "%s/locks/midx", store->repo_dir)))
         return rc;
     rc = vmscm_lockfile_try(&lock, lock_path, VMSCM_LOCK_EXCLUSIVE, err);

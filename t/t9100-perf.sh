@@ -43,7 +43,9 @@ for group in 0 4096 262144 8000000; do
         cut -d" " -f1,2 lines | tr "\n" ";" | grep -qx "out one;out more;"
         cmp out/one one.raw
         cmp out/more more.raw
-        rm -r out'
+        rm out/*
+        "$bound" -u -o out one=one.raw
+        rmdir out'
 done
 check 'larger groups compress better' '
     tar -cf source.raw -C "$TEST_SOURCE" lib man

@@ -3,13 +3,14 @@
  * How fast check-in and checkout could be: the work that cannot be left out, done by vmscm's own
  * cutter, hash and codec, on all cores, with nothing else around it.
  *
- *     bound [-g BYTES] [-j THREADS] [-l LEVEL] [-o DIR] NAME=IMAGE...
+ *     bound [-g BYTES] [-j THREADS] [-l LEVEL] [-o DIR [-u]] NAME=IMAGE...
  *
  * Check-in reads a raw image (holes are skipped), cuts, hashes, looks each id up in a table in
  * memory, compresses what is new, and drops it. Images come in the order given: the first, the
  * first once more (all of it is known then), then the others.
  * Checkout (-o) has all of them compressed in memory before the clock starts. It decompresses each
- * frame once, verifies each chunk once, writes the image to DIR, and fsyncs it.
+ * frame once, verifies each chunk once, writes the image to DIR, and fsyncs it; -u: it is removed
+ * once it was measured.
  * -g: consecutive new chunks of a segment are compressed together, up to so many bytes a frame; 0:
  * each by itself. The default is what a check-in does.
  *
@@ -397,7 +398,7 @@ static void release(struct bound *b, struct image *images, size_t count)
 
 static int usage(void)
 {
-    fputs("usage: bound [-g BYTES] [-j THREADS] [-l LEVEL] [-o DIR] NAME=IMAGE...\n", stderr);
+    fputs("usage: bound [-g BYTES] [-j THREADS] [-l LEVEL] [-o DIR [-u]] NAME=IMAGE...\n", stderr);
     return 2;
 }
 
@@ -420,9 +421,11 @@ int main(int argc, char **argv)
     uint64_t value;
     int option;
 
-    while ((option = getopt(argc, argv, "g:j:l:o:")) >= 0) {
+    while ((option = getopt(argc, argv, "g:j:l:o:u")) >= 0) {
         if (option == 'o')
             dir = optarg;
+        else if (option == 'u')
+            b.remove = true;
         else if (option == 'g' && number(&value, optarg, FRAME_MAX))
             b.group = (size_t)value;
         else if (option == 'j' && number(&value, optarg, VMSCM_PARALLEL_MAX) && value)

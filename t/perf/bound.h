@@ -71,6 +71,7 @@ struct bound {
     size_t group;
     unsigned jobs;
     int level;
+    bool remove; /* what was checked out */
     struct part parts[BOUND_PARTS];
     pthread_mutex_t lock;
     struct frame *frames; /* all; guarded by lock */

@@ -196,5 +196,7 @@ int bound_out_step(struct bound *b, struct image *image, const char *dir, struct
         rc = closed;
     if (!rc)
         bound_end(b, "out");
+    if (b->remove)
+        unlink(path);
     return rc;
 }

@@ -195,7 +195,9 @@ static int open_disks(struct checkin *c, unsigned jobs, unsigned *threads,
             (rc = vmscm_known_find(known, c->repo, probe, c->disks[i].name, c->events, err)))
             return rc;
         bool few = known->usable && is_little(&known->changes, probe->size);
-        if ((rc = vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, c->events, err)))
+        /* What is known says enough about how little is read. */
+        if ((rc = vmscm_reader_open(
+                 &c->disks[i].dev, probe, jobs, few, few ? NULL : c->events, err)))
             return rc;
         if ((rc = vmscm_known_check(
                  known, c->repo, c->disks[i].dev, c->disks[i].name, c->events, err)))

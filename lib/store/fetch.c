@@ -203,10 +203,10 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
 {
     struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
     char hex[VMSCM_HASH_HEX];
-    bool changed = true;
+    bool changed;
     int rc;
 
-    for (int again = 0; again < 2 && changed; again++) {
+    for (int again = 0; again < 2; again++) {
         struct vmscm_pack_entry entry;
         struct vmscm_packfile *pack;
         for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++) {
@@ -232,6 +232,7 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
                 vmscm_error_prefix(&first, "%s", pack->path);
             }
         }
+        /* What changed may be known already, from another thread's look or one for a base. */
         if (again == 0 && (rc = vmscm_store_reload(fetch->store, &changed, err)))
             return rc;
     }

@@ -8,7 +8,9 @@
 #include "store/ingest.h"
 #include "store/packwriter.h"
 #include "sys/file.h"
+#include "sys/parallel.h"
 
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -371,6 +373,53 @@ static void base_in_two(void **state)
     vmscm_store_close(store);
 }
 
+struct readers {
+    struct vmscm_store *store;
+    unsigned n;
+    atomic_uint ready;
+    atomic_uint failed;
+};
+
+static int read_at_once(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
+{
+    struct readers *r = p->data;
+    struct vmscm_fetch *fetch;
+    struct vmscm_id id;
+    uint8_t got[LEN];
+
+    (void)index;
+    part_id(&id, r->n);
+    if (vmscm_fetch_new(&fetch, r->store, err))
+        return VMSCM_ENOMEM;
+    atomic_fetch_add(&r->ready, 1);
+    for (unsigned i = 0; i < 100000 && atomic_load(&r->ready) < p->jobs; i++)
+        sched_yield();
+    if (vmscm_fetch_read(fetch, VMSCM_PACK_CHUNK, &id, got, LEN, err))
+        atomic_fetch_add(&r->failed, 1);
+    vmscm_fetch_free(fetch);
+    return 0;
+}
+
+/* A pack that came later, looked for by several threads: whichever reads the directory, all find it. */
+static void missed_at_once(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct readers r = {0};
+    char path[128];
+
+    (void)state;
+    assert_done(vmscm_store_open(&r.store, dir, &err), &err);
+    for (r.n = 1; r.n <= 100; r.n++) {
+        struct vmscm_packwriter *writer = begin();
+        add(writer, r.n, 1, 0, 0, 0);
+        finish(writer, '0', path);
+        atomic_store(&r.ready, 0);
+        assert_done(vmscm_parallel_run(2, read_at_once, &r, &err), &err);
+        assert_int_equal(atomic_load(&r.failed), 0);
+    }
+    vmscm_store_close(r.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +429,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(base_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(base_relied_on, setup, teardown),
         cmocka_unit_test_setup_teardown(base_in_two, setup, teardown),
+        cmocka_unit_test_setup_teardown(missed_at_once, setup, teardown),
     };
     return unit_run(tests);
 }

@@ -223,6 +223,56 @@ static void chunk_and_leaf(void **state)
     vmscm_hash_free(hash);
 }
 
+/* Chunks so small that a record is full by their number: the parts of one unit go in several records,
+ * in order, and each is read back. */
+static void many_parts(void **state)
+{
+    enum { COUNT = 2 * VMSCM_PACK_PARTS_MAX + 3 };
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_ingest_counts counts;
+    struct vmscm_pack_entry entry;
+    struct vmscm_ingest_lane *lane;
+    struct vmscm_ingest *ingest;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_hash *hash;
+    struct vmscm_id *ids = calloc(COUNT, sizeof *ids);
+    uint8_t data[8], back[8];
+    uint32_t last = 0;
+
+    (void)state;
+    assert_non_null(ids);
+    assert_done(vmscm_hash_new(&hash, &err), &err);
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
+    for (unsigned i = 0; i < COUNT; i++) {
+        make_noise(data, sizeof data, i);
+        assert_done(vmscm_hash_compute(hash, &ids[i], data, sizeof data, &err), &err);
+        assert_done(vmscm_ingest_add(
+                        lane, 0, VMSCM_PACK_CHUNK, &ids[i], data, sizeof data, &err), &err);
+    }
+    assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+    vmscm_ingest_lane_free(lane);
+    assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
+    assert_int_equal(counts.fresh_chunks, COUNT);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    for (unsigned i = 0; i < COUNT; i++) {
+        make_noise(data, sizeof data, i);
+        assert_true(vmscm_store_find(store, &entry, &ids[i]));
+        assert_int_equal(entry.part, i % VMSCM_PACK_PARTS_MAX); /* P9, P15 */
+        assert_true(entry.part ? entry.offset == last : entry.offset > last);
+        last = entry.offset;
+        assert_done(vmscm_fetch_read(
+                        fetch, VMSCM_PACK_CHUNK, &ids[i], back, sizeof back, &err), &err);
+        assert_memory_equal(data, back, sizeof back);
+    }
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
+    vmscm_hash_free(hash);
+    free(ids);
+}
+
 static void count_findings(void *data, const struct vmscm_packfile *pack,
     const struct vmscm_id *id, const struct vmscm_error *why)
 {
@@ -289,6 +339,7 @@ int main(void)
         cmocka_unit_test(checksum),
         cmocka_unit_test_setup_teardown(confirm, setup, teardown),
         cmocka_unit_test_setup_teardown(chunk_and_leaf, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_parts, setup, teardown),
         cmocka_unit_test(lying_index),
     };
     return unit_run(tests);

@@ -138,11 +138,6 @@ bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, uint32_t *pack,
     return false;
 }
 
-void vmscm_midxfile_read_ahead(const struct vmscm_midxfile *midx)
-{
-    madvise(midx->map, midx->map_len, MADV_WILLNEED);
-}
-
 /* The checksum of the bytes from `at` to `end`; false if they cannot be read. */
 static bool sum_of(const struct vmscm_midxfile *midx, uint8_t *piece, uint64_t at, uint64_t end,
     uint64_t *sum)

@@ -46,9 +46,6 @@ bool vmscm_midxfile_find(const struct vmscm_midxfile *midx, uint32_t *pack,
 /* Where a bucket's entries begin; that of the number after the last is their count. */
 uint32_t vmscm_midxfile_start(const struct vmscm_midxfile *midx, uint32_t bucket);
 
-/* Ask the kernel to read what finding needs ahead. */
-void vmscm_midxfile_read_ahead(const struct vmscm_midxfile *midx);
-
 /* Compare the checksums over the whole file, once: VMSCM_EDAMAGED if they are wrong or it cannot be
  * read. `state` tells from then on. One thread at a time. */
 int vmscm_midxfile_check(struct vmscm_midxfile *midx, struct vmscm_error *err);

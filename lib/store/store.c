@@ -18,7 +18,6 @@
 #define BATCH (2u << 20)         /* entries of such packs that one index takes in, or a few more */
 #define ENTRIES_MAX (64u << 20)  /* of an index: writing one takes seconds */
 #define ENTRIES_QUICK (4u << 20) /* while others wait */
-#define READ_AHEAD 1024          /* searches of multi-pack indexes after which more will come */
 
 struct vmscm_store {
     char *repo_dir;
@@ -26,7 +25,6 @@ struct vmscm_store {
     pthread_rwlock_t lock;
     struct vmscm_packset set;
     struct vmscm_filepool files;
-    atomic_uint searches; /* of multi-pack indexes */
 };
 
 int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmscm_error *err)
@@ -159,10 +157,6 @@ static struct vmscm_packfile *search(struct vmscm_store *store, struct vmscm_pac
     for (size_t i = 0; i < store->set.loose.len; i++)
         if (has(store, store->set.loose.items[i], entry, id, needed) && (*nth)-- == 0)
             return store->set.loose.items[i];
-    if (store->set.midxs.len &&
-        atomic_fetch_add_explicit(&store->searches, 1, memory_order_relaxed) == READ_AHEAD)
-        for (size_t i = 0; i < store->set.midxs.len; i++)
-            vmscm_midxfile_read_ahead(store->set.midxs.items[i]);
     for (size_t i = 0; i < store->set.midxs.len; i++) {
         struct vmscm_midxfile *midx = store->set.midxs.items[i];
         for (size_t n = 0; vmscm_midxfile_find(midx, &number, id, n); n++) {

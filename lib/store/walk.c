@@ -3,9 +3,13 @@
 
 #include <stdlib.h>
 
-/* A pack and where in its index we are. */
+#define ENTRIES 85u /* of a pack's index, read at once: 4 KiB */
+
+/* A pack and where in its index we are. Indexes are read a piece at a time, and not mapped: all at once
+ * they would be more mappings, and more memory, than a process may have. */
 struct cursor {
-    const struct vmscm_packfile *pack;
+    struct vmscm_packfile *pack;
+    uint8_t *bytes;
     struct vmscm_pack_entry entry;
     uint32_t next;
 };
@@ -32,33 +36,45 @@ static void sift(struct cursor *heap, size_t count, size_t i)
     }
 }
 
-/* False if there are no more. */
-static bool step(struct cursor *c)
+/* *end: there are no more. */
+static int step(struct cursor *c, struct vmscm_store *store, bool *end, struct vmscm_error *err)
 {
-    if (c->next == c->pack->trailer.entry_count)
-        return false;
-    vmscm_packfile_entry(c->pack, &c->entry, c->next++);
-    return true;
+    uint32_t left = c->pack->trailer.entry_count - c->next;
+    int rc;
+
+    *end = left == 0;
+    if (*end)
+        return 0;
+    if (c->next % ENTRIES == 0 &&
+        (rc = vmscm_store_pread(store, c->pack, c->bytes,
+             (left < ENTRIES ? left : ENTRIES) * (size_t)VMSCM_PACK_ENTRY_SIZE,
+             c->pack->trailer.index_offset + (uint64_t)c->next * VMSCM_PACK_ENTRY_SIZE, err)))
+        return rc;
+    vmscm_pack_decode_entry(
+        &c->entry, c->bytes + (c->next++ % ENTRIES) * (size_t)VMSCM_PACK_ENTRY_SIZE);
+    return 0;
 }
 
-static int merge(struct cursor *heap, size_t count,
+static int merge(struct vmscm_store *store, struct cursor *heap, size_t count,
     int (*each)(void *data, const struct vmscm_packfile *pack,
         const struct vmscm_pack_entry *entry),
-    void *data)
+    void *data, struct vmscm_error *err)
 {
     struct vmscm_id last = {0};
-    bool any = false;
+    bool any = false, end;
     int rc = 0;
 
     for (size_t i = count; i-- > 0;)
         sift(heap, count, i);
     while (count && !rc) {
         if (!any || vmscm_hash_cmp(&heap[0].entry.id, &last) != 0) {
-            rc = each(data, heap[0].pack, &heap[0].entry);
+            if ((rc = each(data, heap[0].pack, &heap[0].entry)))
+                return rc;
             last = heap[0].entry.id;
             any = true;
         }
-        if (!step(&heap[0]))
+        rc = step(&heap[0], store, &end, err);
+        if (end)
             heap[0] = heap[--count];
         sift(heap, count, 0);
     }
@@ -72,29 +88,32 @@ int vmscm_walk_records(struct vmscm_store *store,
 {
     struct vmscm_packfile **packs = NULL;
     struct cursor *heap = NULL;
-    size_t count = 0, pinned = 0, live = 0;
-    int rc = vmscm_store_list(store, &packs, &count, err);
+    uint8_t *bytes = NULL;
+    size_t count = 0, live = 0;
+    int rc;
 
-    if (!rc && !(heap = calloc(count + 1, sizeof *heap)))
+    /* Only packs whose indexes are good are listed from here on. */
+    if ((rc = vmscm_store_examine(store, err)) ||
+        (rc = vmscm_store_list(store, &packs, &count, err)))
+        goto out;
+    heap = calloc(count + 1, sizeof *heap);
+    bytes = calloc(count + 1, ENTRIES * (size_t)VMSCM_PACK_ENTRY_SIZE);
+    if (!heap || !bytes) {
         rc = vmscm_error_nomem(err);
+        goto out;
+    }
     for (size_t n = 0; n < count && !rc; n++) {
-        struct vmscm_error why = VMSCM_ERROR_INIT;
-        rc = vmscm_store_pin(store, packs[n], &why);
-        if (rc == VMSCM_ENOMEM) {
-            vmscm_error_copy(err, &why);
-        } else if (rc) {
-            rc = 0; /* has no records that could be walked */
-        } else {
-            packs[pinned++] = packs[n];
-            heap[live] = (struct cursor){.pack = packs[n]};
-            live += step(&heap[live]);
-        }
+        bool end;
+        heap[live] = (struct cursor){
+            .pack = packs[n], .bytes = bytes + n * ENTRIES * VMSCM_PACK_ENTRY_SIZE};
+        rc = step(&heap[live], store, &end, err);
+        live += !end;
     }
     if (!rc)
-        rc = merge(heap, live, each, data);
-    for (size_t n = 0; n < pinned; n++)
-        vmscm_store_unpin(store, packs[n]);
+        rc = merge(store, heap, live, each, data, err);
+out:
     free(packs);
     free(heap);
+    free(bytes);
     return rc;
 }

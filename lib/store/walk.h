@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Every record of a store once, however many packs have it, in the order of ids. Merges the packs'
- * sorted indexes, so that it needs memory for the packs, not for what is in them. One thread, while
- * nothing reloads the store. */
+ * sorted indexes, so that it needs memory for the packs, 4 KiB each, not for what is in them. A pack
+ * that goes meanwhile ends it. One thread. */
 #ifndef STORE_WALK_H
 #define STORE_WALK_H
 

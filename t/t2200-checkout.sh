@@ -96,6 +96,25 @@ check '--force-parent checks it in, and loses nobody: theirs is a parent too' '
 
 # --- interruption
 
+check 'a disk of pieces of another, in another order and some of them twice' '
+    noise 60000000 21 >whole.raw
+    vmscm checkin whole whole.raw -m whole
+    truncate -s 200M pieces.raw
+    for n in 0 1 2 3 4 5 6 7 8 9; do
+        for at in $((n * 20000768 % 200003584)) $(((n * 73 + 19) % 10 * 16777216 + 8192)); do
+            dd if=whole.raw bs=4096 skip=$(((9 - n) * 1400)) count=1300 status=none |
+                put pieces.raw $((at / 4096 * 4096))
+        done
+    done
+    truncate -s 200M pieces.raw
+    vmscm checkin pieces pieces.raw -m pieces
+    for jobs in 1 5; do
+        rm -rf pieces
+        vmscm checkout -j $jobs --verify pieces pieces
+        cmp pieces/*.img pieces.raw
+    done
+    [ "$(stat -c %b pieces/*.img)" -le $(($(stat -c %b pieces.raw) + 64)) ]'
+
 check 'a big machine' '
     noise 150000000 5 >big.raw
     vmscm checkin big big.raw -m big'

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define VMSCM_BLOCKDEV_PART ((uint64_t)16 << 20)
+
 struct vmscm_blockdev;
 
 struct vmscm_blockdev_ops {
@@ -25,6 +27,14 @@ struct vmscm_blockdev_ops {
      * that holds (at least 1, at most up to the size). NULL: everything is data. */
     int (*extent)(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len, bool *zero,
         struct vmscm_error *err);
+    /* All data from offset to end, in the order and with as many threads as suit: each(data, bytes,
+     * len, offset, err) for every piece, each byte once; its failure ends it. Zeros are left out.
+     * offset and end are multiples of VMSCM_BLOCKDEV_PART, or the end of the disk. NULL: there is no
+     * better way than reading. */
+    int (*scatter)(struct vmscm_blockdev *dev, uint64_t offset, uint64_t end, unsigned jobs,
+        int (*each)(void *data, const void *bytes, size_t len, uint64_t offset,
+            struct vmscm_error *err),
+        void *data, struct vmscm_error *err);
     /* VMSCM_EBUSY if the source changed since it was opened. NULL: it cannot. */
     int (*unchanged)(struct vmscm_blockdev *dev, struct vmscm_error *err);
     void (*close)(struct vmscm_blockdev *dev);

@@ -94,8 +94,10 @@ static void mapped_close(struct vmscm_blockdev *dev)
     free(m);
 }
 
-static const struct vmscm_blockdev_ops mapped_ops = {
-    mapped_pread, mapped_extent, mapped_unchanged, mapped_close};
+static const struct vmscm_blockdev_ops mapped_ops = {.pread = mapped_pread,
+    .extent = mapped_extent,
+    .unchanged = mapped_unchanged,
+    .close = mapped_close};
 
 /* Opens the file that holds each layer's plain clusters, and says so in layers. */
 static int open_layers(struct mapped *m, struct vmscm_qemumap_layer *layers,

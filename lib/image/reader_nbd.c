@@ -425,8 +425,10 @@ static void nbd_dev_close(struct vmscm_blockdev *dev)
     free(nbd);
 }
 
-static const struct vmscm_blockdev_ops nbd_ops = {
-    nbd_dev_pread, nbd_dev_extent, nbd_dev_unchanged, nbd_dev_close};
+static const struct vmscm_blockdev_ops nbd_ops = {.pread = nbd_dev_pread,
+    .extent = nbd_dev_extent,
+    .unchanged = nbd_dev_unchanged,
+    .close = nbd_dev_close};
 
 static unsigned threads_for(unsigned jobs)
 {

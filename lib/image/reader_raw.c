@@ -91,7 +91,10 @@ static void raw_close(struct vmscm_blockdev *dev)
     free(raw);
 }
 
-static const struct vmscm_blockdev_ops raw_ops = {raw_pread, raw_extent, raw_unchanged, raw_close};
+static const struct vmscm_blockdev_ops raw_ops = {.pread = raw_pread,
+    .extent = raw_extent,
+    .unchanged = raw_unchanged,
+    .close = raw_close};
 
 int vmscm_reader_raw_open(struct vmscm_blockdev **out, const struct vmscm_probe *probe,
     struct vmscm_error *err)

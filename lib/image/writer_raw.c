@@ -12,15 +12,18 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SEGMENT ((uint64_t)16 << 20)
+#define SEGMENT VMSCM_BLOCKDEV_PART
 /* Read at once, and still in a core's own cache when it is written; a thread has two such buffers
  * at most. */
 #define PIECE ((size_t)512 << 10)
 #define BLOCK 4096u
+#define WRITEBACK (16u << 20) /* bytes after which the kernel is asked to start writing */
+#define WINDOW (64 * VMSCM_BLOCKDEV_PART) /* what a source may put in an order of its own */
 
 struct job {
     struct vmscm_blockdev *source;
@@ -30,6 +33,7 @@ struct job {
     bool compare; /* the file had contents */
     bool reserve; /* it has no holes to begin with, and gets none */
     struct vmscm_readback readback;
+    atomic_ullong handed;
     pthread_mutex_t lock; /* guards all below, and calls of progress */
     uint64_t next;        /* segment that nobody has taken */
     uint64_t done;        /* bytes */
@@ -238,6 +242,53 @@ static void *work(void *data)
     return NULL;
 }
 
+static bool is_stopped(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    bool stopped = job->failed;
+    pthread_mutex_unlock(&job->lock);
+    return stopped;
+}
+
+static int write_handed(void *data, const void *bytes, size_t len, uint64_t offset,
+    struct vmscm_error *err)
+{
+    struct job *job = data;
+    uint64_t written = 0;
+    int rc = 0;
+
+    if (job->options->readback)
+        rc = vmscm_readback_note(&job->readback, offset, bytes, len, err);
+    if (!rc)
+        rc = write_piece(job, bytes, NULL, len, offset, &written, err);
+    finish(job, len, written, rc, err);
+    /* One in a while starts writing back, for all that is there by then. */
+    if (atomic_fetch_add(&job->handed, written) % WRITEBACK + written >= WRITEBACK)
+        sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    if (!rc && is_stopped(job))
+        rc = vmscm_error_set(err, VMSCM_ECANCELED, "%s: canceled", job->path);
+    return rc;
+}
+
+/* A new file of a source that knows its own best order. */
+static int run_scatter(struct job *job, struct vmscm_error *err)
+{
+    uint64_t size = job->source->size;
+    int rc = 0;
+
+    for (uint64_t offset = 0, end; offset < size && !rc; offset = end) {
+        end = size - offset < WINDOW ? size : offset + WINDOW;
+        if ((rc = job->source->ops->scatter(
+                 job->source, offset, end, job->options->jobs, write_handed, job, err)))
+            break;
+        /* The zeros are done, too. */
+        finish(job, end - job->done, 0, 0, err);
+        if (is_stopped(job))
+            rc = vmscm_error_copy(err, &job->error);
+    }
+    return rc;
+}
+
 static int run(struct job *job, struct vmscm_error *err)
 {
     unsigned want = job->options->jobs ? job->options->jobs : 1, started = 0;
@@ -345,7 +396,8 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
     rc = open_target(&job, err);
     bool opened = job.fd >= 0;
     if (!rc)
-        rc = run(&job, err);
+        rc = source->ops->scatter && !job.compare && !options->update ? run_scatter(&job, err)
+                                                                      : run(&job, err);
     if (!rc)
         rc = sync_and_check(&job, err);
     if (opened) {

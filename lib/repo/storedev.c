@@ -2,6 +2,7 @@
 #include "repo/storedev.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "repo/scatter.h"
 #include "store/fetch.h"
 
 #include <pthread.h>
@@ -226,6 +227,23 @@ static int sd_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len,
     return rc;
 }
 
+static int sd_scatter(struct vmscm_blockdev *dev, uint64_t offset, uint64_t end, unsigned jobs,
+    int (*each)(void *data, const void *bytes, size_t len, uint64_t offset,
+        struct vmscm_error *err),
+    void *data, struct vmscm_error *err)
+{
+    struct storedev *sd = (struct storedev *)dev;
+    struct vmscm_scatter scatter = {.store = sd->store,
+        .map = &sd->map,
+        .name = sd->name,
+        .jobs = jobs,
+        .each = each,
+        .data = data};
+    uint64_t first = offset >> VMSCM_LEAF_SEGMENT_LOG2;
+
+    return vmscm_scatter_run(&scatter, first, vmscm_map_segments(end) - first, err);
+}
+
 static void sd_close(struct vmscm_blockdev *dev)
 {
     struct storedev *sd = (struct storedev *)dev;
@@ -241,7 +259,8 @@ static void sd_close(struct vmscm_blockdev *dev)
     free(sd);
 }
 
-static const struct vmscm_blockdev_ops ops = {sd_pread, sd_extent, NULL, sd_close};
+static const struct vmscm_blockdev_ops ops = {
+    .pread = sd_pread, .extent = sd_extent, .scatter = sd_scatter, .close = sd_close};
 
 int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
     struct vmscm_map *map, const char *name, struct vmscm_error *err)

@@ -60,7 +60,7 @@ static inline void memdev_close(struct vmscm_blockdev *dev)
 }
 
 static const struct vmscm_blockdev_ops memdev_ops = {
-    memdev_pread, memdev_extent, NULL, memdev_close};
+    .pread = memdev_pread, .extent = memdev_extent, .close = memdev_close};
 
 /* Zeros all over. */
 static inline bool memdev_init(struct memdev *m, uint64_t size)

@@ -188,7 +188,7 @@ static int counting_pread(struct vmscm_blockdev *dev, void *data, size_t len, ui
 static void test_reads_only_around_changes(void **state)
 {
     static const struct vmscm_blockdev_ops counting = {
-        counting_pread, memdev_extent, NULL, memdev_close};
+        .pread = counting_pread, .extent = memdev_extent, .close = memdev_close};
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_changes changes = {0};
     struct vmscm_scan_counts counts;

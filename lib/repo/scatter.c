@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/scatter.h"
+#include "base/buf.h"
+#include "base/vec.h"
+#include "store/fetch.h"
+#include "sys/parallel.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE (512u << 10) /* handed out at once, where a record's chunks lie side by side */
+
+/* A chunk at a place of the disk. */
+struct place {
+    struct vmscm_id id;
+    const struct vmscm_packfile *pack; /* NULL: in none that is known */
+    uint32_t record;                   /* its offset in the pack */
+    uint32_t length;
+    uint64_t offset; /* on the disk */
+    uint64_t first;  /* the lowest offset of what its record has */
+};
+
+struct run {
+    const struct vmscm_scatter *scatter;
+    VMSCM_VEC(struct place) places;
+    pthread_mutex_t lock;
+    size_t next; /* place; guarded by the lock */
+};
+
+static int by_record(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->pack != y->pack)
+        return x->pack < y->pack ? -1 : 1;
+    if (x->record != y->record)
+        return x->record < y->record ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static int by_need(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* How many places from `at` on are of one record. */
+static size_t same_record(const struct run *run, size_t at)
+{
+    const struct place *p = run->places.items;
+    size_t n = 1;
+
+    while (at + n < run->places.len && p[at + n].pack == p[at].pack &&
+        p[at + n].record == p[at].record)
+        n++;
+    return n;
+}
+
+static int add_segment(struct run *run, struct vmscm_fetch *fetch, uint64_t segment,
+    const struct vmscm_id *leaf, struct vmscm_buf *bytes, struct vmscm_error *err)
+{
+    const struct vmscm_scatter *s = run->scatter;
+    struct vmscm_leaf_entry *entries = NULL;
+    size_t count = 0;
+    uint32_t length;
+    int rc;
+
+    if (!(rc = vmscm_fetch_read_buf(
+              fetch, VMSCM_PACK_LEAF, leaf, bytes, VMSCM_LEAF_SIZE_MAX, err)) &&
+        !(rc = vmscm_leaf_decode(&entries, &count, &length, bytes->data, bytes->len, err)) &&
+        length != vmscm_map_segment_length(s->map->size, segment))
+        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "its leaf is of another length");
+    if (rc)
+        vmscm_error_prefix(err, "%s, segment %llu", s->name, (unsigned long long)segment);
+    for (size_t i = 0; i < count && !rc; i++) {
+        struct vmscm_pack_entry entry = {.offset = 0};
+        struct place *place;
+        if (entries[i].zero)
+            continue;
+        if (entries[i].length > PIECE) {
+            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s, segment %llu: chunk of %u bytes",
+                s->name, (unsigned long long)segment, entries[i].length);
+            break;
+        }
+        if (vmscm_vec_add(&run->places, &place, err)) {
+            rc = VMSCM_ENOMEM;
+            break;
+        }
+        *place = (struct place){.id = entries[i].id,
+            .length = entries[i].length,
+            .offset = (segment << VMSCM_LEAF_SEGMENT_LOG2) + entries[i].offset};
+        place->pack = vmscm_store_locate(s->store, &entry, &entries[i].id, 0);
+        place->record = entry.offset;
+    }
+    free(entries);
+    return rc;
+}
+
+static int list_places(struct run *run, uint64_t first, uint64_t count, struct vmscm_error *err)
+{
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    struct vmscm_fetch *fetch = NULL;
+    int rc = vmscm_fetch_new(&fetch, run->scatter->store, err);
+
+    for (uint64_t i = first; i < first + count && !rc; i++) {
+        const struct vmscm_map_run *r = vmscm_map_run(run->scatter->map, i);
+        if (!r->zero)
+            rc = add_segment(run, fetch, i, &r->leaf, &bytes, err);
+    }
+    vmscm_fetch_free(fetch);
+    vmscm_buf_release(&bytes);
+    if (rc || !run->places.len)
+        return rc;
+    qsort(run->places.items, run->places.len, sizeof *run->places.items, by_record);
+    for (size_t at = 0, n; at < run->places.len; at += n) {
+        n = same_record(run, at);
+        for (size_t i = 0; i < n; i++)
+            run->places.items[at + i].first = run->places.items[at].offset;
+    }
+    qsort(run->places.items, run->places.len, sizeof *run->places.items, by_need);
+    return 0;
+}
+
+/* Read the places of one record; those side by side are handed out together. */
+static int read_record(const struct run *run, struct vmscm_fetch *fetch,
+    const struct place *places, size_t count, uint8_t *piece, struct vmscm_error *err)
+{
+    const struct vmscm_scatter *s = run->scatter;
+    uint64_t start = places->offset;
+    size_t have = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        const struct place *p = &places[i];
+        if (have && (p->offset != start + have || have + p->length > PIECE)) {
+            rc = s->each(s->data, piece, have, start, err);
+            have = 0;
+        }
+        if (!have)
+            start = p->offset;
+        if (rc)
+            break;
+        if ((rc = vmscm_fetch_read(
+                 fetch, VMSCM_PACK_CHUNK, &p->id, piece + have, p->length, err)))
+            return vmscm_error_prefix(
+                err, "%s, offset %llu", s->name, (unsigned long long)p->offset);
+        have += p->length;
+    }
+    return rc ? rc : s->each(s->data, piece, have, start, err);
+}
+
+static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
+{
+    struct run *run = p->data;
+    struct vmscm_fetch *fetch = NULL;
+    uint8_t *piece = malloc(PIECE);
+    int rc = piece ? vmscm_fetch_new(&fetch, run->scatter->store, err) : vmscm_error_nomem(err);
+
+    (void)index;
+    while (!rc && !atomic_load(&p->stop)) {
+        pthread_mutex_lock(&run->lock);
+        size_t at = run->next, n = at < run->places.len ? same_record(run, at) : 0;
+        run->next += n;
+        pthread_mutex_unlock(&run->lock);
+        if (!n)
+            break;
+        rc = read_record(run, fetch, &run->places.items[at], n, piece, err);
+    }
+    vmscm_fetch_free(fetch);
+    free(piece);
+    return rc;
+}
+
+int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint64_t count,
+    struct vmscm_error *err)
+{
+    struct run run = {.scatter = scatter};
+    int rc;
+
+    pthread_mutex_init(&run.lock, NULL);
+    if (!(rc = list_places(&run, first, count, err)) && run.places.len)
+        rc = vmscm_parallel_run(scatter->jobs, work, &run, err);
+    vmscm_vec_release(&run.places);
+    pthread_mutex_destroy(&run.lock);
+    return rc;
+}

@@ -265,9 +265,8 @@ static int write_handed(void *data, const void *bytes, size_t len, uint64_t offs
     /* One in a while starts writing back, for all that is there by then. */
     if (atomic_fetch_add(&job->handed, written) % WRITEBACK + written >= WRITEBACK)
         sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-    if (!rc && is_stopped(job))
-        rc = vmscm_error_set(err, VMSCM_ECANCELED, "%s: canceled", job->path);
-    return rc;
+    /* Whatever stopped another thread is what the caller is told, whoever returns first. */
+    return !rc && is_stopped(job) ? vmscm_error_copy(err, &job->error) : rc;
 }
 
 /* A new file of a source that knows its own best order. */

@@ -169,11 +169,13 @@ static void load_bases(struct checkin *c)
     if (known == c->count || !c->parent[0] ||
         vmscm_snapshot_machine(&parent, c->repo, c->parent, NULL))
         return;
-    for (size_t i = 0; i < c->count; i++)
-        for (size_t p = 0; p < parent->disk_count; p++)
-            if (!c->disks[i].base && strcmp(parent->disks[p].id, c->machine->disks[i].id) == 0 &&
-                !vmscm_snapshot_map(&c->bases[i], c->repo, c->parent, &parent->disks[p], NULL))
-                c->disks[i].base = &c->bases[i];
+    for (size_t i = 0; i < c->count; i++) {
+        const struct vmscm_machine_disk *disk =
+            vmscm_model_disk(parent, c->machine->disks[i].id);
+        if (!c->disks[i].base && disk &&
+            !vmscm_snapshot_map(&c->bases[i], c->repo, c->parent, disk, NULL))
+            c->disks[i].base = &c->bases[i];
+    }
     vmscm_model_free(parent);
 }
 

@@ -13,6 +13,7 @@
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
+#include "repo/leafread.h"
 #include "repo/snapshot.h"
 #include "store/check.h"
 #include "store/fetch.h"
@@ -165,8 +166,7 @@ static int check_leaf(struct fsck *f, const char *revision, const char *disk,
     struct vmscm_leaf_entry *entries = NULL;
     struct vmscm_error why = VMSCM_ERROR_INIT;
     char text[VMSCM_ERROR_MESSAGE_MAX];
-    size_t count = 0;
-    uint32_t leaf_length = 0;
+    size_t count;
     uint64_t *state;
     bool added, damaged = false;
     int rc = vmscm_idset_get(&f->leaves, &state, &added, id, err);
@@ -174,14 +174,9 @@ static int check_leaf(struct fsck *f, const char *revision, const char *disk,
     /* A whole leaf is right only where a segment has its length. */
     if (rc || *state == ((uint64_t)length << 8 | LEAF_WHOLE))
         return rc;
-    rc = vmscm_fetch_read_buf(
-        f->fetch, VMSCM_PACK_LEAF, id, &f->bytes, VMSCM_LEAF_SIZE_MAX, &why);
-    if (!rc)
-        rc = vmscm_leaf_decode(&entries, &count, &leaf_length, f->bytes.data, f->bytes.len, &why);
+    rc = vmscm_leafread_entries(&entries, &count, f->fetch, &f->bytes, id, length, &why);
     if (rc == VMSCM_ENOMEM)
         return vmscm_error_copy(err, &why);
-    if (!rc && leaf_length != length)
-        rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "a leaf is of another segment's length");
     if (rc) {
         tell(f, revision, why.message, revision, disk, offset, length);
         damaged = true;

@@ -5,6 +5,7 @@
 #include "image/bitmap.h"
 #include "image/qemumap.h"
 #include "machine/model.h"
+#include "repo/leafread.h"
 #include "repo/snapshot.h"
 #include "store/fetch.h"
 
@@ -234,13 +235,11 @@ static int find_last(struct vmscm_leaf_entry *out, uint64_t *offset, bool *found
     for (size_t r = known->base.runs.len; r-- && !*found && !rc;) {
         const struct vmscm_map_run *run = &known->base.runs.items[r];
         struct vmscm_leaf_entry *entries = NULL;
-        uint32_t length;
         size_t count;
         if (run->zero)
             continue;
-        if (!(rc = vmscm_fetch_read_buf(fetch, VMSCM_PACK_LEAF, &run->leaf, &bytes,
-                  VMSCM_LEAF_SIZE_MAX, err)))
-            rc = vmscm_leaf_decode(&entries, &count, &length, bytes.data, bytes.len, err);
+        rc = vmscm_leafread_entries(&entries, &count, fetch, &bytes, &run->leaf,
+            vmscm_map_segment_length(known->base.size, run->first + run->count - 1), err);
         for (uint64_t n = run->first + run->count; n-- > run->first && !*found && !rc;) {
             uint64_t start = n << VMSCM_LEAF_SEGMENT_LOG2;
             *found = find_clean(out, entries, count, start, &known->changes);

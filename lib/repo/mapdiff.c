@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "repo/mapdiff.h"
+#include "repo/leafread.h"
 
 #include <stdlib.h>
 
@@ -25,9 +26,6 @@ static int load_entries(struct vmscm_mapdiff *d, const struct vmscm_map *map, ui
 {
     const struct vmscm_map_run *run =
         map && segment < vmscm_map_segments(map->size) ? vmscm_map_run(map, segment) : NULL;
-    uint32_t length;
-    int rc;
-
     if (!run || run->zero) {
         if (!(*entries = calloc(1, sizeof **entries)))
             return vmscm_error_nomem(err);
@@ -35,13 +33,9 @@ static int load_entries(struct vmscm_mapdiff *d, const struct vmscm_map *map, ui
         *count = 1;
         return 0;
     }
-    if ((rc = vmscm_fetch_read_buf(
-             d->fetch, VMSCM_PACK_LEAF, &run->leaf, &d->bytes, VMSCM_LEAF_SIZE_MAX, err)) ||
-        (rc = vmscm_leaf_decode(entries, count, &length, d->bytes.data, d->bytes.len, err)))
-        return rc;
-    if (length != vmscm_map_segment_length(map->size, segment))
-        return vmscm_error_set(err, VMSCM_EDAMAGED,
-            "segment %llu: its leaf is of another length", (unsigned long long)segment);
+    if (vmscm_leafread_entries(entries, count, d->fetch, &d->bytes, &run->leaf,
+            vmscm_map_segment_length(map->size, segment), err))
+        return vmscm_error_prefix(err, "segment %llu", (unsigned long long)segment);
     return 0;
 }
 

@@ -2,7 +2,7 @@
 #include "repo/scatter.h"
 #include "base/buf.h"
 #include "base/vec.h"
-#include "store/fetch.h"
+#include "repo/leafread.h"
 #include "sys/parallel.h"
 
 #include <pthread.h>
@@ -65,15 +65,10 @@ static int add_segment(struct run *run, struct vmscm_fetch *fetch, uint64_t segm
 {
     const struct vmscm_scatter *s = run->scatter;
     struct vmscm_leaf_entry *entries = NULL;
-    size_t count = 0;
-    uint32_t length;
-    int rc;
+    size_t count;
+    int rc = vmscm_leafread_entries(&entries, &count, fetch, bytes, leaf,
+        vmscm_map_segment_length(s->map->size, segment), err);
 
-    if (!(rc = vmscm_fetch_read_buf(
-              fetch, VMSCM_PACK_LEAF, leaf, bytes, VMSCM_LEAF_SIZE_MAX, err)) &&
-        !(rc = vmscm_leaf_decode(&entries, &count, &length, bytes->data, bytes->len, err)) &&
-        length != vmscm_map_segment_length(s->map->size, segment))
-        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "its leaf is of another length");
     if (rc)
         vmscm_error_prefix(err, "%s, segment %llu", s->name, (unsigned long long)segment);
     for (size_t i = 0; i < count && !rc; i++) {
@@ -136,18 +131,15 @@ static int read_record(const struct run *run, struct vmscm_fetch *fetch,
 
     for (size_t i = 0; i < count && !rc; i++) {
         const struct place *p = &places[i];
-        if (have && (p->offset != start + have || have + p->length > PIECE)) {
-            rc = s->each(s->data, piece, have, start, err);
+        if (p->offset != start + have || have + p->length > PIECE) {
+            if ((rc = s->each(s->data, piece, have, start, err)))
+                break;
+            start = p->offset;
             have = 0;
         }
-        if (!have)
-            start = p->offset;
-        if (rc)
-            break;
         if ((rc = vmscm_fetch_read(
                  fetch, VMSCM_PACK_CHUNK, &p->id, piece + have, p->length, err)))
-            return vmscm_error_prefix(
-                err, "%s, offset %llu", s->name, (unsigned long long)p->offset);
+            vmscm_error_prefix(err, "%s, offset %llu", s->name, (unsigned long long)p->offset);
         have += p->length;
     }
     return rc ? rc : s->each(s->data, piece, have, start, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "repo/segment.h"
 #include "chunk/cutter.h"
+#include "repo/leafread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +179,6 @@ static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_dis
     uint64_t number, uint32_t length, bool *whole, struct vmscm_error *err)
 {
     const struct vmscm_map_run *run;
-    uint32_t found;
     int rc;
 
     free(w->base);
@@ -196,14 +196,9 @@ static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_dis
         *whole = true;
         return 0;
     }
-    rc = vmscm_fetch_read_buf(
-        w->fetch, VMSCM_PACK_LEAF, &run->leaf, &w->base_bytes, VMSCM_LEAF_SIZE_MAX, NULL);
-    if (!rc)
-        rc = vmscm_leaf_decode(&w->base, &w->base_count, &found, w->base_bytes.data,
-            w->base_bytes.len, NULL);
-    if (rc)
-        w->base_count = 0;
-    *whole = !rc && found == length;
+    rc = vmscm_leafread_entries(&w->base, &w->base_count, w->fetch, &w->base_bytes, &run->leaf,
+        vmscm_map_segment_length(disk->base->size, number), NULL);
+    *whole = !rc && vmscm_map_segment_length(disk->base->size, number) == length;
     return rc == VMSCM_ENOMEM ? vmscm_error_nomem(err) : 0;
 }
 

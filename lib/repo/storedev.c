@@ -2,6 +2,7 @@
 #include "repo/storedev.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "repo/leafread.h"
 #include "repo/scatter.h"
 #include "store/fetch.h"
 
@@ -82,23 +83,13 @@ static void give_lane(struct storedev *sd, struct lane *lane)
 static int load_leaf(struct storedev *sd, struct lane *lane, uint64_t segment,
     const struct vmscm_id *id, struct vmscm_error *err)
 {
-    uint32_t length;
-    int rc;
-
     if (lane->segment == segment)
         return 0;
     lane->segment = UINT64_MAX;
     free(lane->entries);
-    lane->entries = NULL;
-    if ((rc = vmscm_fetch_read_buf(
-             lane->fetch, VMSCM_PACK_LEAF, id, &lane->leaf_bytes, VMSCM_LEAF_SIZE_MAX, err)) ||
-        (rc = vmscm_leaf_decode(&lane->entries, &lane->entry_count, &length,
-             lane->leaf_bytes.data, lane->leaf_bytes.len, err)))
+    if (vmscm_leafread_entries(&lane->entries, &lane->entry_count, lane->fetch, &lane->leaf_bytes,
+            id, vmscm_map_segment_length(sd->map.size, segment), err))
         return vmscm_error_prefix(err, "%s, segment %llu", sd->name, (unsigned long long)segment);
-    if (length != vmscm_map_segment_length(sd->map.size, segment))
-        return vmscm_error_set(err, VMSCM_EDAMAGED,
-            "%s, segment %llu: its leaf is of another length", sd->name,
-            (unsigned long long)segment);
     lane->segment = segment;
     return 0;
 }

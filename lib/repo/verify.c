@@ -4,7 +4,7 @@
 #include "codec/hash.h"
 #include "image/reader.h"
 #include "repo/handle.h"
-#include "store/fetch.h"
+#include "repo/leafread.h"
 #include "sys/parallel.h"
 
 #include <pthread.h>
@@ -79,19 +79,15 @@ static int check_segment(struct worker *w, uint64_t n, struct vmscm_error *err)
     const struct vmscm_map_run *run = vmscm_map_run(map, n);
     uint64_t start = n << VMSCM_LEAF_SEGMENT_LOG2;
     struct vmscm_leaf_entry *entries = NULL;
-    uint32_t length;
+    uint32_t length = vmscm_map_segment_length(map->size, n);
     size_t count;
     int rc;
 
     if (run->zero)
-        return check_zeros(w, start, start + vmscm_map_segment_length(map->size, n), err);
-    if ((rc = vmscm_fetch_read_buf(
-             w->fetch, VMSCM_PACK_LEAF, &run->leaf, &w->leaf, VMSCM_LEAF_SIZE_MAX, err)) ||
-        (rc = vmscm_leaf_decode(&entries, &count, &length, w->leaf.data, w->leaf.len, err)))
-        return rc;
-    if (length != vmscm_map_segment_length(map->size, n))
-        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "segment %llu: its leaf is of another length",
-            (unsigned long long)n);
+        return check_zeros(w, start, start + length, err);
+    if ((rc = vmscm_leafread_entries(
+             &entries, &count, w->fetch, &w->leaf, &run->leaf, length, err)))
+        return vmscm_error_prefix(err, "segment %llu", (unsigned long long)n);
     for (size_t i = 0; i < count && !rc; i++) {
         uint64_t at = start + entries[i].offset;
         rc = entries[i].zero ? check_zeros(w, at, at + entries[i].length, err)

@@ -7,7 +7,7 @@
 #include "store/fetch.h"
 #include "store/ingest.h"
 #include "store/packwriter.h"
-#include "sys/file.h"
+#include "storedir.h"
 #include "sys/parallel.h"
 
 #include <sched.h>
@@ -15,31 +15,6 @@
 #include <unistd.h>
 
 #define LEN 20000u /* of a part */
-
-static char dir[] = "/tmp/vmscm-test-bases-XXXXXX";
-
-static int setup(void **state)
-{
-    static const char *const subs[] = {"packs", "tmp", "locks"};
-    char path[64];
-
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
-        if (mkdir(path, 0777))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return vmscm_file_remove_tree(dir, NULL);
-}
 
 /* Contents number n; those from 1000 on differ from the ones 1000 before in few places. */
 static void make_part(uint8_t out[LEN], unsigned n)

@@ -6,6 +6,7 @@
 #include "formats.h"
 #include "store/midxwriter.h"
 #include "store/store.h"
+#include "storedir.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -14,31 +15,13 @@
 
 #define STORED 100u /* bytes of a record */
 
-static char dir[] = "/tmp/vmscm-test-many-XXXXXX";
 static uint8_t next_name;
 
-static int setup(void **state)
+/* Names are chosen anew for each store. */
+static int setup_names(void **state)
 {
-    static const char *const subs[] = {"packs", "tmp", "locks"};
-    char path[64];
-
-    (void)state;
     next_name = 0;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
-        if (mkdir(path, 0777))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return vmscm_file_remove_tree(dir, NULL);
+    return setup(state);
 }
 
 static int by_id(const void *a, const void *b)
@@ -421,14 +404,14 @@ static void which_to_merge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(many, setup, teardown),
-        cmocka_unit_test_setup_teardown(gone_at_first_use, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_at_first_use, setup, teardown),
-        cmocka_unit_test_setup_teardown(gone_while_relied_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(many, setup_names, teardown),
+        cmocka_unit_test_setup_teardown(gone_at_first_use, setup_names, teardown),
+        cmocka_unit_test_setup_teardown(damaged_at_first_use, setup_names, teardown),
+        cmocka_unit_test_setup_teardown(gone_while_relied_on, setup_names, teardown),
         cmocka_unit_test(damaged_index),
-        cmocka_unit_test_setup_teardown(replaced_index, setup, teardown),
-        cmocka_unit_test_setup_teardown(merged, setup, teardown),
-        cmocka_unit_test_setup_teardown(added, setup, teardown),
+        cmocka_unit_test_setup_teardown(replaced_index, setup_names, teardown),
+        cmocka_unit_test_setup_teardown(merged, setup_names, teardown),
+        cmocka_unit_test_setup_teardown(added, setup_names, teardown),
         cmocka_unit_test(which_to_merge),
     };
     return unit_run(tests);

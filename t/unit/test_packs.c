@@ -10,35 +10,11 @@
 #include "store/midxwriter.h"
 #include "store/packwriter.h"
 #include "store/store.h"
+#include "storedir.h"
 #include "sys/file.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char dir[] = "/tmp/vmscm-test-packs-XXXXXX";
-
-static int setup(void **state)
-{
-    static const char *const subs[] = {"packs", "tmp", "locks"};
-    char path[64];
-
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
-        if (mkdir(path, 0777))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return vmscm_file_remove_tree(dir, NULL);
-}
 
 /* A pack with records numbered first to first + count - 1; what is in them plays no part here. */
 static void make_pack(uint64_t first, uint64_t count)

@@ -5,39 +5,14 @@
 #include "memdev.h"
 #include "repo/scan.h"
 #include "store/fetch.h"
+#include "storedir.h"
 #include "sys/file.h"
-#include "unit.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BLOCK 4096u
 #define MIB (1u << 20)
-
-static char dir[] = "/tmp/vmscm-test-scan-XXXXXX";
-
-static int setup(void **state)
-{
-    static const char *const subs[] = {"packs", "tmp", "locks"};
-    char path[64];
-
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
-        if (mkdir(path, 0777))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return vmscm_file_remove_tree(dir, NULL);
-}
 
 static uint64_t random_below(uint64_t *x, uint64_t n)
 {

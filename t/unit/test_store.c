@@ -7,38 +7,13 @@
 #include "store/ingest.h"
 #include "store/packwriter.h"
 #include "store/walk.h"
+#include "storedir.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
-#include "unit.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char dir[] = "/tmp/vmscm-test-store-XXXXXX";
-
-static int setup(void **state)
-{
-    char path[64];
-
-    (void)state;
-    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
-    static const char *const subs[] = {"packs", "tmp", "locks"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, subs[i]);
-        if (mkdir(path, 0777))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return vmscm_file_remove_tree(dir, NULL);
-}
 
 /* Contents number n: half noise, half text, 1 to 64 KiB. */
 static size_t make_data(uint8_t *data, uint64_t n)

@@ -3,17 +3,14 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "history/git.h"
+#include "history/refdir.h"
 #include "sys/file.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 64
 #define PACKED_MAX ((size_t)256 << 20) /* bytes of packed-refs */
 #define HEX 40
 
@@ -27,6 +24,7 @@ struct list {
     VMSCM_VEC(struct entry) entries;
     struct vmscm_gitdb *db;
     const char *prefix;
+    struct vmscm_error *err;
 };
 
 static bool is_id(const char *text)
@@ -51,9 +49,9 @@ static int add(struct list *list, const char *name, const char *id, bool packed,
 
 /* A loose ref: 40 digits and a newline; what is not, such as a symbolic ref, is libgit2's to read.
  * One that went since the directory was read is no ref. */
-static int add_loose(struct list *list, int dirfd, const char *file, const char *name,
-    struct vmscm_error *err)
+static int add_loose(void *data, int dirfd, const char *file, const char *name)
 {
+    struct list *list = data;
     char text[HEX + 2] = "";
     int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), valid = 0;
     ssize_t got = fd < 0 ? -1 : read(fd, text, HEX + 1);
@@ -63,67 +61,28 @@ static int add_loose(struct list *list, int dirfd, const char *file, const char 
         close(fd);
     if (got == HEX + 1 && text[HEX] == '\n' && is_id(text) &&
         git_reference_name_is_valid(&valid, name) == 0 && valid)
-        return add(list, name, text, false, err);
+        return add(list, name, text, false, list->err);
     int e = git_reference_name_to_id(&oid, list->db->repo, name);
     if (e == GIT_ENOTFOUND)
         return 0;
     if (e < 0)
-        return add(list, name, NULL, false, err);
+        return add(list, name, NULL, false, list->err);
     git_oid_tostr(text, sizeof text, &oid);
-    return add(list, name, text, false, err);
+    return add(list, name, text, false, list->err);
 }
 
-static int walk_dir(struct list *list, const char *dir, unsigned depth, struct vmscm_error *err)
+static bool is_peeled(const char *line)
 {
-    char *path = NULL, *name = NULL;
-    size_t len = strlen(list->prefix);
-    DIR *d = NULL;
-    int rc = vmscm_str_printf(&path, err, "%s/%s", list->db->path, dir);
-
-    if (rc)
-        return rc;
-    if (!(d = opendir(path))) {
-        if (errno != ENOENT && errno != ENOTDIR)
-            rc = vmscm_error_errno(err, errno, "%s", path);
-        goto out;
-    }
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        struct stat st;
-        unsigned char type = e->d_type;
-        if (e->d_name[0] == '.' || vmscm_str_ends(e->d_name, ".lock"))
-            continue;
-        free(name);
-        name = NULL;
-        if ((rc = vmscm_str_printf(&name, err, "%s/%s", dir, e->d_name)))
-            break;
-        if (type != DT_DIR && type != DT_REG) {
-            if (fstatat(dirfd(d), e->d_name, &st, 0) < 0)
-                continue;
-            type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_UNKNOWN;
-        }
-        /* A directory counts if what is in it can begin with the prefix. */
-        size_t n = strlen(name);
-        if (type == DT_DIR && depth < DEPTH_MAX &&
-            strncmp(name, list->prefix, n < len ? n : len) == 0)
-            rc = walk_dir(list, name, depth + 1, err);
-        else if (type == DT_REG && vmscm_str_starts(name, list->prefix))
-            rc = add_loose(list, dirfd(d), e->d_name, name, err);
-    }
-out:
-    if (d)
-        closedir(d);
-    free(path);
-    free(name);
-    return rc;
+    return *line == '^' && is_id(line + 1) && strlen(line) == HEX + 1;
 }
 
-/* "ID NAME" a line; those with "^" say what the tag before leads to, those with "#" how it was
+/* "ID NAME" a line; those with "^" say what the tag before leads to, a first one with "#" how it was
  * written. */
 static int read_packed(struct list *list, struct vmscm_error *err)
 {
     struct vmscm_buf text = VMSCM_BUF_INIT;
     char *path = NULL;
-    int rc;
+    int rc, valid;
 
     if ((rc = vmscm_str_printf(&path, err, "%s/packed-refs", list->db->path)))
         return rc;
@@ -132,14 +91,19 @@ static int read_packed(struct list *list, struct vmscm_error *err)
         free(path);
         return 0;
     }
+    size_t len = text.len;
     if (!rc)
         rc = vmscm_buf_append(&text, "", 1, err);
-    for (char *line = (char *)text.data, *next; !rc && line && *line; line = next) {
-        if ((next = strchr(line, '\n')))
-            *next++ = '\0';
-        if (*line == '#' || *line == '^')
+    char *end = (char *)text.data + len;
+    for (char *line = (char *)text.data, *next; !rc && line < end; line = next) {
+        if (!(next = memchr(line, '\n', (size_t)(end - line))))
+            next = end;
+        *next++ = '\0';
+        if ((*line == '#' && line == (char *)text.data) || is_peeled(line))
             continue;
-        if (!is_id(line) || line[HEX] != ' ')
+        if (!is_id(line) || line[HEX] != ' ' ||
+            git_reference_name_is_valid(&valid, line + HEX + 1) < 0 || !valid ||
+            line + strlen(line) + 1 != next)
             rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s: not a list of refs", path);
         else if (vmscm_str_starts(line + HEX + 1, list->prefix))
             rc = add(list, line + HEX + 1, line, true, err);
@@ -162,7 +126,7 @@ int vmscm_reflist_walk(struct vmscm_gitdb *db, const char *prefix,
     int (*each)(void *data, const char *ref, const char *id), void *data,
     struct vmscm_error *err)
 {
-    struct list list = {.db = db, .prefix = prefix};
+    struct list list = {.db = db, .prefix = prefix, .err = err};
     char *dir = NULL;
     int rc;
 
@@ -172,7 +136,8 @@ int vmscm_reflist_walk(struct vmscm_gitdb *db, const char *prefix,
         : vmscm_path_dirname(&dir, *prefix ? prefix : "refs/", err);
     /* Loose ones first: git packs a ref before it removes the file. */
     if (rc ||
-        (rc = walk_dir(&list, vmscm_str_starts(dir, "refs") ? dir : "refs", 0, err)) ||
+        (rc = vmscm_refdir_walk(db, vmscm_str_starts(dir, "refs") ? dir : "refs", prefix,
+             add_loose, &list, err)) ||
         (rc = read_packed(&list, err)))
         goto out;
     if (list.entries.len)

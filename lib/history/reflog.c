@@ -2,6 +2,7 @@
 #include "history/reflog.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/refdir.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -99,6 +100,52 @@ int vmscm_reflog_read(struct vmscm_reflog *out, const struct vmscm_gitdb *db, co
     list.items = NULL;
 out:
     free(list.items);
+    vmscm_buf_release(&buf);
+    return rc;
+}
+
+struct listing {
+    int (*each)(void *data, const char *ref);
+    void *data;
+};
+
+static int list_one(void *data, int dirfd, const char *file, const char *name)
+{
+    const struct listing *l = data;
+
+    (void)dirfd;
+    (void)file;
+    return l->each(l->data, name + strlen("logs/"));
+}
+
+int vmscm_reflog_list(const struct vmscm_gitdb *db, int (*each)(void *data, const char *ref),
+    void *data, struct vmscm_error *err)
+{
+    struct listing listing = {each, data};
+
+    return vmscm_refdir_walk(db, "logs", "logs/", list_one, &listing, err);
+}
+
+int vmscm_reflog_scan(const struct vmscm_gitdb *db, const char *ref,
+    int (*each)(void *data, const char *before, const char *after), void *data,
+    struct vmscm_error *err)
+{
+    char before[VMSCM_GITDB_ID], after[VMSCM_GITDB_ID];
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    size_t number = 0;
+    int rc = load(&buf, db, ref, err);
+
+    for (const char *p = vmscm_buf_str(&buf), *end = p + buf.len; !rc && p < end;) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        size_t len = newline ? (size_t)(newline - p) : (size_t)(end - p);
+        number++;
+        if (parse_id(before, p, len) && parse_id(after, p + 41, len - 41))
+            rc = each(data, before, after);
+        else if (newline)
+            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s/logs/%s: line %zu cannot be read",
+                db->path, ref, number);
+        p += len + (newline != NULL);
+    }
     vmscm_buf_release(&buf);
     return rc;
 }

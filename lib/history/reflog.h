@@ -24,6 +24,16 @@ int vmscm_reflog_read(struct vmscm_reflog *out, const struct vmscm_gitdb *db, co
     struct vmscm_error *err);
 void vmscm_reflog_release(struct vmscm_reflog *log);
 
+/* Every reflog, whether or not there is such a ref: "refs/heads/web", "HEAD". In no order. */
+int vmscm_reflog_list(const struct vmscm_gitdb *db, int (*each)(void *data, const char *ref),
+    void *data, struct vmscm_error *err);
+
+/* Both ids of every line, oldest first. Here a line that does not begin with two ids is
+ * VMSCM_EDAMAGED, but for a last one that has no end. */
+int vmscm_reflog_scan(const struct vmscm_gitdb *db, const char *ref,
+    int (*each)(void *data, const char *before, const char *after), void *data,
+    struct vmscm_error *err);
+
 bool vmscm_reflog_is_zero(const char *id);
 
 /* Give `to` the history of `from`, with a line for the rename; `from` stays. Durable. */

@@ -257,6 +257,19 @@ int vmscm_ident_parse_date(struct vmscm_signature *out, const char *text, struct
     return 0;
 }
 
+int vmscm_ident_format_date(char **out, const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    int minutes = who->offset < 0 ? -who->offset : who->offset;
+    time_t shifted = (time_t)(who->time + who->offset * 60);
+    struct tm tm;
+
+    if (!gmtime_r(&shifted, &tm))
+        return vmscm_error_set(err, VMSCM_EUSAGE, "date: out of range");
+    return vmscm_str_printf(out, err, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d",
+        tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+        who->offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
+
 int vmscm_ident_dup(struct vmscm_signature *out, const struct vmscm_signature *from,
     struct vmscm_error *err)
 {

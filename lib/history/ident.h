@@ -17,6 +17,8 @@ int vmscm_ident_parse_author(struct vmscm_signature *out, const char *text,
     struct vmscm_error *err);
 /* Sets time and offset; the forms are at vmscm_revision_set_author. VMSCM_EUSAGE. */
 int vmscm_ident_parse_date(struct vmscm_signature *out, const char *text, struct vmscm_error *err);
+/* "2026-11-22T18:00:00+01:00", which vmscm_ident_parse_date reads. *out is the caller's. */
+int vmscm_ident_format_date(char **out, const struct vmscm_signature *who, struct vmscm_error *err);
 int vmscm_ident_dup(struct vmscm_signature *out, const struct vmscm_signature *from,
     struct vmscm_error *err);
 void vmscm_ident_release(struct vmscm_signature *sig);

@@ -3,23 +3,15 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/ident.h"
-#include "history/refs.h"
+#include "history/notetree.h"
 #include "history/treewalk.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NOTE_MAX ((size_t)64 << 20)
 #define TEXT_MAX ((size_t)1 << 20)
-#define ATTEMPTS 1000
-
-/*
- * A note is a blob in the notes ref's tree, named by the 40 digits of what it is on, of which git
- * may put leading pairs into directories. Ours always has one such level, as a flat tree would be
- * written anew, whole, with every note. Notes that plain git put elsewhere are found and kept there.
- */
 
 /* The note's blob as text, appended. */
 static int read_blob(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *oid,
@@ -39,24 +31,6 @@ static int read_blob(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oi
     return rc;
 }
 
-/* The directory for the next two digits, or NULL. */
-static const git_tree_entry *next_level(const git_tree *tree, const char *digits)
-{
-    const git_tree_entry *entry;
-    char pair[3] = {digits[0], digits[1], '\0'};
-
-    if (!tree || strlen(digits) <= 2)
-        return NULL;
-    entry = git_tree_entry_byname(tree, pair);
-    return entry && git_tree_entry_type(entry) == GIT_OBJECT_TREE ? entry : NULL;
-}
-
-static const git_tree_entry *note_here(const git_tree *tree, const char *digits)
-{
-    const git_tree_entry *entry = tree ? git_tree_entry_byname(tree, digits) : NULL;
-    return entry && vmscm_treewalk_is_file(git_tree_entry_filemode(entry)) ? entry : NULL;
-}
-
 /* What the tree has on the commit, at every level; *found becomes true if it has anything. */
 static int read_note(struct vmscm_buf *buf, bool *found, struct vmscm_gitdb *db,
     const git_oid *tree_id, const char *digits, struct vmscm_error *err)
@@ -70,12 +44,12 @@ static int read_note(struct vmscm_buf *buf, bool *found, struct vmscm_gitdb *db,
         git_tree_free(tree);
         if ((rc = vmscm_treewalk_lookup(&tree, db, &oid, err)))
             break;
-        if ((entry = note_here(tree, digits))) {
+        if ((entry = vmscm_notetree_note(tree, digits))) {
             *found = true;
             if ((rc = read_blob(buf, db, git_tree_entry_id(entry), err)))
                 break;
         }
-        if (!(entry = next_level(tree, digits)))
+        if (!(entry = vmscm_notetree_below(tree, digits)))
             break;
         oid = *git_tree_entry_id(entry);
     }
@@ -99,8 +73,8 @@ static int write_note(git_oid *out, struct vmscm_gitdb *db, const git_oid *old_i
 
     if (old_id && (rc = vmscm_treewalk_lookup(&tree, db, old_id, err)))
         return rc;
-    here = note_here(tree, digits);
-    below = next_level(tree, digits);
+    here = vmscm_notetree_note(tree, digits);
+    below = vmscm_notetree_below(tree, digits);
     if (!here && (below || strlen(digits) == VMSCM_ID_HEX)) {
         memcpy(name, digits, 2);
         name[2] = '\0';
@@ -137,47 +111,6 @@ out:
     return rc;
 }
 
-/* A commit on the notes ref's tip (NULL: there is none) with the line added. */
-static int commit_note(char *id, struct vmscm_gitdb *db, git_commit *tip, const char *commit,
-    const char *line, const git_signature *by, struct vmscm_error *err)
-{
-    struct vmscm_git_objects objects = {{false}};
-    const git_commit *parents[] = {tip};
-    git_tree *tree = NULL;
-    git_oid tree_id, oid;
-    int rc, e;
-
-    if ((rc = write_note(&tree_id, db, tip ? git_commit_tree_id(tip) : NULL, commit, line,
-             &objects, err)))
-        return rc;
-    if ((e = git_tree_lookup(&tree, db->repo, &tree_id)) < 0 ||
-        (e = git_commit_create(&oid, db->repo, NULL, by, by, NULL, "Notes added by vmscm\n", tree,
-             tip ? 1 : 0, parents)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EIO, "storing a note");
-        goto out;
-    }
-    vmscm_git_objects_add(&objects, &oid);
-    rc = vmscm_git_objects_sync(&objects, db, err);
-    git_oid_tostr(id, VMSCM_GITDB_ID, &oid);
-out:
-    git_tree_free(tree);
-    return rc;
-}
-
-static int read_tip(git_commit **tip, char *id, struct vmscm_gitdb *db, const char *notes_ref,
-    struct vmscm_error *err)
-{
-    git_oid oid;
-    int rc = vmscm_refs_read_commit(id, db, notes_ref, err), e;
-
-    *tip = NULL;
-    if (rc || (rc = vmscm_git_oid(&oid, id, err)))
-        return rc;
-    if ((e = git_commit_lookup(tip, db->repo, &oid)) < 0)
-        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s", notes_ref);
-    return 0;
-}
-
 /* The commit as 40 lower-case digits; it must be there. */
 static int check_commit(char *digits, struct vmscm_gitdb *db, const char *commit,
     struct vmscm_error *err)
@@ -193,38 +126,31 @@ static int check_commit(char *digits, struct vmscm_gitdb *db, const char *commit
     return 0;
 }
 
+struct addition {
+    const char *digits;
+    const char *line;
+};
+
+static int add_line(git_oid *out, struct vmscm_gitdb *db, const git_oid *old, void *data,
+    struct vmscm_git_objects *objects, struct vmscm_error *err)
+{
+    const struct addition *addition = data;
+
+    return write_note(out, db, old, addition->digits, addition->line, objects, err);
+}
+
 int vmscm_notes_append(struct vmscm_gitdb *db, const char *notes_ref, const char *commit,
     const char *line, const struct vmscm_signature *who, struct vmscm_error *err)
 {
-    char digits[VMSCM_GITDB_ID], old[VMSCM_GITDB_ID], fresh[VMSCM_GITDB_ID];
-    git_signature *by = NULL;
-    git_commit *tip = NULL;
+    char digits[VMSCM_GITDB_ID];
+    struct addition addition = {digits, line};
     int rc;
 
     if (!*line || strchr(line, '\n') || strlen(line) > NOTE_MAX / 2)
         return vmscm_error_set(err, VMSCM_EUSAGE, "note: not one line of at most 32 MiB");
-    if ((rc = check_commit(digits, db, commit, err)) ||
-        (rc = vmscm_git_signature(&by, who, err)))
+    if ((rc = check_commit(digits, db, commit, err)))
         return rc;
-    /* Whoever gets in between has added a note, so someone always gets on. */
-    for (int i = 0; i < ATTEMPTS; i++) {
-        git_commit_free(tip);
-        rc = read_tip(&tip, old, db, notes_ref, err);
-        if (rc == VMSCM_ENOTFOUND) {
-            old[0] = '\0';
-            vmscm_error_clear(err);
-        } else if (rc) {
-            break;
-        }
-        if ((rc = commit_note(fresh, db, tip, digits, line, by, err)))
-            break;
-        rc = vmscm_refs_update(db, notes_ref, old, fresh, who, "notes: added by vmscm", err);
-        if (rc != VMSCM_ECONFLICT && (rc != VMSCM_EEXIST || old[0]))
-            break;
-    }
-    git_commit_free(tip);
-    git_signature_free(by);
-    return rc;
+    return vmscm_notetree_change(db, notes_ref, "added", who, add_line, &addition, err);
 }
 
 int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *notes_ref,
@@ -239,26 +165,13 @@ int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *
     if ((rc = vmscm_git_oid(&oid, commit, err)))
         return rc;
     git_oid_tostr(digits, sizeof digits, &oid);
-    rc = read_tip(&tip, id, db, notes_ref, err);
+    rc = vmscm_notetree_tip(&tip, id, db, notes_ref, err);
     if (!rc)
         rc = read_note(buf, &found, db, git_commit_tree_id(tip), digits, err);
     if (rc == VMSCM_ENOTFOUND || (!rc && !found))
         rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "revision %.12s: has no notes", digits);
     git_commit_free(tip);
     return rc;
-}
-
-static int format_date(char **out, const struct vmscm_signature *who, struct vmscm_error *err)
-{
-    int minutes = who->offset < 0 ? -who->offset : who->offset;
-    time_t shifted = (time_t)(who->time + who->offset * 60);
-    struct tm tm;
-
-    if (!gmtime_r(&shifted, &tm))
-        return vmscm_error_set(err, VMSCM_EUSAGE, "date: out of range");
-    return vmscm_str_printf(out, err, "%04d-%02d-%02dT%02d:%02d:%02d%c%02d:%02d",
-        tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-        who->offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
 }
 
 int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *text,
@@ -268,7 +181,7 @@ int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *
     json_t *object = NULL;
     int rc;
 
-    if ((rc = vmscm_git_message(&clean, text, err)) || (rc = format_date(&date, who, err)))
+    if ((rc = vmscm_git_message(&clean, text, err)) || (rc = vmscm_ident_format_date(&date, who, err)))
         goto out;
     size_t len = strlen(clean);
     if (len == 0 || len > TEXT_MAX) {

@@ -12,12 +12,18 @@ struct opts {
     unsigned jobs;
 };
 
-static void add_json(void *data, const struct vmscm_fsck_finding *finding)
+struct found {
+    json_t *findings, *notes; /* NULL: print them */
+    int quiet;
+};
+
+static void add_json(const struct found *found, const struct vmscm_fsck_finding *finding)
 {
-    json_t *object = json_add(data, json_object());
+    json_t *object = json_add(finding->note ? found->notes : found->findings, json_object());
 
     json_put(object, "object", json_text(finding->object));
     json_put(object, "text", json_text(finding->text));
+    json_put(object, "hint", json_text(finding->hint));
     json_put(object, "machine", json_text(finding->machine));
     json_put(object, "revision", json_text(finding->revision));
     json_put(object, "disk", json_text(finding->disk));
@@ -26,12 +32,11 @@ static void add_json(void *data, const struct vmscm_fsck_finding *finding)
 }
 
 /* "packs/0a1b.pack: record 7: bad checksum (web 3f2a91c, disk sda, 64.0 KiB at 1048576)" */
-static void print_finding(void *data, const struct vmscm_fsck_finding *finding)
+static void print_finding(const struct vmscm_fsck_finding *finding)
 {
     char id[TEXT_MAX], length[TEXT_MAX];
     const char *separator = " (";
 
-    (void)data;
     progress_clear();
     text_put(stdout, finding->object ? finding->object : "?");
     fputs(": ", stdout);
@@ -53,14 +58,30 @@ static void print_finding(void *data, const struct vmscm_fsck_finding *finding)
         separator = ", ";
     }
     puts(*separator == ',' ? ")" : "");
+    if (finding->hint) {
+        fputs("hint: ", stdout);
+        text_put(stdout, finding->hint);
+        putchar('\n');
+    }
     fflush(stdout);
 }
 
-static void print_json(json_t *findings, const struct vmscm_fsck_result *r)
+static void on_found(void *data, const struct vmscm_fsck_finding *finding)
+{
+    const struct found *found = data;
+
+    if (found->findings)
+        add_json(found, finding);
+    else if (!finding->note || !found->quiet)
+        print_finding(finding);
+}
+
+static void print_json(const struct found *found, const struct vmscm_fsck_result *r)
 {
     json_t *root = json_object();
 
-    json_put(root, "findings", findings);
+    json_put(root, "findings", found->findings);
+    json_put(root, "notes", found->notes);
     json_put(root, "machines", json_number(r->machines));
     json_put(root, "revisions", json_number(r->revisions));
     json_put(root, "packs", json_number(r->packs));
@@ -86,21 +107,26 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     const struct opts *o = values;
     struct vmscm_fsck_options options = {o->full, o->jobs, argc > 0 ? argv[0] : NULL};
     struct vmscm_fsck_result result = {0};
-    json_t *findings = ctx->common.json ? json_array() : NULL;
+    struct found found = {.quiet = ctx->common.quiet};
     int rc = ctx_repo(ctx, err);
 
+    if (ctx->common.json) {
+        found.findings = json_array();
+        found.notes = json_array();
+    }
     if (!rc)
-        rc = vmscm_fsck(ctx->repo, &options, progress_events(ctx),
-            findings ? add_json : print_finding, findings, &result, err);
+        rc = vmscm_fsck(
+            ctx->repo, &options, progress_events(ctx), on_found, &found, &result, err);
     if (rc == VMSCM_EDAMAGED && result.findings > 0)
         rc = 1; /* told one by one */
     if (rc < 0) {
-        json_decref(findings);
+        json_decref(found.findings);
+        json_decref(found.notes);
         return rc;
     }
     progress_clear();
-    if (findings)
-        print_json(findings, &result);
+    if (found.findings)
+        print_json(&found, &result);
     else if (!ctx->common.quiet)
         print_line(&result);
     return rc;

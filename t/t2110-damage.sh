@@ -84,6 +84,44 @@ check 'a damaged or missing multi-pack index costs nothing but time' '
     vmscm -C bad.vmscm cat two | cmp - two.raw
     vmscm -C bad.vmscm fsck --full'
 
+check 'what dead writers left is told, and is no damage; a live one is left alone' '
+    fresh
+    touch bad.vmscm/trash/x bad.vmscm/quarantine/y
+    head -c 1000 /dev/zero >bad.vmscm/tmp/pack-00000000000000000000000000000001.vpk
+    head -c 2000 /dev/zero >bad.vmscm/tmp/pack-00000000000000000000000000000002.vpk
+    flock bad.vmscm/tmp/pack-00000000000000000000000000000002.vpk vmscm -C bad.vmscm fsck >said
+    grep "^tmp/pack-00000000000000000000000000000001.vpk: 1000 bytes" said
+    ! grep "^tmp/pack-00000000000000000000000000000002" said
+    grep "^trash: 1 file" said && grep "^quarantine: 1 file" said && grep "^no damage" said
+    [ "$(vmscm -C bad.vmscm fsck --json | jq -c "[.findings, (.notes | length)]")" = "[[],4]" ]
+    [ -z "$(vmscm -C bad.vmscm fsck -q)" ]'
+check 'one machine alone: only what it needs' '
+    fresh
+    pack=
+    for pack in bad.vmscm/packs/pack-*; do
+        mv "$pack" .
+        vmscm -C bad.vmscm fsck --full one >said 2>&1 && break
+        mv "${pack##*/}" "$pack"
+    done
+    grep "^no damage" said
+    rc=0
+    vmscm -C bad.vmscm fsck two >said 2>&1 || rc=$?
+    [ $rc = 1 ] && grep -q "missing.*two" said && ! grep -q "(one" said'
+check 'one revision in full: every chunk of it is read' '
+    fresh
+    for pack in bad.vmscm/packs/pack-*; do flip "$pack" 5000; done
+    vmscm -C bad.vmscm fsck one
+    for rev in one two; do
+        rc=0
+        vmscm -C bad.vmscm fsck --full $rev >said 2>&1 || rc=$?
+        [ $rc = 1 ] && grep -q "($rev " said
+    done
+    rc=0
+    vmscm -C bad.vmscm fsck -j 1 --full --json one~1 >one-job || rc=$?
+    rc=0
+    vmscm -C bad.vmscm fsck -j 4 --full --json one~1 >four-jobs || rc=$?
+    cmp one-job four-jobs'
+
 check 'a damaged ref: the other machine is as it was' '
     fresh
     rm -f bad.vmscm/git/packed-refs
@@ -98,7 +136,11 @@ check 'a damaged ref: the other machine is as it was' '
     grep -q two machines
     rc=0
     vmscm -C bad.vmscm fsck >found 2>&1 || rc=$?
-    [ $rc = 1 ] && grep -q one found'
+    [ $rc = 1 ] && grep -q one found
+    id=$(vmscm -C whole.vmscm show --json one | jq -r .id)
+    grep "^hint: its reflog leads to ${id%"${id#????????????}"}, " found
+    vmscm -C bad.vmscm clone "$id" rescued
+    vmscm -C bad.vmscm cat rescued | cmp - one-later.raw'
 check 'a ref to an object that is not there' '
     fresh
     echo 0123456789012345678901234567890123456789 >bad.vmscm/git/refs/heads/one

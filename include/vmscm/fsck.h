@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 struct vmscm_fsck_options {
-    int full;         /* also read and hash every record of every pack */
+    int full;         /* also read and hash every record of every pack, or, with a spec, all that it
+                         needs */
     unsigned jobs;    /* 0: core.jobs, or one a core */
     const char *spec; /* only this machine's history, or this revision alone if it is written as
                          one; NULL: everything */
@@ -22,6 +23,8 @@ struct vmscm_fsck_options {
 struct vmscm_fsck_finding {
     const char *object;   /* a path relative to the repository, or a revision's id */
     const char *text;     /* what is wrong with it */
+    const char *hint;     /* what can be done about it; NULL */
+    int note;             /* 1: no damage, only worth knowing */
     const char *machine;  /* whose revision it touches; NULL if not known */
     const char *revision; /* 40 hex digits; NULL */
     const char *disk;     /* NULL */
@@ -31,6 +34,7 @@ struct vmscm_fsck_finding {
 
 struct vmscm_fsck_result {
     uint64_t findings;
+    uint64_t notes;
     uint64_t machines;
     uint64_t revisions;
     uint64_t packs;
@@ -38,7 +42,7 @@ struct vmscm_fsck_result {
     uint64_t bytes; /* read from packs */
 };
 
-/* Calls found(data, finding) for each damage. Returns 0 with result->findings 0 if all is well,
+/* Calls found(data, finding) for each damage and note. Returns 0 with result->findings 0 if all is well,
  * VMSCM_EDAMAGED if anything was found; another code if it could not look. */
 VMSCM_API int vmscm_fsck(struct vmscm_repo *repo, const struct vmscm_fsck_options *options,
     const struct vmscm_events *events, void (*found)(void *, const struct vmscm_fsck_finding *),

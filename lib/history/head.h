@@ -9,4 +9,8 @@
  * Called with locks/refs held. */
 void vmscm_head_adopt(struct vmscm_gitdb *db, const char *ref);
 
+/* Let HEAD name no ref if it names one that cannot be read: libgit2 would change no other. Called with
+ * locks/refs held. */
+int vmscm_head_leave_damaged(struct vmscm_gitdb *db, struct vmscm_error *err);
+
 #endif

@@ -287,7 +287,7 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
     }
     if ((!exists &&
             ((rc = check_clash(db, ref, err)) || (rc = vmscm_reflog_clear(db, ref, err)))) ||
-        (rc = begin(&tx, db, ref, err)) ||
+        (rc = vmscm_head_leave_damaged(db, err)) || (rc = begin(&tx, db, ref, err)) ||
         (rc = check_expected(db, ref, expected, &exists, &current, err)))
         goto out;
     if (!expected)

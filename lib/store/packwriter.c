@@ -254,38 +254,88 @@ void vmscm_packwriter_abort(struct vmscm_packwriter *w)
     free(w);
 }
 
-int vmscm_packwriter_sweep(const char *repo_dir, struct vmscm_error *err)
+/* each(data, tmp's descriptor, file, bytes) for every pack under tmp/ whose writer is dead. *busy: it
+ * cannot be told now, since a writer is about to begin. */
+static int each_dead(const char *repo_dir, bool *busy,
+    int (*each)(void *data, int dir, const char *file, uint64_t bytes), void *data,
+    struct vmscm_error *err)
 {
-    char *dir = NULL;
+    char *path = NULL;
     DIR *d = NULL;
     int lock = -1, rc;
 
     rc = tmp_lock(&lock, repo_dir, VMSCM_LOCK_EXCLUSIVE, false, err);
-    if (rc == VMSCM_EBUSY) {
-        vmscm_error_clear(err);
-        return 0;
-    }
-    if (rc || (rc = vmscm_str_printf(&dir, err, "%s/tmp", repo_dir)))
+    *busy = rc != 0;
+    if (rc || (rc = vmscm_str_printf(&path, err, "%s/tmp", repo_dir)))
         goto out;
-    if (!(d = opendir(dir))) {
-        rc = vmscm_error_errno(err, errno, "%s", dir);
+    if (!(d = opendir(path))) {
+        rc = vmscm_error_errno(err, errno, "%s", path);
         goto out;
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; !rc && (e = readdir(d));) {
         uint8_t name[VMSCM_MIDX_NAME_SIZE];
+        struct stat st;
         if (!vmscm_packfile_parse_name(name, e->d_name))
             continue;
-        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            unlinkat(dirfd(d), e->d_name, 0);
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0)
+            rc = each(data, dirfd(d), e->d_name, (uint64_t)st.st_size);
         close(fd);
     }
 out:
     if (d)
         closedir(d);
-    free(dir);
+    free(path);
     vmscm_lockfile_release(&lock);
+    return rc;
+}
+
+static int remove_dead(void *data, int dir, const char *file, uint64_t bytes)
+{
+    (void)data;
+    (void)bytes;
+    unlinkat(dir, file, 0);
+    return 0;
+}
+
+int vmscm_packwriter_sweep(const char *repo_dir, struct vmscm_error *err)
+{
+    bool busy;
+    int rc = each_dead(repo_dir, &busy, remove_dead, NULL, err);
+
+    if (rc == VMSCM_EBUSY && busy) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
+struct tell_dead {
+    int (*each)(void *data, const char *file, uint64_t bytes);
+    void *data;
+};
+
+static int tell_dead(void *data, int dir, const char *file, uint64_t bytes)
+{
+    const struct tell_dead *tell = data;
+
+    (void)dir;
+    return tell->each(tell->data, file, bytes);
+}
+
+int vmscm_packwriter_abandoned(const char *repo_dir,
+    int (*each)(void *data, const char *file, uint64_t bytes), void *data, struct vmscm_error *err)
+{
+    struct tell_dead tell = {each, data};
+    bool busy;
+    int rc = each_dead(repo_dir, &busy, tell_dead, &tell, err);
+
+    /* Nor can it be told where no lock can be made: on a read-only file system. */
+    if (busy && rc != VMSCM_ENOMEM) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
     return rc;
 }

@@ -53,4 +53,10 @@ void vmscm_packwriter_abort(struct vmscm_packwriter *writer);
 /* Remove what writers that died left under tmp/: files nobody holds a lock on. */
 int vmscm_packwriter_sweep(const char *repo_dir, struct vmscm_error *err);
 
+/* each(data, file, bytes) for every such file. Those that begin just now may hide them. Non-zero from
+ * each ends it and is returned. */
+int vmscm_packwriter_abandoned(const char *repo_dir,
+    int (*each)(void *data, const char *file, uint64_t bytes), void *data,
+    struct vmscm_error *err);
+
 #endif

@@ -4,9 +4,8 @@
 
 #include "base/path.h"
 #include "base/str.h"
-#include "base/vec.h"
+#include "history/ancestry.h"
 #include "history/reflist.h"
-#include "history/refs.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
 #include "store/fetch.h"
@@ -25,10 +24,9 @@ struct count {
     struct vmscm_stats *out;
     struct vmscm_fetch *fetch;
     struct vmscm_buf bytes;
-    struct vmscm_idset commits;
+    struct vmscm_ancestry *ancestry;
     struct vmscm_idset leaves; /* bytes of data in each */
     struct vmscm_error *err;
-    VMSCM_VEC(char *) todo;
 };
 
 /* Bytes of the files below dir. One that goes while we look is not counted. */
@@ -147,33 +145,24 @@ static int count_revision(struct count *c, const char *id, struct vmscm_error *e
     return rc;
 }
 
-static int push(struct count *c, const char *id, struct vmscm_error *err)
+static int visit(void *data, const char *id)
 {
-    struct vmscm_id key = {0};
-    uint64_t *value;
-    bool added;
-    char **slot;
-    int rc;
+    struct count *c = data;
 
-    if (!vmscm_str_unhex(key.bytes, 20, id))
-        return vmscm_error_set(err, VMSCM_EDAMAGED, "%s: not a commit id", id);
-    if ((rc = vmscm_idset_get(&c->commits, &value, &added, &key, err)) || !added)
-        return rc;
-    return vmscm_vec_add(&c->todo, &slot, err) ? VMSCM_ENOMEM : vmscm_str_dup(slot, id, err);
+    c->out->revisions++;
+    return count_revision(c, id, c->err);
 }
 
 static int count_ref(void *data, const char *ref, const char *id)
 {
     struct count *c = data;
-    char commit[VMSCM_GITDB_ID];
-    int rc = id ? vmscm_refs_read_commit(commit, c->repo->git, ref, c->err)
-                : vmscm_error_set(c->err, VMSCM_EDAMAGED, "%s: cannot be read", ref);
 
     if (vmscm_str_starts(ref, VMSCM_HANDLE_HEADS))
         c->out->machines++;
     else
         c->out->tags++;
-    return rc ? rc : push(c, commit, c->err);
+    return id ? vmscm_ancestry_walk(c->ancestry, c->repo->git, id, visit, c, c->err)
+              : vmscm_error_set(c->err, VMSCM_EDAMAGED, "%s: cannot be read", ref);
 }
 
 int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_error *err)
@@ -184,31 +173,18 @@ int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_e
 
     *out = (struct vmscm_stats){0};
     if ((rc = vmscm_handle_store(&store, repo, err)) ||
-        (rc = vmscm_fetch_new(&c.fetch, store, err)) || (rc = count_store(&c, store, err)) ||
+        (rc = vmscm_fetch_new(&c.fetch, store, err)) ||
+        (rc = vmscm_ancestry_new(&c.ancestry, err)) || (rc = count_store(&c, store, err)) ||
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
         goto out;
-    while (c.todo.len && !rc) {
-        char *id = c.todo.items[--c.todo.len];
-        struct vmscm_gitdb_info info = {0};
-        out->revisions++;
-        if (!(rc = vmscm_gitdb_read_commit(&info, repo->git, id, err)))
-            rc = count_revision(&c, id, err);
-        for (size_t i = 0; i < info.parent_count && !rc; i++)
-            rc = push(&c, info.parents[i], err);
-        vmscm_gitdb_info_release(&info);
-        free(id);
-    }
-    if (rc || (rc = sub_bytes(&out->history_bytes, repo, "git", err)))
+    if ((rc = sub_bytes(&out->history_bytes, repo, "git", err)))
         goto out;
     static const char *const temporary[] = {"tmp", "quarantine", "trash"};
     for (size_t i = 0; i < 3 && !rc; i++)
         rc = sub_bytes(&out->temporary_bytes, repo, temporary[i], err);
 out:
-    while (c.todo.len)
-        free(c.todo.items[--c.todo.len]);
-    vmscm_vec_release(&c.todo);
-    vmscm_idset_release(&c.commits);
+    vmscm_ancestry_free(c.ancestry);
     vmscm_idset_release(&c.leaves);
     vmscm_fetch_free(c.fetch);
     vmscm_buf_release(&c.bytes);

@@ -2,9 +2,11 @@
 #include "history/roots.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/ancestry.h"
 #include "history/git.h"
 #include "history/reflist.h"
 #include "history/reflog.h"
+#include "history/refs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -192,6 +194,44 @@ out:
     if (rc)
         vmscm_roots_release(out);
     return rc;
+}
+
+struct reach {
+    const char *wanted;
+    bool reached;
+};
+
+static int is_wanted(void *data, const char *commit)
+{
+    struct reach *reach = data;
+
+    reach->reached = strcmp(commit, reach->wanted) == 0;
+    return reach->reached;
+}
+
+int vmscm_roots_reach(bool *reached, struct vmscm_gitdb *db, const char *commit, const char *first,
+    struct vmscm_error *err)
+{
+    struct reach reach = {commit, false};
+    struct vmscm_ancestry *ancestry = NULL;
+    struct vmscm_roots roots = {0};
+    char tip[VMSCM_GITDB_ID];
+    int rc;
+
+    if ((rc = vmscm_ancestry_new(&ancestry, err)) ||
+        (first && vmscm_refs_read(tip, db, first, NULL) == 0 &&
+            (rc = vmscm_ancestry_walk(ancestry, db, tip, is_wanted, &reach, err))) ||
+        (rc = vmscm_roots_read(&roots, db, err)))
+        goto out;
+    for (size_t i = 0; i < roots.count && !rc; i++)
+        if (!roots.entries[i].notes)
+            rc = vmscm_ancestry_walk(
+                ancestry, db, roots.entries[i].id, is_wanted, &reach, err);
+out:
+    vmscm_ancestry_free(ancestry);
+    vmscm_roots_release(&roots);
+    *reached = reach.reached;
+    return reach.reached ? 0 : rc;
 }
 
 void vmscm_roots_release(struct vmscm_roots *roots)

@@ -32,6 +32,12 @@ struct vmscm_roots {
  * changed on the disk is all that is left of the one that was there. VMSCM_EUNSUPPORTED: plain
  * git has worktrees here, which need more than refs say. */
 int vmscm_roots_read(struct vmscm_roots *out, struct vmscm_gitdb *db, struct vmscm_error *err);
+
+/* Whether a commit is among those that roots lead to, those of notes apart. first: a ref to look at
+ * before all others, which saves looking at them if it leads there; NULL: none. */
+int vmscm_roots_reach(bool *reached, struct vmscm_gitdb *db, const char *commit, const char *first,
+    struct vmscm_error *err);
+
 void vmscm_roots_release(struct vmscm_roots *roots);
 
 #endif

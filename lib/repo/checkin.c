@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Checking in, in the order that makes it safe: packs, then git objects, then, under the shared
- * commit lock, a last look that nothing relied on is gone, and the ref.
+ * Checking in, in the order that makes it safe: packs; then, under the shared commit lock, a last
+ * look that nothing relied on is gone, the git objects, and the ref.
  */
 #include <vmscm/checkin.h>
 
@@ -16,7 +16,9 @@
 #include "machine/json.h"
 #include "machine/model.h"
 #include "repo/describe.h"
+#include "repo/kept.h"
 #include "repo/known.h"
+#include "repo/newtree.h"
 #include "repo/scan.h"
 #include "repo/snapshot.h"
 #include "sys/file.h"
@@ -280,70 +282,7 @@ static int store_disks(struct checkin *c, unsigned jobs, int level,
     return 0;
 }
 
-/* The files of the new revision; their contents are in `owned`. */
-struct tree {
-    VMSCM_VEC(struct vmscm_gitdb_file) files;
-    VMSCM_VEC(char *) owned;
-    struct vmscm_repo *repo;
-    const char *parent;
-    struct vmscm_error *err;
-};
-
-static void tree_release(struct tree *tree)
-{
-    for (size_t i = 0; i < tree->owned.len; i++)
-        free(tree->owned.items[i]);
-    vmscm_vec_release(&tree->owned);
-    vmscm_vec_release(&tree->files);
-}
-
-/* Takes path and the buffer's contents over. */
-static int tree_add(struct tree *tree, char *path, struct vmscm_buf *contents,
-    struct vmscm_error *err)
-{
-    struct vmscm_gitdb_file *file;
-    char **slot;
-    size_t len = contents->len;
-    char *data = vmscm_buf_steal(contents);
-
-    if (!path || !data || vmscm_vec_add(&tree->owned, &slot, err)) {
-        free(path);
-        free(data);
-        return vmscm_error_nomem(err);
-    }
-    *slot = path;
-    if (vmscm_vec_add(&tree->owned, &slot, err)) {
-        free(data);
-        return VMSCM_ENOMEM;
-    }
-    *slot = data;
-    if (vmscm_vec_add(&tree->files, &file, err))
-        return VMSCM_ENOMEM;
-    *file = (struct vmscm_gitdb_file){path, data, len};
-    return 0;
-}
-
-/* A configuration file of the parent, kept. */
-static int keep_config(void *data, const char *path, const char *blob, uint64_t size)
-{
-    struct tree *tree = data;
-    struct vmscm_buf contents = VMSCM_BUF_INIT;
-    char *full = NULL;
-    int rc;
-
-    (void)blob;
-    (void)size;
-    if ((rc = vmscm_str_printf(&full, tree->err, VMSCM_HANDLE_CONFIG_DIR "/%s", path)) ||
-        (rc = vmscm_gitdb_read_file(&contents, tree->repo->git, tree->parent, full,
-             VMSCM_HANDLE_CONFIG_FILE_MAX, tree->err))) {
-        free(full);
-        vmscm_buf_release(&contents);
-        return rc;
-    }
-    return tree_add(tree, full, &contents, tree->err);
-}
-
-static int build_tree(struct tree *tree, struct checkin *c, struct vmscm_error *err)
+static int build_tree(struct vmscm_newtree *tree, struct checkin *c, struct vmscm_error *err)
 {
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
     char *path = NULL;
@@ -351,70 +290,33 @@ static int build_tree(struct tree *tree, struct checkin *c, struct vmscm_error *
 
     if (rc)
         goto out;
-    if ((rc = tree_add(tree, strdup(VMSCM_HANDLE_MACHINE_FILE), &bytes, err)))
+    if ((rc = vmscm_newtree_add(tree, strdup(VMSCM_HANDLE_MACHINE_FILE), &bytes, err)))
         goto out;
     for (size_t i = 0; i < c->count; i++) {
         if ((rc = vmscm_map_encode(&bytes, &c->disks[i].map, err)) ||
             (rc = vmscm_str_printf(
                  &path, err, VMSCM_HANDLE_DISK_DIR "/%s", c->machine->disks[i].id)) ||
-            (rc = tree_add(tree, path, &bytes, err)))
+            (rc = vmscm_newtree_add(tree, path, &bytes, err)))
             goto out;
     }
     if (c->options->config) {
         if ((rc = vmscm_buf_append(&bytes, c->xml.data, c->xml.len, err)) ||
-            (rc = tree_add(tree, strdup(VMSCM_HANDLE_CONFIG_DIR "/domain.xml"), &bytes, err)))
+            (rc = vmscm_newtree_add(
+                 tree, strdup(VMSCM_HANDLE_CONFIG_DIR "/domain.xml"), &bytes, err)))
             goto out;
     } else if (c->parent[0]) {
-        tree->repo = c->repo;
-        tree->parent = c->parent;
-        tree->err = err;
-        rc = vmscm_gitdb_walk_files(
-            c->repo->git, c->parent, VMSCM_HANDLE_CONFIG_DIR, keep_config, tree, err);
-        if (rc == VMSCM_ENOTFOUND) {
-            vmscm_error_clear(err);
-            rc = 0;
-        }
+        rc = vmscm_newtree_keep_config(tree, c->repo, c->parent, err);
     }
 out:
     vmscm_buf_release(&bytes);
     return rc;
 }
 
-struct same_walk {
-    const struct tree *tree;
-    struct vmscm_repo *repo;
-    const char *parent;
-    size_t seen;
-    bool differs;
-};
-
-static int compare_file(void *data, const char *path, const char *blob, uint64_t size)
+static int conflict(const struct checkin *c, struct vmscm_error *err)
 {
-    struct same_walk *w = data;
-    struct vmscm_buf bytes = VMSCM_BUF_INIT;
-
-    (void)blob;
-    w->seen++;
-    w->differs = true;
-    for (size_t i = 0; i < w->tree->files.len; i++) {
-        const struct vmscm_gitdb_file *f = &w->tree->files.items[i];
-        if (strcmp(f->path, path) != 0 || f->len != size)
-            continue;
-        if (!vmscm_gitdb_read_file(&bytes, w->repo->git, w->parent, path, f->len, NULL))
-            w->differs = bytes.len != f->len || memcmp(bytes.data, f->data, f->len) != 0;
-        break;
-    }
-    vmscm_buf_release(&bytes);
-    return w->differs;
-}
-
-/* Whether the tree is just what the parent has. */
-static bool same_as_parent(const struct tree *tree, struct checkin *c)
-{
-    struct same_walk walk = {.tree = tree, .repo = c->repo, .parent = c->parent};
-    int rc = vmscm_gitdb_walk_files(c->repo->git, c->parent, "", compare_file, &walk, NULL);
-
-    return !rc && !walk.differs && walk.seen == tree->files.len;
+    vmscm_error_set(
+        err, VMSCM_ECONFLICT, "%s: someone else checked in at the same time", c->name);
+    return vmscm_error_hint(err, "check in again; what was stored is not stored twice");
 }
 
 /* Parts of a revision that gc may not know any more cannot be built on. */
@@ -428,11 +330,30 @@ static int check_known(struct checkin *c, struct vmscm_error *err)
     return 0;
 }
 
-/* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. */
+/* The same for what the new revision names as its parents; the commit lock is held. */
+static int check_parents(struct checkin *c, struct vmscm_error *err)
+{
+    char now[VMSCM_GITDB_ID] = "";
+    int rc = vmscm_refs_read(now, c->repo->git, c->ref, err);
+
+    if (rc && rc != VMSCM_ENOTFOUND)
+        return rc;
+    if (rc)
+        vmscm_error_clear(err);
+    /* What a new one is refused for is told when its ref is set. */
+    if (strcmp(now, c->tip) != 0)
+        return c->tip[0] ? conflict(c, err) : 0;
+    return c->parent[0] && strcmp(c->parent, c->tip) != 0
+        ? vmscm_kept_check(c->repo, c->parent, c->tip[0] ? c->ref : NULL, err)
+        : 0;
+}
+
+/* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. The commit lock is
+ * held from before the first git object: until the ref is set, gc cannot know that it is needed. */
 static int record(struct checkin *c, struct vmscm_checkin_result *result, struct vmscm_error *err)
 {
     struct vmscm_signature author = {0}, committer = {0};
-    struct tree tree = {0};
+    struct vmscm_newtree tree = {0};
     const char *parents[2] = {c->parent, c->tip};
     size_t parent_count = c->parent[0] ? 1 : 0;
     char id[VMSCM_GITDB_ID];
@@ -441,36 +362,31 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
 
     if (parent_count && c->tip[0] && strcmp(c->parent, c->tip) != 0)
         parent_count = 2;
-    if ((rc = build_tree(&tree, c, err)))
+    if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
+        (rc = vmscm_handle_who(&author, &committer, c->repo, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) || (rc = check_parents(c, err)) ||
+        (rc = check_known(c, err)) || (rc = vmscm_store_confirm(store, err)) ||
+        (rc = build_tree(&tree, c, err)))
         goto out;
-    result->unchanged = parent_count == 1 && same_as_parent(&tree, c);
-    if ((rc = vmscm_handle_who(&author, &committer, c->repo, err)))
-        goto out;
+    result->unchanged = parent_count == 1 && vmscm_newtree_is(&tree, c->repo, c->parent);
     if (result->unchanged)
         memcpy(id, c->parent, sizeof id);
     else if ((rc = vmscm_gitdb_commit(id, c->repo->git, tree.files.items, tree.files.len, parents,
                   parent_count, &author, &committer,
                   c->options->message ? c->options->message : "", err)))
         goto out;
-    if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
-        (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) || (rc = check_known(c, err)) ||
-        (rc = vmscm_store_confirm(store, err)))
-        goto out;
     if (strcmp(id, c->tip) != 0) {
         rc = vmscm_refs_update(c->repo->git, c->ref, c->tip, id, &committer,
             c->tip[0] ? "checkin" : "checkin: new machine", err);
         /* Who wanted a new machine keeps the message that there is one. */
         if (rc == VMSCM_ECONFLICT ||
-            (rc == VMSCM_EEXIST && !(c->options->expected_base && !*c->options->expected_base))) {
-            vmscm_error_set(err, VMSCM_ECONFLICT,
-                "%s: someone else checked in at the same time", c->name);
-            rc = vmscm_error_hint(err, "check in again; what was stored is not stored twice");
-        }
+            (rc == VMSCM_EEXIST && !(c->options->expected_base && !*c->options->expected_base)))
+            rc = conflict(c, err);
     }
     memcpy(result->id, id, sizeof id);
 out:
     vmscm_lockfile_release(&lock);
-    tree_release(&tree);
+    vmscm_newtree_release(&tree);
     vmscm_ident_release(&author);
     vmscm_ident_release(&committer);
     return rc;

@@ -327,7 +327,8 @@ static int check_spec(struct vmscm_fsckhistory *w, const char *spec, struct vmsc
         return rc;
     w->findings->machine = found.machine;
     w->findings->result->machines = found.machine != NULL;
-    rc = check_history(w, found.id, found.machine && strcmp(found.machine, spec) == 0, err);
+    rc = check_history(w, found.id,
+        w->ancestors || (found.machine && strcmp(found.machine, spec) == 0), err);
     w->findings->machine = NULL;
     vmscm_revspec_release(&found);
     return rc;

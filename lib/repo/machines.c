@@ -7,6 +7,7 @@
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
+#include "repo/kept.h"
 #include "repo/snapshot.h"
 #include "sys/lockfile.h"
 
@@ -67,19 +68,22 @@ int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
 int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vmscm_error *err)
 {
     struct vmscm_signature who = {0};
-    char *ref = NULL, *why = NULL;
+    char *ref = NULL, *why = NULL, *from = NULL;
     int lock = -1, rc;
 
     if ((rc = vmscm_revspec_check_machine(name, err)) ||
         (rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
         (rc = vmscm_handle_head(&ref, name, err)) ||
         (rc = vmscm_str_printf(&why, err, "clone: from %s", rev->info.id)) ||
-        (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)))
+        (rev->machine_name && (rc = vmscm_handle_head(&from, rev->machine_name, err))) ||
+        (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)) ||
+        (rc = vmscm_kept_check(rev->repo, rev->info.id, from, err)))
         goto out;
     rc = vmscm_refs_update(rev->repo->git, ref, "", rev->info.id, &who, why, err);
 out:
     vmscm_lockfile_release(&lock);
     vmscm_ident_release(&who);
+    free(from);
     free(why);
     free(ref);
     return rc;

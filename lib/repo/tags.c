@@ -6,6 +6,7 @@
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
+#include "repo/kept.h"
 #include "repo/snapshot.h"
 #include "sys/lockfile.h"
 
@@ -17,7 +18,7 @@ int vmscm_revision_tag(struct vmscm_revision *rev, const char *tag, const char *
 {
     const char *machine = vmscm_revision_machine_name(rev);
     struct vmscm_signature who = {0};
-    char *ref = NULL;
+    char *ref = NULL, *head = NULL;
     int lock = -1, rc;
 
     if ((rc = vmscm_revspec_check_tag(tag, err)))
@@ -30,7 +31,9 @@ int vmscm_revision_tag(struct vmscm_revision *rev, const char *tag, const char *
     }
     if ((rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
         (rc = vmscm_handle_tag(&ref, machine, tag, err)) ||
-        (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)))
+        (rc = vmscm_handle_head(&head, machine, err)) ||
+        (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)) ||
+        (rc = vmscm_kept_check(rev->repo, rev->info.id, head, err)))
         goto out;
     rc = vmscm_refs_tag(rev->repo->git, ref, force ? NULL : "", rev->info.id, tag,
         message ? message : "", &who, err);
@@ -41,6 +44,7 @@ int vmscm_revision_tag(struct vmscm_revision *rev, const char *tag, const char *
 out:
     vmscm_lockfile_release(&lock);
     vmscm_ident_release(&who);
+    free(head);
     free(ref);
     return rc;
 }

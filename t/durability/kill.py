@@ -1,0 +1,103 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kills commands at every point at which they change files, in turn, each on a fresh repository.
+After each death: fsck --full is clean, all that was acknowledged before is there and right, and the
+command succeeds when it is run again. Where it wrote, it also dies with half of the bytes written.
+
+Usage: kill.py [--distinct] [--every N] [COMMAND...]
+  --distinct  leave out points where the disk is as it was at the point before (fsync, close)
+  --every N   only every Nth point of those
+The last line says how many points there were."""
+
+import argparse
+import multiprocessing
+import signal
+import sys
+
+import commands
+import lab as labs
+
+JOBS = 2  # processes at once
+SAME = ("fsync", "close", "sync_file_range")
+
+
+def kill_at(lab, command, done, mode, point):
+    """None, or what went wrong."""
+    lab.fresh()
+    got = lab.run(command, mode=mode, point=point)
+    where = " ".join(lab.logged()) or "a point that was not reached"
+    if got.signal != signal.SIGKILL:
+        return "%s at %s: %s" % (mode, where, got)
+    why = lab.wrong(lab.base.state, done.state)
+    if why:
+        return "%s at %s: %s" % (mode, where, why)
+    # What had come into force may say so when it is asked for again.
+    was_done = not done.wrong(lab, command)
+    again = lab.run(command)
+    if again.code != 0 and not (was_done and again.code in (1, 3)):
+        return "%s at %s: run again it %s" % (mode, where, again)
+    why = done.wrong(lab, command)
+    if why:
+        return "%s at %s: run again: %s" % (mode, where, why)
+    return None
+
+
+class Worker:
+    """Held by each process of the pool."""
+    lab = None
+    done = {}
+
+
+def start(base, numbers):
+    with numbers.get_lock():
+        numbers.value += 1
+        Worker.lab = labs.Lab(base, numbers.value)
+
+
+def work(task):
+    name, mode, point = task
+    command = commands.named([name])[0]
+    if name not in Worker.done:
+        Worker.done[name] = commands.Done(Worker.lab, command)
+    return kill_at(Worker.lab, command, Worker.done[name], mode, point)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("commands", nargs="*")
+    options = parser.parse_args()
+    wanted = commands.named(options.commands)
+    base = labs.Base(labs.scratch())
+    lab = labs.Lab(base, 0)
+    tasks, count = [], 0
+    for command in wanted:
+        lab.fresh()
+        got = lab.run(command, mode="count")
+        points = lab.logged()
+        if got.code != 0 or not points:
+            raise labs.Failed("%s, counted, %s" % (command.name, got))
+        print("# %s: %d points" % (command.name, len(points)))
+        for line in points:
+            number, call = line.split()[:2]
+            if not (options.distinct and call in SAME):
+                tasks.append((command.name, "kill", int(number)))
+            if call == "write":
+                tasks.append((command.name, "tear", int(number)))
+        count += len(points)
+    tasks = tasks[::options.every]
+    numbers = multiprocessing.Value("i", 0)
+    bad = 0
+    with multiprocessing.Pool(JOBS, start, (base, numbers)) as pool:
+        for task, why in zip(tasks, pool.imap(work, tasks, 4)):
+            if why:
+                bad += 1
+                print("%s: %s" % (task[0], why), flush=True)
+    print("%d points of %d commands, %d deaths, %d failures" %
+          (count, len(wanted), len(tasks), bad))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm checkin: record a machine's disks as a new revision. */
 #include "cmd.h"
+#include "housekeeping.h"
 #include "format.h"
 #include "json.h"
 #include "memory.h"
@@ -201,6 +202,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         print_json(machine, &result);
     else if (!ctx->common.quiet)
         print_line(machine, &result);
+    housekeeping_start(ctx);
 out:
     free(message);
     free(machine);

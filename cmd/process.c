@@ -14,7 +14,13 @@
 
 extern char **environ;
 
-pid_t process_start(char *const argv[], int input, bool silent)
+static int null(posix_spawn_file_actions_t *actions, int fd, int flags)
+{
+    return posix_spawn_file_actions_addopen(actions, fd, "/dev/null", flags, 0);
+}
+
+/* input: -1: ours. */
+static pid_t start(char *const argv[], int input, bool silent, bool leave)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -29,12 +35,13 @@ pid_t process_start(char *const argv[], int input, bool silent)
     sigaddset(&defaults, SIGINT);
     sigaddset(&defaults, SIGQUIT);
     posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-    rc = 0;
+    posix_spawnattr_setflags(
+        &attr, (short)(POSIX_SPAWN_SETSIGDEF | (leave ? POSIX_SPAWN_SETSID : 0)));
+    rc = leave ? null(&actions, STDIN_FILENO, O_RDONLY) : 0;
     if (input >= 0)
         rc = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
     if (silent && !rc)
-        rc = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+        rc = null(&actions, STDOUT_FILENO, O_WRONLY);
     if (silent && !rc)
         rc = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     if (!rc)
@@ -43,6 +50,16 @@ pid_t process_start(char *const argv[], int input, bool silent)
     posix_spawn_file_actions_destroy(&actions);
     errno = rc;
     return rc ? -1 : pid;
+}
+
+pid_t process_start(char *const argv[], int input, bool silent)
+{
+    return start(argv, input, silent, false);
+}
+
+void process_leave(char *const argv[])
+{
+    start(argv, -1, true, true);
 }
 
 int process_wait(pid_t pid)

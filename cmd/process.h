@@ -9,6 +9,8 @@
 /* Start argv[0], found on the PATH, with `input` as standard input (-1: ours), or with no output
  * at all. Returns its id, or -1 and errno. Signals have their default meaning in it. */
 pid_t process_start(char *const argv[], int input, bool silent);
+/* Start it in a session of its own, with no input and output, and never wait for it. */
+void process_leave(char *const argv[]);
 /* Its exit status; 128 + N if signal N ended it; -1 if it could not be waited for. */
 int process_wait(pid_t pid);
 /* Both. 127 if it could not be started. */

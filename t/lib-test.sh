@@ -42,7 +42,8 @@ export PATH HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR VMSCM_TEST_CACHE TMPDIR LC_ALL 
     GIT_CONFIG_NOSYSTEM ASAN_OPTIONS UBSAN_OPTIONS VMSCM_BUILD TEST_DIR TEST_SOURCE
 unset VMSCM_DIR NO_COLOR PAGER GIT_PAGER VMSCM_PAGER GIT_DIR GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL \
     GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
-printf '[user]\n\tname = Test User\n\temail = test@example.com\n' >"$XDG_CONFIG_HOME/vmscm/config"
+# A gc in the background would outlive the test.
+printf '[user]\n\tname = Test User\n\temail = test@example.com\n[gc]\n\tauto = false\n' >"$XDG_CONFIG_HOME/vmscm/config"
 cd "$TEST_DIR/work" || exit 1
 
 test_cleanup() {

@@ -142,7 +142,7 @@ void vmscm_pack_encode_entry(uint8_t out[VMSCM_PACK_ENTRY_SIZE],
     const struct vmscm_pack_entry *entry)
 {
     memcpy(out, entry->id.bytes, VMSCM_HASH_SIZE);
-    vmscm_put_le32(out + 32, entry->pack);
+    vmscm_put_le32(out + 32, 0);
     vmscm_put_le32(out + 36, entry->offset);
     vmscm_put_le32(out + 40, entry->length);
     vmscm_put_le32(out + 44, (entry->plain_len - 1) | (uint32_t)entry->part << 20 |
@@ -153,7 +153,7 @@ void vmscm_pack_decode_entry(struct vmscm_pack_entry *entry,
     const uint8_t in[VMSCM_PACK_ENTRY_SIZE])
 {
     memcpy(entry->id.bytes, in, VMSCM_HASH_SIZE);
-    entry->pack = vmscm_get_le32(in + 32);
+    entry->number = 0;
     entry->offset = vmscm_get_le32(in + 36);
     entry->length = vmscm_get_le32(in + 40);
     uint32_t word = vmscm_get_le32(in + 44);
@@ -214,6 +214,7 @@ bool vmscm_pack_search(struct vmscm_pack_entry *entry, const uint8_t *entries, s
         int cmp = memcmp(at, id->bytes, VMSCM_HASH_SIZE);
         if (cmp == 0) {
             vmscm_pack_decode_entry(entry, at);
+            entry->number = (uint32_t)mid;
             return true;
         }
         uint64_t at_key = vmscm_get_be64(at);

@@ -48,7 +48,7 @@ struct vmscm_pack_record {
 /* Where a chunk or leaf is, as an index tells. */
 struct vmscm_pack_entry {
     struct vmscm_id id;
-    uint32_t pack;      /* P15: written as 0, and not looked at */
+    uint32_t number;    /* its place in the index it was found in; not stored */
     uint32_t offset;    /* of the record's header in the pack file */
     uint32_t length;    /* of the whole record, header included */
     uint32_t plain_len; /* of this part */

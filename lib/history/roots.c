@@ -97,7 +97,12 @@ static int add_line(void *data, const char *before, const char *after)
 static int add_reflog(void *data, const char *ref)
 {
     struct collect *c = data;
-    int rc = set_name(c, ref, true);
+    int rc;
+
+    /* libgit2 writes down there what it does to the machine that HEAD happens to name. */
+    if (strcmp(ref, "HEAD") == 0)
+        return 0;
+    rc = set_name(c, ref, true);
 
     if (!rc && (rc = vmscm_reflog_scan(c->db, ref, add_line, c, c->err)) == VMSCM_EDAMAGED)
         vmscm_error_hint(c->err,
@@ -232,6 +237,29 @@ out:
     vmscm_roots_release(&roots);
     *reached = reach.reached;
     return reach.reached ? 0 : rc;
+}
+
+int vmscm_roots_add(struct vmscm_roots *roots, const char *name, const char *id,
+    struct vmscm_error *err)
+{
+    struct vmscm_roots_entry *entries;
+    size_t at = 0;
+    int order = 1;
+
+    while (at < roots->count && (order = strcmp(roots->entries[at].id, id)) < 0)
+        at++;
+    if (at < roots->count && order == 0) {
+        roots->entries[at].notes = false;
+        return 0;
+    }
+    if (!(entries = reallocarray(roots->entries, roots->count + 1, sizeof *entries)))
+        return vmscm_error_nomem(err);
+    roots->entries = entries;
+    memmove(&entries[at + 1], &entries[at], (roots->count - at) * sizeof *entries);
+    entries[at] = (struct vmscm_roots_entry){.name = name};
+    memcpy(entries[at].id, id, sizeof entries[at].id);
+    roots->count++;
+    return 0;
 }
 
 void vmscm_roots_release(struct vmscm_roots *roots)

@@ -23,9 +23,9 @@ struct vmscm_roots {
 };
 
 /* Every ref, HEAD if it is on an object, and every id in the line of a reflog, also of one whose
- * ref is gone. That their objects exist is checked, no more. An id that several name goes by the
- * name of a ref first, not a note's, first by the alphabet. A symbolic ref to a ref that is not
- * there is none. *out is released in any case.
+ * ref is gone, but for HEAD's. That their objects exist is checked, no more. An id that several name
+ * goes by the name of a ref first, not a note's, first by the alphabet. A symbolic ref to a ref that
+ * is not there is none. *out is released in any case.
  *
  * VMSCM_EDAMAGED, with a hint: a ref, packed-refs or a reflog cannot be read, or an object that one
  * names is missing. A reflog's too: it is written after its object is durable, and an id that
@@ -36,6 +36,10 @@ int vmscm_roots_read(struct vmscm_roots *out, struct vmscm_gitdb *db, struct vms
 /* Whether a commit is among those that roots lead to, those of notes apart. first: a ref to look at
  * before all others, which saves looking at them if it leads there; NULL: none. */
 int vmscm_roots_reach(bool *reached, struct vmscm_gitdb *db, const char *commit, const char *first,
+    struct vmscm_error *err);
+
+/* One more, if it is not there. name is static. */
+int vmscm_roots_add(struct vmscm_roots *roots, const char *name, const char *id,
     struct vmscm_error *err);
 
 void vmscm_roots_release(struct vmscm_roots *roots);

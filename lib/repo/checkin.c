@@ -16,11 +16,13 @@
 #include "machine/json.h"
 #include "machine/model.h"
 #include "repo/describe.h"
+#include "repo/gcsettings.h"
 #include "repo/kept.h"
 #include "repo/known.h"
 #include "repo/newtree.h"
 #include "repo/scan.h"
 #include "repo/snapshot.h"
+#include "store/plan.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
@@ -51,6 +53,7 @@ struct checkin {
     struct vmscm_map *bases;   /* what the parent has of each; of size 0 if nothing */
     struct vmscm_known *known; /* of each disk */
     bool whole;                /* what is known is not to be relied on */
+    struct vmscm_lease *lease; /* on the packs it makes, until they are recorded */
 };
 
 struct clash {
@@ -253,7 +256,7 @@ static int store_disks(struct checkin *c, unsigned jobs, int level,
     /* Packs that came without a multi-pack index would each be searched for every chunk. */
     vmscm_store_reindex(store, &ignored);
     if ((rc = open_disks(c, jobs, &threads, err)) ||
-        (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, err)))
+        (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, c->lease, err)))
         return rc;
     if ((rc = vmscm_scan_run(
              c->disks, c->count, ingest, store, threads, c->events, &scanned, err))) {
@@ -469,7 +472,8 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
         (c.options->config &&
             (rc = vmscm_file_read(&c.xml, c.options->config, VMSCM_DESCRIBE_XML_MAX, err))) ||
         (rc = vmscm_describe_machine(&c.machine, c.order, repo, name, c.parent, disks, c.probes,
-             disk_count, &c.xml, c.options->config, events, err)))
+             disk_count, &c.xml, c.options->config, events, err)) ||
+        (rc = vmscm_lease_open(&c.lease, repo->path, err)))
         goto out;
     for (int attempt = 1;; attempt++) {
         if ((rc = store_disks(&c, jobs, level, &own, err)))
@@ -484,6 +488,8 @@ int vmscm_checkin(struct vmscm_repo *repo, const char *name,
             (rc = vmscm_store_reload(store, &changed, err)))
             goto out;
     }
+    if (!rc && repo->store && vmscm_plan_is_due(repo->store))
+        vmscm_gcsettings_note_small(repo);
     /* Only speed hangs on the index. */
     if (!rc && repo->store && vmscm_store_reindex(repo->store, err)) {
         vmscm_handle_note(events, "multi-pack index not written: %s", err ? err->message : "");
@@ -496,6 +502,7 @@ out:
     close_disks(&c);
     for (size_t i = 0; c.probes && i < c.count; i++)
         vmscm_probe_close(c.probes[i]);
+    vmscm_lease_close(c.lease);
     free(c.probes);
     free(c.order);
     vmscm_model_free(c.machine);

@@ -72,15 +72,26 @@ int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
     return 0;
 }
 
-int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err)
+static int commit_lock(int *fd, struct vmscm_repo *repo, enum vmscm_lockfile_mode mode,
+    struct vmscm_error *err)
 {
     char *path = NULL;
     int rc = vmscm_str_printf(&path, err, "%s/locks/commit", repo->path);
 
     if (!rc)
-        rc = vmscm_lockfile_acquire(fd, path, VMSCM_LOCK_SHARED, err);
+        rc = vmscm_lockfile_acquire(fd, path, mode, err);
     free(path);
     return rc;
+}
+
+int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    return commit_lock(fd, repo, VMSCM_LOCK_SHARED, err);
+}
+
+int vmscm_handle_commit_lock_alone(int *fd, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    return commit_lock(fd, repo, VMSCM_LOCK_EXCLUSIVE, err);
 }
 
 static void tell(void (*how)(void *, const char *), void *data, const char *fmt, va_list ap)

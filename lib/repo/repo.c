@@ -19,7 +19,7 @@
 
 #define DOT_NAME ".vmscm"
 
-static const char *const directories[] = {"packs", "tmp", "quarantine", "trash", "locks"};
+static const char *const directories[] = {"packs", "tmp", "quarantine", "trash", "leases", "locks"};
 
 static bool is_dir(const char *dir, const char *name)
 {

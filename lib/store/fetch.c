@@ -206,10 +206,13 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
     bool changed;
     int rc;
 
-    for (int again = 0; again < 2; again++) {
+    for (int again = 0; again < 3; again++) {
+        struct vmscm_packfile *(*locate)(struct vmscm_store *, struct vmscm_pack_entry *,
+            const struct vmscm_id *, size_t) = again < 2 ? vmscm_store_locate
+                                                         : vmscm_store_locate_trash;
         struct vmscm_pack_entry entry;
         struct vmscm_packfile *pack;
-        for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++) {
+        for (size_t nth = 0; (pack = locate(fetch->store, &entry, id, nth)); nth++) {
             size_t want = entry.plain_len;
             /* Not the type: a disk can hold the very bytes of a leaf, and is stored once as either. */
             if (want > len || (!buf && want != len)) {
@@ -341,6 +344,19 @@ static int find(struct vmscm_fetch *fetch, struct vmscm_packfile **pack,
     return *pack ? 0 : vmscm_error_set(err, VMSCM_EDAMAGED, "missing");
 }
 
+int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_id *bases, size_t *count,
+    struct vmscm_error *err)
+{
+    int rc = load(fetch, pack, entry, VMSCM_PACK_HEAD_MAX, err);
+
+    if (rc)
+        return rc;
+    *count = fetch->record.base_count;
+    memcpy(bases, fetch->record.bases, *count * sizeof *bases);
+    return 0;
+}
+
 int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
     size_t *count, struct vmscm_error *err)
 {
@@ -350,14 +366,10 @@ int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, stru
 
     if (rc)
         return rc;
+    if (entry.has_base)
+        return vmscm_fetch_bases_at(fetch, pack, &entry, bases, count, err);
     *count = 1;
     bases[0] = *id;
-    if (!entry.has_base)
-        return 0;
-    if ((rc = load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, err)))
-        return rc;
-    *count = fetch->record.base_count;
-    memcpy(bases, fetch->record.bases, *count * sizeof *bases);
     return 0;
 }
 
@@ -415,5 +427,44 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
         if (part)
             bad(data, &entries[i].id, &why);
     }
+    return 0;
+}
+
+static void keep_first(void *data, const struct vmscm_id *id, const struct vmscm_error *why)
+{
+    struct vmscm_error *first = data;
+
+    (void)id;
+    if (!first->code)
+        *first = *why;
+}
+
+int vmscm_fetch_record(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entries, size_t count, const uint8_t **bytes,
+    struct vmscm_error *err)
+{
+    struct vmscm_error first = VMSCM_ERROR_INIT;
+    int rc = vmscm_fetch_check(fetch, pack, entries, count, keep_first, &first, err);
+
+    if (rc)
+        return rc;
+    *bytes = fetch->bytes.data;
+    if (!first.code)
+        return 0;
+    vmscm_error_copy(err, &first);
+    return vmscm_error_prefix(err, "%s", pack->path);
+}
+
+int vmscm_fetch_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_buf *buf, struct vmscm_error *err)
+{
+    int rc;
+
+    buf->len = 0;
+    if ((rc = vmscm_buf_reserve(buf, entry->plain_len, err)))
+        return rc;
+    if ((rc = read_at(fetch, pack, entry, false, buf->data, err)))
+        return vmscm_error_prefix(err, "%s", pack->path);
+    buf->len = entry->plain_len;
     return 0;
 }

@@ -40,6 +40,11 @@ int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
 int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
     size_t *count, struct vmscm_error *err);
 
+/* The bases of the record of one entry; there may be none. */
+int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_id *bases, size_t *count,
+    struct vmscm_error *err);
+
 /* What a chunk or leaf takes in its pack: its share of its record, by length. VMSCM_EDAMAGED: it is
  * nowhere, or its record's header is not readable. */
 int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
@@ -52,5 +57,16 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entries, size_t count,
     void (*bad)(void *data, const struct vmscm_id *id, const struct vmscm_error *why), void *data,
     struct vmscm_error *err);
+
+/* The bytes of a whole record, checked as above, into *bytes, which are borrowed until the next call.
+ * VMSCM_EDAMAGED: it is not right in all its parts. */
+int vmscm_fetch_record(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entries, size_t count, const uint8_t **bytes,
+    struct vmscm_error *err);
+
+/* The plain bytes of one entry, into buf, which is emptied first; from there and nowhere
+ * else. */
+int vmscm_fetch_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_buf *buf, struct vmscm_error *err);
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "store/delta.h"
-#include "store/packwriter.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -44,6 +43,7 @@ struct unit {
 
 struct vmscm_ingest {
     struct vmscm_store *store;
+    struct vmscm_lease *lease; /* or NULL */
     char *repo_dir;
     int level;
     pthread_mutex_t lock; /* guards all below */
@@ -65,6 +65,7 @@ struct vmscm_ingest_lane {
     struct vmscm_compress *compress;
     struct vmscm_fetch *fetch; /* of what is stored against others */
     struct vmscm_delta *delta; /* made on first use */
+    bool copies; /* what is there is brought all the same */
     struct vmscm_pack_record head;
     struct vmscm_buf record; /* encoded */
     /* New chunks of the unit at hand that are not compressed yet. */
@@ -73,7 +74,7 @@ struct vmscm_ingest_lane {
 };
 
 int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
-    int level, struct vmscm_error *err)
+    int level, struct vmscm_lease *lease, struct vmscm_error *err)
 {
     struct vmscm_ingest *in = calloc(1, sizeof *in);
     int rc;
@@ -81,6 +82,7 @@ int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, cons
     if (!in)
         return vmscm_error_nomem(err);
     in->store = store;
+    in->lease = lease;
     in->level = level;
     pthread_mutex_init(&in->lock, NULL);
     pthread_cond_init(&in->turn, NULL);
@@ -206,13 +208,22 @@ static int finish_pack(struct vmscm_ingest *in, struct vmscm_error *err)
     return rebuild_claims(in, false, err);
 }
 
+static int open_pack(struct vmscm_ingest *in, struct vmscm_error *err)
+{
+    int rc = vmscm_packwriter_open(&in->writer, in->repo_dir, err);
+
+    if (!rc && in->lease)
+        rc = vmscm_lease_add_pack(in->lease, vmscm_packwriter_name(in->writer), err);
+    return rc;
+}
+
 /* In its unit's turn. */
 static int write_record(struct vmscm_ingest *in, const struct vmscm_packwriter_record *record,
     struct vmscm_error *err)
 {
     int rc;
 
-    if (!in->writer && (rc = vmscm_packwriter_open(&in->writer, in->repo_dir, err)))
+    if (!in->writer && (rc = open_pack(in, err)))
         return rc;
     if ((rc = vmscm_packwriter_add(in->writer, record, err)))
         return rc;
@@ -386,8 +397,8 @@ static int is_mine(struct vmscm_ingest_lane *lane, const struct vmscm_id *id, bo
 {
     struct vmscm_ingest *in = lane->ingest;
     unsigned packs = atomic_load(&in->packs);
-    bool there;
-    int rc = is_there(lane, id, &there, err);
+    bool there = false;
+    int rc = lane->copies ? 0 : is_there(lane, id, &there, err);
 
     *mine = false;
     if (rc || there)
@@ -395,7 +406,7 @@ static int is_mine(struct vmscm_ingest_lane *lane, const struct vmscm_id *id, bo
     pthread_mutex_lock(&in->lock);
     if (in->stopped)
         rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
-    else if (packs != atomic_load(&in->packs))
+    else if (!lane->copies && packs != atomic_load(&in->packs))
         rc = is_there(lane, id, &there, err);
     if (!rc && !there)
         rc = claim(in, id, mine, err);
@@ -459,6 +470,30 @@ int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
         return rc;
     return bases ? put_record(lane, unit, VMSCM_PACK_CHUNK, &part, 1, data, len, bases, prefix, err)
                  : add_to_group(lane, unit, &part, data, err);
+}
+
+void vmscm_ingest_lane_copy(struct vmscm_ingest_lane *lane)
+{
+    lane->copies = true;
+}
+
+int vmscm_ingest_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
+    const struct vmscm_packwriter_record *record, struct vmscm_error *err)
+{
+    struct vmscm_ingest *in = lane->ingest;
+    bool mine;
+    int rc = 0;
+
+    for (size_t i = 0; i < record->part_count && !rc; i++)
+        if (!(rc = is_mine(lane, &record->parts[i].id, &mine, err)) && !mine)
+            rc = vmscm_error_set(err, VMSCM_EEXIST, "part of a record is there already");
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&in->lock);
+    if ((rc = hand_over(in, unit, record, err)))
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    return rc;
 }
 
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)

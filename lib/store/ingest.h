@@ -19,6 +19,8 @@
 #define STORE_INGEST_H
 
 #include "codec/compress.h"
+#include "store/lease.h"
+#include "store/packwriter.h"
 #include "store/store.h"
 
 #define VMSCM_INGEST_GROUP (1536u << 10) /* plain bytes of a record's chunks, at most */
@@ -31,9 +33,11 @@ struct vmscm_ingest_counts {
     uint64_t stored;       /* bytes of finished pack files */
 };
 
-/* level: zstd. Also removes what dead writers left in tmp/. */
+/* level: zstd. lease: gets the packs' names before they are seen, so that they are not taken for
+ * garbage until it is closed; NULL if nobody collects any. Also removes what dead writers left in
+ * tmp/. */
 int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
-    int level, struct vmscm_error *err);
+    int level, struct vmscm_lease *lease, struct vmscm_error *err);
 
 /* A lane: one thread's compressor and buffers. */
 struct vmscm_ingest_lane;
@@ -50,6 +54,14 @@ int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_p
 int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
     const struct vmscm_id *id, const void *data, size_t len, const struct vmscm_id *near,
     size_t near_count, struct vmscm_error *err);
+
+/* For copying what the store has: from now on the lane adds what it is given though it is there, if this
+ * ingest does not have it. */
+void vmscm_ingest_lane_copy(struct vmscm_ingest_lane *lane);
+
+/* Add a record as it is; VMSCM_EEXIST if this ingest has one of its parts. For such lanes. */
+int vmscm_ingest_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
+    const struct vmscm_packwriter_record *record, struct vmscm_error *err);
 
 /* A unit adds nothing more. Every unit from 0 on must be ended, once. */
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err);

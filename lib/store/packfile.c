@@ -156,4 +156,5 @@ void vmscm_packfile_entry(const struct vmscm_packfile *pack, struct vmscm_pack_e
     uint32_t n)
 {
     vmscm_pack_decode_entry(entry, pack->index + (size_t)n * VMSCM_PACK_ENTRY_SIZE);
+    entry->number = n;
 }

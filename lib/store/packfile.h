@@ -28,6 +28,7 @@ struct vmscm_packfile {
     atomic_bool searched; /* something was found in it since this was last reset */
     unsigned pins;        /* who needs the index mapped */
     unsigned users;       /* of fd; guarded, as fd, by the owner's descriptor lock */
+    size_t marks;         /* its place among those that are marked in, from 1: live.c */
     int fd;               /* -1 while closed */
     /* Not known before the index is mapped for the first time, and then for good. */
     char *path;

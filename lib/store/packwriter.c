@@ -184,6 +184,11 @@ int vmscm_packwriter_add(struct vmscm_packwriter *w, const struct vmscm_packwrit
     return w->leaves.len >= LEAVES_HELD ? write_leaves(w, err) : 0;
 }
 
+const uint8_t *vmscm_packwriter_name(const struct vmscm_packwriter *w)
+{
+    return w->name;
+}
+
 bool vmscm_packwriter_full(const struct vmscm_packwriter *w)
 {
     return w->offset + w->leaves.len >= VMSCM_PACKWRITER_BYTES ||

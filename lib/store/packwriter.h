@@ -40,6 +40,9 @@ int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
 int vmscm_packwriter_add(struct vmscm_packwriter *writer,
     const struct vmscm_packwriter_record *record, struct vmscm_error *err);
 
+/* The name it will have, in an index's form. */
+const uint8_t *vmscm_packwriter_name(const struct vmscm_packwriter *writer);
+
 bool vmscm_packwriter_full(const struct vmscm_packwriter *writer);
 
 /* Make it durable and visible; file (room for VMSCM_PACKFILE_NAME) gets its name, *bytes the

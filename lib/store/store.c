@@ -24,6 +24,7 @@ struct vmscm_store {
     /* Guards the set; its packs live until the store is closed. */
     pthread_rwlock_t lock;
     struct vmscm_packset set;
+    struct vmscm_packset trash; /* looked at when something is nowhere else */
     struct vmscm_filepool files;
 };
 
@@ -39,6 +40,7 @@ int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmsc
     vmscm_filepool_init(&store->files);
     if ((rc = vmscm_str_dup(&store->repo_dir, repo_dir, err)) ||
         (rc = vmscm_path_join(&store->set.dir, repo_dir, "packs", err)) ||
+        (rc = vmscm_path_join(&store->trash.dir, repo_dir, "trash", err)) ||
         (rc = vmscm_packset_load(&store->set, &changed, err))) {
         vmscm_store_close(store);
         return rc;
@@ -52,6 +54,7 @@ void vmscm_store_close(struct vmscm_store *store)
     if (!store)
         return;
     vmscm_packset_release(&store->set);
+    vmscm_packset_release(&store->trash);
     vmscm_filepool_release(&store->files);
     pthread_rwlock_destroy(&store->lock);
     free(store->repo_dir);
@@ -231,6 +234,23 @@ struct vmscm_packfile *vmscm_store_locate(struct vmscm_store *store,
     return pack;
 }
 
+struct vmscm_packfile *vmscm_store_locate_trash(struct vmscm_store *store,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct vmscm_packfile *pack = NULL;
+    bool changed;
+
+    pthread_rwlock_wrlock(&store->lock);
+    if (nth == 0)
+        vmscm_packset_load(&store->trash, &changed, &why);
+    for (size_t i = 0; i < store->trash.loose.len && !pack; i++)
+        if (vmscm_packfile_find(store->trash.loose.items[i], entry, id) && nth-- == 0)
+            pack = store->trash.loose.items[i];
+    pthread_rwlock_unlock(&store->lock);
+    return pack;
+}
+
 /* Whether the packs that were relied on are there. */
 static int all_there(const struct vmscm_store *store, bool *yes, struct vmscm_error *err)
 {
@@ -310,7 +330,8 @@ static int reindex_some(struct vmscm_store *store, uint64_t max, bool *again,
     if (set->midxs.len)
         memcpy(old, set->midxs.items, set->midxs.len * sizeof *old);
     taken = vmscm_midxwriter_choose(old, set->midxs.len, entries, max);
-    if (!packs && taken < 2)
+    /* One alone may list mostly packs that are gone. */
+    if (!packs && taken < 2 && !(taken == 1 && old[0]->present <= old[0]->header.pack_count / 2))
         goto out;
     /* What is wrong in one must not become right in another. */
     for (size_t i = 0; i < taken && !rc; i++)
@@ -341,15 +362,28 @@ static bool is_due(struct vmscm_store *store)
 
     if (midxs && count && !due) {
         memcpy(midxs, store->set.midxs.items, count * sizeof *midxs);
-        due = vmscm_midxwriter_choose(midxs, count, 0, ENTRIES_MAX) > 1;
+        due = vmscm_midxwriter_choose(midxs, count, 0, ENTRIES_MAX) > 0;
     }
     free(midxs);
     return due;
 }
 
+/* The right to write multi-pack indexes; *lock is -1 if another process has it. */
+static int lock_indexes(int *lock, struct vmscm_store *store, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_str_printf(&path, err, "%s/locks/midx", store->repo_dir);
+
+    if (!rc && (rc = vmscm_lockfile_try(lock, path, VMSCM_LOCK_EXCLUSIVE, err)) == VMSCM_EBUSY) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    free(path);
+    return rc;
+}
+
 static int reindex(struct vmscm_store *store, bool quick, struct vmscm_error *err)
 {
-    char *lock_path = NULL;
     bool changed, again;
     int lock = -1, rc;
 
@@ -358,15 +392,7 @@ static int reindex(struct vmscm_store *store, bool quick, struct vmscm_error *er
     pthread_rwlock_unlock(&store->lock);
     if (!again)
         return 0;
-    if ((rc = vmscm_str_printf(&lock_path, err, "%s/locks/midx", store->repo_dir)))
-        return rc;
-    rc = vmscm_lockfile_try(&lock, lock_path, VMSCM_LOCK_EXCLUSIVE, err);
-    free(lock_path);
-    if (rc == VMSCM_EBUSY) {
-        vmscm_error_clear(err);
-        return 0;
-    }
-    if (rc)
+    if ((rc = lock_indexes(&lock, store, err)) || lock < 0)
         return rc;
     pthread_rwlock_wrlock(&store->lock);
     if (!(rc = remove_half_written(store, err)))
@@ -376,6 +402,16 @@ static int reindex(struct vmscm_store *store, bool quick, struct vmscm_error *er
         again = again && !quick;
     }
     pthread_rwlock_unlock(&store->lock);
+    vmscm_lockfile_release(&lock);
+    return rc;
+}
+
+int vmscm_store_sweep(struct vmscm_store *store, struct vmscm_error *err)
+{
+    int lock = -1, rc = lock_indexes(&lock, store, err);
+
+    if (!rc && lock >= 0)
+        rc = remove_half_written(store, err);
     vmscm_lockfile_release(&lock);
     return rc;
 }
@@ -404,6 +440,24 @@ int vmscm_store_add(struct vmscm_store *store, const char *file, struct vmscm_er
     /* Each is searched for whatever else comes. It is only about speed. */
     if (!rc && many)
         reindex(store, true, &ignored);
+    return rc;
+}
+
+int vmscm_store_bytes(struct vmscm_store *store, const struct vmscm_packfile *pack,
+    uint64_t *bytes, struct vmscm_error *err)
+{
+    char file[VMSCM_PACKFILE_NAME], *path = NULL;
+    struct stat st;
+    int rc;
+
+    vmscm_packfile_format_name(file, pack->name);
+    if ((rc = vmscm_path_join(&path, store->set.dir, file, err)))
+        return rc;
+    if (lstat(path, &st) < 0)
+        rc = vmscm_error_errno(err, errno, "%s", path);
+    else
+        *bytes = (uint64_t)st.st_size;
+    free(path);
     return rc;
 }
 

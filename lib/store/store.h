@@ -48,9 +48,18 @@ int vmscm_store_confirm(struct vmscm_store *store, struct vmscm_error *err);
  * it. */
 int vmscm_store_reindex(struct vmscm_store *store, struct vmscm_error *err);
 
+/* Remove multi-pack indexes that were never finished. Skipped quietly if another process is at
+ * them. */
+int vmscm_store_sweep(struct vmscm_store *store, struct vmscm_error *err);
+
 /* The nth place (from 0) where a record is said to be, best first; NULL when there are no more. A
  * place may come twice. */
 struct vmscm_packfile *vmscm_store_locate(struct vmscm_store *store,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth);
+
+/* The same in trash/, where a pack may be whose reader was overtaken by garbage collection. Only for
+ * reading: nothing new may rely on what is there. */
+struct vmscm_packfile *vmscm_store_locate_trash(struct vmscm_store *store,
     struct vmscm_pack_entry *entry, const struct vmscm_id *id, size_t nth);
 
 /* Pin a pack: its index stays mapped. VMSCM_ENOTFOUND: it is gone. */
@@ -67,6 +76,10 @@ size_t vmscm_store_pack_count(const struct vmscm_store *store);
 struct vmscm_packfile *vmscm_store_pack(const struct vmscm_store *store, size_t n);
 size_t vmscm_store_midx_count(const struct vmscm_store *store);
 struct vmscm_midxfile *vmscm_store_midx(const struct vmscm_store *store, size_t n);
+
+/* The size of a pack's file. VMSCM_ENOTFOUND: it is gone. */
+int vmscm_store_bytes(struct vmscm_store *store, const struct vmscm_packfile *pack,
+    uint64_t *bytes, struct vmscm_error *err);
 
 /* Bytes of a pack file at offset, through the store's bounded pool of descriptors. */
 int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, void *data,

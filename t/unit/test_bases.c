@@ -249,7 +249,7 @@ static uint64_t bring(struct vmscm_store *store, unsigned n, const unsigned *nea
     part_id(&id, n);
     if (near)
         part_id(&near_id, *near);
-    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
     assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
     assert_done(
         vmscm_ingest_add_near(lane, 0, &id, bytes, LEN, &near_id, near != NULL, &err), &err);

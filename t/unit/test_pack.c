@@ -221,7 +221,7 @@ static void part_bounds(void **state)
 static void entry_layout(void **state)
 {
     struct vmscm_pack_entry e = {.id = make_id(3),
-        .pack = 0x01020304,
+        .number = 0x01020304,
         .offset = 0x11121314,
         .length = 0x21222324,
         .plain_len = 1u << 20,
@@ -235,10 +235,9 @@ static void entry_layout(void **state)
     vmscm_pack_encode_entry(bytes, &e);
     assert_memory_equal(bytes, e.id.bytes, 32); /* P15 */
     assert_memory_equal(
-        bytes + 32, "\4\3\2\1\x14\x13\x12\x11\x24\x23\x22\x21\xff\xff\x3f\xd2", 16);
+        bytes + 32, "\0\0\0\0\x14\x13\x12\x11\x24\x23\x22\x21\xff\xff\x3f\xd2", 16);
     vmscm_pack_decode_entry(&back, bytes);
     assert_memory_equal(&back.id, &e.id, 32);
-    assert_int_equal(back.pack, e.pack);
     assert_int_equal(back.offset, e.offset);
     assert_int_equal(back.length, e.length);
     assert_int_equal(back.plain_len, e.plain_len);

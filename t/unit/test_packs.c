@@ -177,7 +177,7 @@ static void chunk_and_leaf(void **state)
         make_noise(data, sizeof data, 40 + (unsigned)first);
         assert_done(vmscm_hash_compute(hash, &id, data, sizeof data, &err), &err);
         for (int second = 0; second < 2; second++) {
-            assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+            assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
             assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
             assert_done(vmscm_ingest_add(
                             lane, 0, types[first + second], &id, data, sizeof data, &err), &err);
@@ -220,7 +220,7 @@ static void many_parts(void **state)
     assert_non_null(ids);
     assert_done(vmscm_hash_new(&hash, &err), &err);
     assert_done(vmscm_store_open(&store, dir, &err), &err);
-    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
     assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
     for (unsigned i = 0; i < COUNT; i++) {
         make_noise(data, sizeof data, i);

@@ -31,7 +31,7 @@ static void scan(struct vmscm_map *map, struct vmscm_blockdev *dev, const struct
     struct vmscm_store *store = NULL;
 
     assert_done(vmscm_store_open(&store, dir, &err), &err);
-    assert_done(vmscm_ingest_open(&ingest, store, dir, 1, &err), &err);
+    assert_done(vmscm_ingest_open(&ingest, store, dir, 1, NULL, &err), &err);
     assert_done(vmscm_scan_run(&disk, 1, ingest, store, jobs, NULL, counts, &err), &err);
     assert_done(vmscm_ingest_finish(ingest, &stored, &err), &err);
     vmscm_store_close(store);

@@ -81,7 +81,7 @@ static struct vmscm_ingest_counts run_job(struct vmscm_store *store, unsigned jo
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_ingest_counts counts;
 
-    assert_done(vmscm_ingest_open(&job.ingest, store, dir, 3, &err), &err);
+    assert_done(vmscm_ingest_open(&job.ingest, store, dir, 3, NULL, &err), &err);
     assert_done(vmscm_parallel_run(jobs, add_units, &job, &err), &err);
     assert_done(vmscm_ingest_finish(job.ingest, &counts, &err), &err);
     return counts;

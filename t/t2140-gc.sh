@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# valgrind
+# Garbage collection: what nothing needs goes, everything else stays as it was, whoever works meanwhile.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+
+vmscm init >/dev/null 2>&1
+packs() { find .vmscm/packs -name '*.vpk' | sort; }
+bytes() { find "$1" -name '*.vpk' -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
+same() { vmscm cat "$1" | cmp - "$2"; }
+# Overwrite a part of a file: FILE OFFSET BYTES SEED
+change() { noise "$3" "$4" | dd of="$1" bs=64k oflag=seek_bytes seek="$2" conv=notrunc status=none; }
+
+check 'a chain of revisions, and another machine' '
+    noise 6000000 1 >a0.raw
+    noise 3000000 2 >b.raw
+    vmscm checkin a a0.raw -q
+    vmscm checkin b b.raw -q
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        cp a$((i - 1)).raw a$i.raw
+        change a$i.raw $((i * 400000)) 60000 1$i
+        change a$i.raw $((i * 100000)) 200 2$i
+        vmscm checkin a a$i.raw -q
+    done'
+all_right() { for i in 0 1 2 3 4 5 6 7 8 9 10; do same "a~$((10 - i))" "a$i.raw"; done; }
+
+check 'an automatic one merges small packs, and loses nothing' '
+    before=$(packs | wc -l)
+    vmscm gc -n --auto --json >told
+    [ "$(packs | wc -l)" = "$before" ]
+    vmscm gc --auto
+    [ "$(jq .repacked_packs told)" = 10 ] # not the two large ones
+    [ "$(packs | wc -l)" = 3 ]
+    all_right
+    same b b.raw
+    vmscm fsck --full'
+check 'there is nothing to do then' '
+    [ "$(vmscm gc --auto --json | jq ".repacked_packs + .dropped_packs")" = 0 ]'
+check 'the trash keeps them, until its time of grace is over' '
+    [ "$(bytes .vmscm/trash)" -gt 0 ]
+    [ "$(vmscm gc --json | jq .freed_bytes)" = 0 ]
+    vmscm gc --grace 0 --auto
+    [ "$(bytes .vmscm/trash)" = 0 ]
+    all_right'
+
+check 'a machine that is removed can be brought back until then' '
+    id=$(vmscm show --json b | jq -r .id)
+    vmscm rm b
+    vmscm gc --auto --grace 0 -q
+    vmscm clone $id b
+    same b b.raw'
+check 'a dry run tells what would come back, and does nothing' '
+    vmscm rm b -q
+    packs >before
+    [ "$(vmscm gc -n --json | jq ".moved_bytes - .written_bytes > 2900000")" = true ]
+    packs | cmp - before
+    vmscm gc -n | grep "MiB would come back"'
+check 'then its space comes back, and no more than that is gone' '
+    before=$(bytes .vmscm/packs)
+    vmscm gc --grace 0
+    after=$(bytes .vmscm)
+    [ $((before - after)) -gt 2900000 ]
+    all_right
+    vmscm fsck --full'
+check 'what is left is of use: the same disk adds nothing but what was removed' '
+    [ "$(vmscm checkin a2 a3.raw --json | jq .new)" = 0 ]
+    [ "$(vmscm checkin b b.raw --json | jq .new)" -gt 2900000 ]'
+check 'less garbage than the threshold stays' '
+    vmscm gc -q --grace 0
+    vmscm rm a2 -q
+    vmscm checkin c a5.raw -q
+    noise 300000 5 >c.raw
+    vmscm checkin c2 c.raw -q
+    vmscm gc --grace 0 --threshold 0 -q
+    vmscm rm c2 -q
+    packs >before
+    vmscm gc --threshold 100 --grace 0 -q
+    vmscm gc --threshold 0 --grace 0 -q
+    [ "$(vmscm gc --threshold 0 -n --json | jq .moved_bytes)" = 0 ]
+    all_right'
+
+check 'a chunk that others are stored against stays while they do' '
+    vmscm gc -q --grace 0 --threshold 0
+    noise 2000000 30 >d0.raw
+    cp d0.raw d1.raw
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do change d1.raw $((i * 150000)) 40 4$i; done
+    vmscm checkin d d0.raw -q
+    vmscm checkin d d1.raw -q
+    [ "$(bytes .vmscm/packs)" -lt 12000000 ]
+    vmscm clone d e
+    vmscm rm d -q
+    vmscm prune --help >/dev/null 2>&1 || true
+    vmscm gc --grace 0 --threshold 0
+    same e d1.raw
+    same e~1 d0.raw
+    vmscm fsck --full'
+
+check 'everything is written anew with --aggressive, and is the same' '
+    packs >before
+    vmscm gc --aggressive --grace 0 -q
+    [ -z "$(packs | comm -12 - before)" ]
+    all_right
+    same e d1.raw
+    vmscm fsck --full'
+check 'reflogs keep what they name' '
+    cp a10.raw x.raw
+    id=$(vmscm show --json a | jq -r .id)
+    noise 700000 50 >f.raw
+    vmscm checkin f f.raw -q
+    vmscm checkin f a1.raw -q
+    git --git-dir=.vmscm/git update-ref refs/heads/f "$(git --git-dir=.vmscm/git rev-parse f~1)"
+    vmscm gc --grace 0 --threshold 0 -q
+    same "f@{1}" a1.raw
+    same f f.raw'
+check 'tags and comments stay' '
+    vmscm tag a golden -m "the best"
+    vmscm comment a -m remark
+    vmscm rm c -q
+    vmscm gc --grace 0 --threshold 0 -q
+    same a:golden a10.raw
+    vmscm show a | grep remark'
+
+check 'unfinished packs of dead writers go' '
+    pack=$(packs | head -n 1)
+    name=pack-00000000000000000000000000000001.vpk
+    head -c 100000 "$pack" >.vmscm/tmp/$name
+    vmscm gc -q
+    [ ! -e .vmscm/tmp/$name ]'
+check 'the lease of a process that is gone goes' '
+    mkdir -p .vmscm/leases
+    : >.vmscm/leases/lease-00000000000000000000000000000001
+    vmscm gc -q
+    [ -z "$(ls .vmscm/leases)" ]'
+check_fails 3 'one at a time' '
+    flock .vmscm/locks/gc vmscm gc' 'another gc or a repair is running'
+check 'but to find nothing to do, the lock of a dead one is no obstacle' '
+    [ -e .vmscm/locks/gc ]
+    vmscm gc -q'
+check 'what is needed is brought back from the trash' '
+    pack=$(packs | head -n 1)
+    mv "$pack" .vmscm/trash/
+    vmscm gc 2>&1 | grep "brought back"
+    all_right
+    vmscm fsck'
+check 'a reader looks into the trash' '
+    pack=$(packs | head -n 1)
+    mv "$pack" .vmscm/trash/
+    all_right
+    mv ".vmscm/trash/${pack##*/}" .vmscm/packs/'
+
+check 'of a damaged repository nothing is removed' '
+    cp -a .vmscm damaged.vmscm
+    pack=$(find damaged.vmscm/packs -name "*.vpk" | head -n 1)
+    chmod u+w "$pack"
+    truncate -s -1 "$pack"
+    find damaged.vmscm -type f | sort >before'
+no_fsck damaged.vmscm
+check_fails 1 'and gc says why' '
+    vmscm -C damaged.vmscm rm e -q
+    find damaged.vmscm/packs | sort >before
+    vmscm -C damaged.vmscm gc --grace 0' 'pack-'
+check 'nor anything moved' '
+    find damaged.vmscm/packs | sort | cmp - before
+    [ -z "$(ls damaged.vmscm/trash)" ]'
+check 'a pack that is gone stops it, too' '
+    cp -a .vmscm gone.vmscm
+    rm "$(find gone.vmscm/packs -name "*.vpk" -size +10k | head -n 1)"'
+no_fsck gone.vmscm
+check_fails 1 'with what misses it' 'vmscm -C gone.vmscm gc' 'refs/.*missing'
+check_fails 1 'a ref to a commit that is not there stops it' '
+    cp -a .vmscm noref.vmscm
+    echo 1111111111111111111111111111111111111111 >noref.vmscm/git/refs/heads/bad
+    vmscm -C noref.vmscm gc' 'refs/heads/bad'
+no_fsck noref.vmscm
+
+check_fails 2 'wrong times' 'vmscm gc --grace soon' 'not a time'
+check_fails 2 'wrong shares' 'vmscm gc --threshold 101' '0 to 100'
+check_fails 2 'wrong settings' '
+    vmscm config gc.grace 3x
+    vmscm gc' 'gc.grace'
+vmscm config --unset gc.grace >/dev/null
+
+check 'small packs are merged after check-ins, without being asked' '
+    mkdir auto && cd auto
+    vmscm init >/dev/null
+    vmscm config gc.auto true
+    noise 400000 60 >g.raw
+    for i in 1 2 3 4 5 6 7 8 9; do
+        change g.raw $((i * 30000)) 3000 6$i
+        vmscm checkin g g.raw -q
+    done
+    for i in $(seq 100); do
+        [ "$(packs | wc -l)" -gt 3 ] || break
+        sleep 0.1
+    done
+    [ "$(packs | wc -l)" -le 3 ]
+    # It may be at the multi-pack index yet.
+    flock .vmscm/locks/gc true
+    same g g.raw'
+done_testing

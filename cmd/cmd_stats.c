@@ -27,6 +27,7 @@ static const struct figure {
     {"index_bytes", "indexes' size", offsetof(struct vmscm_stats, index_bytes), true},
     {"history_bytes", "history's size", offsetof(struct vmscm_stats, history_bytes), true},
     {"temporary_bytes", "temporary files", offsetof(struct vmscm_stats, temporary_bytes), true},
+    {"garbage_bytes", "of the packs, garbage", offsetof(struct vmscm_stats, garbage_bytes), true},
 };
 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
@@ -49,9 +50,11 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     root = json_object();
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         uint64_t n = *(const uint64_t *)((const char *)&stats + figures[i].offset);
-        json_put(root, figures[i].key, json_number(n));
+        json_put(root, figures[i].key, n == VMSCM_STATS_UNKNOWN ? json_null() : json_number(n));
         table_cell(table, "%s", figures[i].title);
-        if (figures[i].bytes)
+        if (n == VMSCM_STATS_UNKNOWN)
+            table_cell(table, "not known");
+        else if (figures[i].bytes)
             table_cell(table, "%s", text_size(buf, n));
         else
             table_cell(table, "%" PRIu64, n);

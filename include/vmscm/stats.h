@@ -25,7 +25,12 @@ struct vmscm_stats {
     uint64_t index_bytes;   /* of pack footers and multi-pack indexes */
     uint64_t history_bytes; /* the git directory */
     uint64_t temporary_bytes; /* tmp, quarantine and trash */
+    uint64_t garbage_bytes;   /* of pack_bytes, what no revision needs, about: vmscm_gc gives it back.
+                                 VMSCM_STATS_UNKNOWN if something that is needed is missing */
 };
+
+#define VMSCM_STATS_UNKNOWN UINT64_MAX
+
 
 VMSCM_API int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo,
     struct vmscm_error *err);

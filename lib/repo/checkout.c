@@ -448,6 +448,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     static const struct vmscm_checkout_options defaults;
     struct checkout c = {.rev = rev, .options = options ? options : &defaults, .events = events};
     enum vmscm_probe_format format;
+    struct vmscm_lease *lease = NULL;
     struct timespec start, end;
     char *request = NULL;
     int rc;
@@ -464,6 +465,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
         }
         dir = vmscm_path_basename(name);
     }
+    lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
         (rc = look_at(&c, dir, err)) || (rc = vmscm_coformat_request(&request, c.options, err)) ||
@@ -493,6 +495,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
             (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     }
 out:
+    vmscm_lease_close(lease);
     vmscm_recheckout_close(c.re);
     vmscm_workfile_release(&c.work);
     free(request);

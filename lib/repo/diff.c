@@ -267,6 +267,7 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
     const struct vmscm_diff_sink *sink, int *differs, struct vmscm_error *err)
 {
     struct diff d = {.before = before, .after = after, .sink = sink};
+    struct vmscm_lease *leases[] = {vmscm_snapshot_hold(before), vmscm_snapshot_hold(after)};
     int rc;
 
     d.map.segment = remember_both;
@@ -285,6 +286,8 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
             rc = diff_disk(&d, NULL, &d.b->disks[i], err);
     *differs = d.differs;
 out:
+    vmscm_lease_close(leases[0]);
+    vmscm_lease_close(leases[1]);
     vmscm_fetch_free(d.map.fetch);
     vmscm_mapdiff_release(&d.map);
     return rc;

@@ -24,6 +24,7 @@
 struct vmscm_disk {
     struct vmscm_repo *repo;
     struct vmscm_blockdev *dev;
+    struct vmscm_lease *lease;
 };
 
 static int choose(const struct vmscm_machine_disk **out, struct vmscm_revision *rev,
@@ -68,10 +69,12 @@ int vmscm_disk_open(struct vmscm_disk **out, struct vmscm_revision *rev, const c
     if (!disk)
         return vmscm_error_nomem(err);
     disk->repo = rev->repo;
+    disk->lease = vmscm_snapshot_hold(rev);
     if ((rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, which, err)) ||
         (rc = vmscm_storedev_open(&disk->dev, store, &map, which->id, err))) {
         vmscm_map_release(&map);
+        vmscm_lease_close(disk->lease);
         free(disk);
         return rc;
     }
@@ -84,6 +87,7 @@ void vmscm_disk_close(struct vmscm_disk *disk)
     if (!disk)
         return;
     vmscm_blockdev_close(disk->dev);
+    vmscm_lease_close(disk->lease);
     free(disk);
 }
 

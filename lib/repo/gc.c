@@ -369,7 +369,9 @@ int vmscm_gc(struct vmscm_repo *repo, const struct vmscm_gc_options *options,
     if ((rc = vmscm_gcsettings_read(&gc.set, repo, options, err)) ||
         (rc = vmscm_path_join(&path, repo->path, "locks/gc", err)))
         goto out;
-    if ((rc = vmscm_lockfile_try(&lock, path, VMSCM_LOCK_EXCLUSIVE, err)) == VMSCM_EBUSY) {
+    /* To look is everyone's right. */
+    if (!gc.set.dry_run &&
+        (rc = vmscm_lockfile_try(&lock, path, VMSCM_LOCK_EXCLUSIVE, err)) == VMSCM_EBUSY) {
         vmscm_error_set(err, rc, "%s: another gc or a repair is running", repo->path);
         vmscm_error_hint(err, "it ends by itself; nothing needs to be removed");
     }

@@ -29,6 +29,18 @@ out:
     return rc;
 }
 
+struct vmscm_lease *vmscm_snapshot_hold(const struct vmscm_revision *rev)
+{
+    struct vmscm_lease *lease = NULL;
+
+    if (!vmscm_lease_open(&lease, rev->repo->path, NULL) &&
+        vmscm_lease_add_commit(lease, rev->info.id, NULL)) {
+        vmscm_lease_close(lease);
+        lease = NULL;
+    }
+    return lease;
+}
+
 int vmscm_snapshot_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *id,
     struct vmscm_error *err)
 {

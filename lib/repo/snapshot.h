@@ -9,6 +9,7 @@
 #include "format/map.h"
 #include "history/gitdb.h"
 #include "repo/handle.h"
+#include "store/lease.h"
 
 struct vmscm_revision {
     struct vmscm_repo *repo;
@@ -22,6 +23,11 @@ struct vmscm_revision {
 /* By id; machine_name (may be NULL) is copied. */
 int vmscm_snapshot_open(struct vmscm_revision **out, struct vmscm_repo *repo, const char *id,
     const char *machine_name, struct vmscm_error *err);
+
+/* The revision's data is about to be read, which may take long: garbage collection is to leave it
+ * alone until the lease is closed, though no ref may lead to it any more. NULL for who may not write
+ * there: he goes without. */
+struct vmscm_lease *vmscm_snapshot_hold(const struct vmscm_revision *rev);
 
 /* The machine of a commit, checked; the caller frees it with vmscm_model_free. */
 int vmscm_snapshot_machine(struct vmscm_machine **out, struct vmscm_repo *repo, const char *id,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Counting what a repository holds. */
+#include <vmscm/gc.h>
 #include <vmscm/stats.h>
 
 #include "base/path.h"
@@ -165,6 +166,18 @@ static int count_ref(void *data, const char *ref, const char *id)
               : vmscm_error_set(c->err, VMSCM_EDAMAGED, "%s: cannot be read", ref);
 }
 
+static int count_garbage(struct vmscm_stats *out, struct vmscm_repo *repo,
+    struct vmscm_error *err)
+{
+    struct vmscm_gc_options options = {.dry_run = 1, .threshold = VMSCM_GC_DEFAULT};
+    struct vmscm_gc_result result;
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = vmscm_gc(repo, &options, NULL, &result, &why);
+
+    out->garbage_bytes = rc ? VMSCM_STATS_UNKNOWN : result.pack_bytes - result.needed_bytes;
+    return rc == VMSCM_ENOMEM ? vmscm_error_copy(err, &why) : 0;
+}
+
 int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_error *err)
 {
     struct count c = {.repo = repo, .out = out, .err = err};
@@ -179,6 +192,8 @@ int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_e
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
         goto out;
     if ((rc = sub_bytes(&out->history_bytes, repo, "git", err)))
+        goto out;
+    if ((rc = count_garbage(out, repo, err)))
         goto out;
     static const char *const temporary[] = {"tmp", "quarantine", "trash"};
     for (size_t i = 0; i < 3 && !rc; i++)

@@ -97,9 +97,12 @@ check 'a chunk that others are stored against stays while they do' '
     vmscm fsck --full'
 
 check 'everything is written anew with --aggressive, and is the same' '
+    vmscm gc --threshold 0 --grace 0 -q
     packs >before
+    before=$(bytes .vmscm/packs)
     vmscm gc --aggressive --grace 0 -q
     [ -z "$(packs | comm -12 - before)" ]
+    [ "$(bytes .vmscm/packs)" -le "$before" ]
     all_right
     same e d1.raw
     vmscm fsck --full'

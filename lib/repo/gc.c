@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "repo/gcsettings.h"
+#include "repo/layout.h"
 #include "repo/marking.h"
 #include "store/plan.h"
 #include "store/repack.h"
@@ -126,6 +127,7 @@ static int repack(struct gc *gc, const struct vmscm_plan_pack *items, size_t cou
     struct vmscm_repack repack = {.store = gc->store,
         .live = gc->live,
         .jobs = gc->set.jobs,
+        .recompress = gc->set.aggressive,
         .progress = on_copied,
         .data = gc};
     struct vmscm_ingest_counts counts = {0};
@@ -134,9 +136,14 @@ static int repack(struct gc *gc, const struct vmscm_plan_pack *items, size_t cou
 
     if (rc)
         return rc;
+    for (size_t i = 0; i < count && !rc; i++) {
+        vmscm_live_pack(gc->live, items[i].number)->chosen = true;
+        rc = check_others(gc, &items[i], err);
+    }
+    if (!rc && gc->set.aggressive)
+        rc = vmscm_layout_copy(gc->repo, &repack, vmscm_marking_roots(gc->marking), err);
     for (size_t i = 0; i < count && !rc; i++)
-        if (!(rc = check_others(gc, &items[i], err)))
-            rc = vmscm_repack_pack(&repack, vmscm_live_pack(gc->live, items[i].number), err);
+        rc = vmscm_repack_pack(&repack, vmscm_live_pack(gc->live, items[i].number), err);
     if (rc) {
         vmscm_ingest_abort(repack.ingest);
         return rc;
@@ -236,7 +243,7 @@ static void foretell(struct gc *gc, const struct vmscm_plan *plan)
     }
 }
 
-/* Those of one kind, batch by batch: so little room is needed at a time. */
+/* Batch by batch, so that little room is needed at a time; in the order of disks, all at once. */
 static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
 {
     VMSCM_VEC(struct vmscm_plan_pack) batch = {0};
@@ -259,7 +266,7 @@ static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error 
             *slot = plan->packs[i];
             bytes += slot->needed;
         }
-        if (batch.len && (bytes >= BATCH || i + 1 == plan->count)) {
+        if (batch.len && ((bytes >= BATCH && !gc->set.aggressive) || i + 1 == plan->count)) {
             rc = repack(gc, batch.items, batch.len, err);
             batch.len = 0;
             bytes = 0;

@@ -57,7 +57,8 @@ void vmscm_live_clear(struct vmscm_live *live)
         struct vmscm_live_pack *p = &live->packs.items[i];
         free(p->marked);
         free(p->entered);
-        p->marked = p->entered = NULL;
+        free(p->copied);
+        p->marked = p->entered = p->copied = NULL;
         p->entries = 0;
         p->plain = 0;
     }
@@ -273,6 +274,25 @@ struct vmscm_live_pack *vmscm_live_pack(struct vmscm_live *live, size_t n)
 bool vmscm_live_has(const struct vmscm_live_pack *pack, uint32_t number)
 {
     return has_bit(pack->marked, number);
+}
+
+bool vmscm_live_wants(const struct vmscm_live_pack *pack, uint32_t number)
+{
+    return has_bit(pack->marked, number) && !has_bit(pack->copied, number);
+}
+
+int vmscm_live_take(struct vmscm_live *live, struct vmscm_packfile **pack,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, struct vmscm_error *err)
+{
+    bool first;
+
+    for (size_t nth = 0; (*pack = vmscm_store_locate(live->store, entry, id, nth)); nth++) {
+        struct vmscm_live_pack *p =
+            (*pack)->marks ? &live->packs.items[(*pack)->marks - 1] : NULL;
+        if (p && p->chosen && !entry->has_base && vmscm_live_wants(p, entry->number))
+            return set_bit(&p->copied, *pack, entry->number, &first, err);
+    }
+    return 0;
 }
 
 struct vmscm_packfile *vmscm_live_other(struct vmscm_live *live, struct vmscm_pack_entry *entry,

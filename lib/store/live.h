@@ -20,6 +20,7 @@ struct vmscm_live_pack {
     struct vmscm_packfile *pack;
     uint64_t *marked;      /* bits by number of entry; NULL: none */
     uint64_t *entered;     /* likewise: leaves whose chunks were asked for */
+    uint64_t *copied;      /* likewise: marked, and copied elsewhere since */
     uint32_t entries;      /* needed */
     uint64_t plain;        /* bytes of these */
     bool old;              /* it was there when vmscm_live_new was called */
@@ -46,11 +47,19 @@ int vmscm_live_enter(struct vmscm_live *live, const struct vmscm_id *id, bool *f
 int vmscm_live_mark_pack(struct vmscm_live *live, struct vmscm_live_pack *pack,
     struct vmscm_error *err);
 
+/* The marked copy of an id in a chosen pack, if it was not copied yet and is not stored against others;
+ * from now on it was. NULL: there is none. */
+int vmscm_live_take(struct vmscm_live *live, struct vmscm_packfile **pack,
+    struct vmscm_pack_entry *entry, const struct vmscm_id *id, struct vmscm_error *err);
+
 /* All packs that were met, the old ones first. */
 size_t vmscm_live_count(const struct vmscm_live *live);
 struct vmscm_live_pack *vmscm_live_pack(struct vmscm_live *live, size_t n);
 
 bool vmscm_live_has(const struct vmscm_live_pack *pack, uint32_t number);
+
+/* The same, unless it was copied. */
+bool vmscm_live_wants(const struct vmscm_live_pack *pack, uint32_t number);
 
 /* Whether another pack's copy of an id is the one that is needed: that pack and its entry, or
  * NULL. */

@@ -48,7 +48,7 @@ static int copy_parts(struct lane *l, const struct vmscm_pack_entry *entries, si
 
     for (size_t i = 0; i < count && !rc; i++) {
         const struct vmscm_pack_entry *e = &entries[i];
-        if (!vmscm_live_has(l->run->pack, e->number))
+        if (!vmscm_live_wants(l->run->pack, e->number))
             continue;
         if (!(rc = vmscm_fetch_part(l->fetch, l->run->pack->pack, e, &l->part, err)))
             rc = vmscm_ingest_add(
@@ -63,11 +63,14 @@ static int copy_record(struct lane *l, const struct vmscm_pack_entry *entries, s
     size_t needed = 0;
 
     for (size_t i = 0; i < count; i++)
-        needed += vmscm_live_has(l->run->pack, entries[i].number);
+        needed += vmscm_live_wants(l->run->pack, entries[i].number);
     if (!needed)
         return 0;
-    return needed == count && count <= VMSCM_PACK_PARTS_MAX ? copy_whole(l, entries, count, err)
-                                                            : copy_parts(l, entries, count, err);
+    /* What is stored against others is small as it is, and would not be so without them. */
+    if (needed == count && count <= VMSCM_PACK_PARTS_MAX &&
+        (!l->run->repack->recompress || entries[0].has_base))
+        return copy_whole(l, entries, count, err);
+    return copy_parts(l, entries, count, err);
 }
 
 /* The next entries to do, which become a unit; *at == *end: there are none. */

@@ -17,6 +17,7 @@ struct vmscm_repack {
     struct vmscm_live *live;
     struct vmscm_ingest *ingest;
     unsigned jobs;
+    bool recompress; /* also what is needed whole, but for what is stored against others */
     uint64_t unit; /* the first that is free; moved on */
     /* After every few records, from one thread at a time: bytes of packs done since the last time.
      * Non-zero stops with VMSCM_ECANCELED. */

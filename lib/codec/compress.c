@@ -30,9 +30,8 @@ void vmscm_compress_free(struct vmscm_compress *compress)
     free(compress);
 }
 
-int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *out_len,
-    enum vmscm_compress_algorithm *algorithm, const void *data, size_t len, const void *base,
-    size_t base_len, struct vmscm_error *err)
+int vmscm_compress_try(struct vmscm_compress *compress, void *out, size_t *out_len,
+    const void *data, size_t len, const void *base, size_t base_len, struct vmscm_error *err)
 {
     if (!compress->cctx) {
         compress->cctx = ZSTD_createCCtx();
@@ -53,13 +52,25 @@ int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *ou
     if (worth <= 1 || ZSTD_isError(n)) {
         /* What gave up is still under way, and would refuse the next prefix. */
         ZSTD_CCtx_reset(compress->cctx, ZSTD_reset_session_only);
-        memcpy(out, data, len);
-        *out_len = len;
-        *algorithm = VMSCM_COMPRESS_NONE;
-        return 0;
+        n = 0;
     }
     *out_len = n;
-    *algorithm = VMSCM_COMPRESS_ZSTD;
+    return 0;
+}
+
+int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *out_len,
+    enum vmscm_compress_algorithm *algorithm, const void *data, size_t len, const void *base,
+    size_t base_len, struct vmscm_error *err)
+{
+    int rc = vmscm_compress_try(compress, out, out_len, data, len, base, base_len, err);
+
+    if (rc)
+        return rc;
+    *algorithm = *out_len ? VMSCM_COMPRESS_ZSTD : VMSCM_COMPRESS_NONE;
+    if (!*out_len) {
+        memcpy(out, data, len);
+        *out_len = len;
+    }
     return 0;
 }
 

@@ -30,6 +30,10 @@ int vmscm_compress_encode(struct vmscm_compress *compress, void *out, size_t *ou
     enum vmscm_compress_algorithm *algorithm, const void *data, size_t len, const void *base,
     size_t base_len, struct vmscm_error *err);
 
+/* The same, but that *out_len is 0, and what is in out means nothing, where it does not pay. */
+int vmscm_compress_try(struct vmscm_compress *compress, void *out, size_t *out_len,
+    const void *data, size_t len, const void *base, size_t base_len, struct vmscm_error *err);
+
 /* Back to exactly out_len bytes; never writes more. VMSCM_EDAMAGED if the frame gives another
  * length or is not valid; VMSCM_EUNSUPPORTED for an unknown algorithm. */
 int vmscm_compress_decode(struct vmscm_compress *compress, void *out, size_t out_len,

@@ -13,6 +13,7 @@
 #include "repo/gcsettings.h"
 #include "repo/layout.h"
 #include "repo/marking.h"
+#include "store/packqueue.h"
 #include "store/plan.h"
 #include "store/repack.h"
 #include "store/trash.h"
@@ -55,7 +56,7 @@ static bool is_short_of_space(const struct gc *gc)
     struct statvfs st;
 
     return statvfs(gc->repo->path, &st) == 0 &&
-        (uint64_t)st.f_bavail * st.f_frsize < VMSCM_PACKWRITER_BYTES;
+        (uint64_t)st.f_bavail * st.f_frsize < VMSCM_PACKQUEUE_PACK;
 }
 
 /* What is not needed in a pack because it is needed somewhere else can be had there. */

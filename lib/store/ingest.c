@@ -2,53 +2,43 @@
 #include "store/ingest.h"
 #include "base/buf.h"
 #include "base/endian.h"
-#include "base/str.h"
 #include "base/vec.h"
 #include "store/delta.h"
+#include "store/packqueue.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HELD_MAX (8u << 20) /* bytes that units ahead of their turn may have ready, in all */
+#define HEAD_ROOM VMSCM_PACK_HEAD_MAX
+#define SAMPLES 4
+#define SAMPLE (16u << 10)
 #define UNITS_MAX 1024u      /* units ahead of their turn, at most */
 
-/* What this ingest brings and no open pack shows yet: claimed by a unit, or written to the pack at
- * hand. Open addressing; an empty slot has state 0. */
-enum claim_state { CLAIM_EMPTY, CLAIM_TAKEN, CLAIM_WRITTEN };
+/* What this ingest brings and no open pack shows yet: claimed by a unit, or on its way into a pack.
+ * Open addressing; an empty slot has state 0. */
+enum claim_state { CLAIM_EMPTY, CLAIM_TAKEN, CLAIM_QUEUED };
 
 struct claim {
     struct vmscm_id id;
     uint8_t state;
+    unsigned pack; /* the queue's number */
 };
 
-/* A record that waits for its unit's turn. */
-struct waiting {
-    enum vmscm_pack_type type;
-    bool has_base;
-    size_t first_part, part_count; /* in the unit's parts */
-    size_t at, len;                /* in the unit's bytes */
-};
-
-/* What keeping a record costs besides its bytes: small ones must not add up unseen. */
-#define WAITING_COST (2 * sizeof(struct waiting))
-#define PART_COST (2 * (sizeof(struct vmscm_packwriter_part) + sizeof(struct claim)))
-
+/* A unit ahead of its turn has its records wait here. */
 struct unit {
-    struct vmscm_buf bytes;
-    VMSCM_VEC(struct waiting) records;
-    VMSCM_VEC(struct vmscm_packwriter_part) parts;
+    struct vmscm_packqueue_item *first, *last;
     bool ended;
 };
 
 struct vmscm_ingest {
     struct vmscm_store *store;
-    struct vmscm_lease *lease; /* or NULL */
-    char *repo_dir;
     int level;
+    struct vmscm_packqueue *queue;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t turn;
-    struct vmscm_packwriter *writer; /* NULL until there is something to write */
     struct claim *claims;
     size_t claim_room, claim_count;
     struct unit *units; /* ring of UNITS_MAX by number */
@@ -56,7 +46,7 @@ struct vmscm_ingest {
     size_t held;
     bool stopped;
     struct vmscm_ingest_counts counts;
-    uint64_t pack_bytes; /* written to the pack at hand */
+    uint64_t record_bytes; /* queued so far */
     atomic_uint packs;   /* finished; tells a thread that what it did not find may be there now */
 };
 
@@ -68,38 +58,11 @@ struct vmscm_ingest_lane {
     bool copies; /* what is there is brought all the same */
     struct vmscm_pack_record head;
     struct vmscm_buf record; /* encoded */
-    /* New chunks of the unit at hand that are not compressed yet. */
+    bool noise;              /* the unit's last group did not compress */
+    /* New chunks of the unit at hand that are not compressed yet, after HEAD_ROOM bytes. */
     struct vmscm_buf group;
     VMSCM_VEC(struct vmscm_packwriter_part) parts;
 };
-
-int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
-    int level, struct vmscm_lease *lease, struct vmscm_error *err)
-{
-    struct vmscm_ingest *in = calloc(1, sizeof *in);
-    int rc;
-
-    if (!in)
-        return vmscm_error_nomem(err);
-    in->store = store;
-    in->lease = lease;
-    in->level = level;
-    pthread_mutex_init(&in->lock, NULL);
-    pthread_cond_init(&in->turn, NULL);
-    in->claim_room = 1024;
-    in->claims = calloc(in->claim_room, sizeof *in->claims);
-    in->units = calloc(UNITS_MAX, sizeof *in->units);
-    if (!in->claims || !in->units)
-        rc = vmscm_error_nomem(err);
-    else if (!(rc = vmscm_str_dup(&in->repo_dir, repo_dir, err)))
-        rc = vmscm_packwriter_sweep(repo_dir, err);
-    if (rc) {
-        vmscm_ingest_abort(in);
-        return rc;
-    }
-    *out = in;
-    return 0;
-}
 
 int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *ingest,
     struct vmscm_error *err)
@@ -141,27 +104,27 @@ static struct claim *claim_slot(struct claim *claims, size_t room, const struct 
     return &claims[i];
 }
 
-/* A table with the claims that are kept, a quarter full at most. */
-static int rebuild_claims(struct vmscm_ingest *in, bool keep_written, struct vmscm_error *err)
+static bool keeps(const struct claim *c, unsigned from)
+{
+    return c->state == CLAIM_TAKEN || (c->state == CLAIM_QUEUED && c->pack >= from);
+}
+
+/* A table with the claims but those of packs before `from`, a quarter full at most. */
+static int rebuild_claims(struct vmscm_ingest *in, unsigned from, struct vmscm_error *err)
 {
     size_t kept = 0, room = 1024;
 
     for (size_t i = 0; i < in->claim_room; i++)
-        kept += in->claims[i].state == CLAIM_TAKEN ||
-            (in->claims[i].state == CLAIM_WRITTEN && keep_written);
+        kept += keeps(&in->claims[i], from);
     while (room < 4 * kept)
         room *= 2;
     struct claim *claims = calloc(room, sizeof *claims);
     if (!claims)
         return vmscm_error_nomem(err);
-    in->claim_count = 0;
-    for (size_t i = 0; i < in->claim_room; i++) {
-        struct claim *old = &in->claims[i];
-        if (old->state == CLAIM_TAKEN || (old->state == CLAIM_WRITTEN && keep_written)) {
-            *claim_slot(claims, room, &old->id) = *old;
-            in->claim_count++;
-        }
-    }
+    for (size_t i = 0; i < in->claim_room; i++)
+        if (keeps(&in->claims[i], from))
+            *claim_slot(claims, room, &in->claims[i].id) = in->claims[i];
+    in->claim_count = kept;
     free(in->claims);
     in->claims = claims;
     in->claim_room = room;
@@ -175,7 +138,7 @@ static int claim(struct vmscm_ingest *in, const struct vmscm_id *id, bool *mine,
     struct claim *c;
 
     if (in->claim_count * 2 >= in->claim_room) {
-        int rc = rebuild_claims(in, true, err);
+        int rc = rebuild_claims(in, 0, err);
         if (rc)
             return rc;
     }
@@ -188,81 +151,83 @@ static int claim(struct vmscm_ingest *in, const struct vmscm_id *id, bool *mine,
     return 0;
 }
 
-/* The pack at hand is full: finish it, and let the store find what is in it. */
-static int finish_pack(struct vmscm_ingest *in, struct vmscm_error *err)
+/* A pack is durable: let the store find what is in it. */
+static int add_pack(void *data, const char *file, uint64_t bytes, unsigned pack,
+    struct vmscm_error *err)
 {
-    char file[VMSCM_PACKFILE_NAME];
-    uint64_t bytes = 0;
-    struct vmscm_packwriter *writer = in->writer;
-    int rc;
+    struct vmscm_ingest *in = data;
+    int rc = vmscm_store_add(in->store, file, err);
 
-    in->writer = NULL;
-    if (!writer)
-        return 0;
-    if ((rc = vmscm_packwriter_finish(writer, file, &bytes, err)) ||
-        (rc = vmscm_store_add(in->store, file, err)))
+    if (rc)
         return rc;
+    pthread_mutex_lock(&in->lock);
     in->counts.stored += bytes;
-    in->pack_bytes = 0;
     atomic_fetch_add(&in->packs, 1);
-    return rebuild_claims(in, false, err);
-}
-
-static int open_pack(struct vmscm_ingest *in, struct vmscm_error *err)
-{
-    int rc = vmscm_packwriter_open(&in->writer, in->repo_dir, err);
-
-    if (!rc && in->lease)
-        rc = vmscm_lease_add_pack(in->lease, vmscm_packwriter_name(in->writer), err);
+    rc = rebuild_claims(in, pack + 1, err);
+    pthread_mutex_unlock(&in->lock);
     return rc;
 }
 
-/* In its unit's turn. */
-static int write_record(struct vmscm_ingest *in, const struct vmscm_packwriter_record *record,
-    struct vmscm_error *err)
+int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
+    int level, struct vmscm_lease *lease, struct vmscm_error *err)
 {
+    struct vmscm_ingest *in = calloc(1, sizeof *in);
     int rc;
 
-    if (!in->writer && (rc = open_pack(in, err)))
+    if (!in)
+        return vmscm_error_nomem(err);
+    in->store = store;
+    in->level = level;
+    pthread_mutex_init(&in->lock, NULL);
+    pthread_cond_init(&in->turn, NULL);
+    in->claim_room = 1024;
+    in->claims = calloc(in->claim_room, sizeof *in->claims);
+    in->units = calloc(UNITS_MAX, sizeof *in->units);
+    if (!in->claims || !in->units)
+        rc = vmscm_error_nomem(err);
+    else if (!(rc = vmscm_packwriter_sweep(repo_dir, err)))
+        rc = vmscm_packqueue_open(&in->queue, repo_dir, lease, add_pack, in, err);
+    if (rc) {
+        vmscm_ingest_abort(in);
         return rc;
-    if ((rc = vmscm_packwriter_add(in->writer, record, err)))
-        return rc;
-    in->pack_bytes += record->len;
-    for (size_t i = 0; i < record->part_count; i++) {
-        claim_slot(in->claims, in->claim_room, &record->parts[i].id)->state = CLAIM_WRITTEN;
-        if (record->type == VMSCM_PACK_CHUNK) {
-            in->counts.fresh += record->parts[i].plain_len;
+    }
+    *out = in;
+    return 0;
+}
+
+/* In its unit's turn. Takes the item. */
+static int queue_item(struct vmscm_ingest *in, struct vmscm_packqueue_item *item,
+    struct vmscm_error *err)
+{
+    unsigned pack = vmscm_packqueue_pack(in->queue);
+
+    for (size_t i = 0; i < item->part_count; i++) {
+        struct claim *c = claim_slot(in->claims, in->claim_room, &item->parts[i].id);
+        c->state = CLAIM_QUEUED;
+        c->pack = pack;
+        if (item->type == VMSCM_PACK_CHUNK) {
+            in->counts.fresh += item->parts[i].plain_len;
             in->counts.fresh_chunks++;
         }
     }
-    return vmscm_packwriter_full(in->writer) ? finish_pack(in, err) : 0;
+    in->record_bytes += item->bytes.len - item->at;
+    return vmscm_packqueue_put(in->queue, item, err);
 }
 
-/* Write what the unit at the head has ready; move the head past units that ended. */
+/* Queue what the unit at the head has ready; move the head past units that ended. */
 static int advance(struct vmscm_ingest *in, struct vmscm_error *err)
 {
     for (;;) {
         struct unit *u = &in->units[in->head % UNITS_MAX];
-        for (size_t i = 0; i < u->records.len; i++) {
-            struct waiting *w = &u->records.items[i];
-            struct vmscm_packwriter_record record = {.type = w->type,
-                .has_base = w->has_base,
-                .parts = u->parts.items + w->first_part,
-                .part_count = w->part_count,
-                .bytes = u->bytes.data + w->at,
-                .len = w->len};
-            int rc = write_record(in, &record, err);
+        for (struct vmscm_packqueue_item *item; (item = u->first);) {
+            u->first = item->next;
+            in->held -= vmscm_packqueue_item_size(item);
+            int rc = queue_item(in, item, err);
             if (rc)
                 return rc;
         }
-        in->held -= u->bytes.len + u->records.len * WAITING_COST + u->parts.len * PART_COST;
-        u->records.len = 0;
-        u->parts.len = 0;
-        vmscm_buf_release(&u->bytes);
         if (!u->ended)
             return 0;
-        vmscm_vec_release(&u->records);
-        vmscm_vec_release(&u->parts);
         u->ended = false;
         in->head++;
         pthread_cond_broadcast(&in->turn);
@@ -286,48 +251,90 @@ static int wait_for_room(struct vmscm_ingest *in, uint64_t unit, size_t len,
     return in->stopped ? vmscm_error_set(err, VMSCM_ECANCELED, "stopped") : 0;
 }
 
-/* Called with the lock held. */
-static int hand_over(struct vmscm_ingest *in, uint64_t unit,
-    const struct vmscm_packwriter_record *record, struct vmscm_error *err)
+/* Takes the item. */
+static int hand_over(struct vmscm_ingest *in, uint64_t unit, struct vmscm_packqueue_item *item,
+    struct vmscm_error *err)
 {
-    struct waiting *slot;
-    struct vmscm_packwriter_part *part;
-    int rc = wait_for_room(in, unit, record->len, err);
+    size_t size = vmscm_packqueue_item_size(item);
+    bool queued = false;
 
-    if (rc)
-        return rc;
-    if (unit == in->head)
-        return write_record(in, record, err);
-    struct unit *u = &in->units[unit % UNITS_MAX];
-    if (vmscm_vec_add(&u->records, &slot, err))
-        return VMSCM_ENOMEM;
-    *slot = (struct waiting){.type = record->type,
-        .has_base = record->has_base,
-        .first_part = u->parts.len,
-        .part_count = record->part_count,
-        .at = u->bytes.len,
-        .len = record->len};
-    for (size_t i = 0; i < record->part_count; i++) {
-        if (vmscm_vec_add(&u->parts, &part, err))
-            return VMSCM_ENOMEM;
-        *part = record->parts[i];
+    pthread_mutex_lock(&in->lock);
+    int rc = wait_for_room(in, unit, size, err);
+    if (rc) {
+        vmscm_packqueue_item_free(item);
+    } else if (unit == in->head) {
+        rc = queue_item(in, item, err);
+        queued = !rc;
+    } else {
+        struct unit *u = &in->units[unit % UNITS_MAX];
+        *(u->first ? &u->last->next : &u->first) = item;
+        u->last = item;
+        in->held += size;
     }
-    if ((rc = vmscm_buf_append(&u->bytes, record->bytes, record->len, err)))
-        return rc;
-    in->held += record->len + WAITING_COST + record->part_count * PART_COST;
+    if (rc)
+        fail(in, rc);
+    pthread_mutex_unlock(&in->lock);
+    return queued ? vmscm_packqueue_wait(in->queue, err) : rc;
+}
+
+/* An item for the record that buf ends with, from `at` on. A large one takes buf's storage, which
+ * then has none. */
+static int make_item(struct vmscm_packqueue_item **out, struct vmscm_buf *buf, size_t at,
+    const struct vmscm_packwriter_part *parts, size_t part_count, struct vmscm_error *err)
+{
+    struct vmscm_packqueue_item *item = calloc(1, sizeof *item + part_count * sizeof *parts);
+    size_t len = buf->len - at;
+
+    if (!(*out = item))
+        return vmscm_error_nomem(err);
+    memcpy(item->parts, parts, part_count * sizeof *parts);
+    item->part_count = part_count;
+    if (len >= buf->cap / 2) {
+        item->bytes = *buf;
+        item->at = at;
+        *buf = (struct vmscm_buf)VMSCM_BUF_INIT;
+        return 0;
+    }
+    if (!(item->bytes.data = malloc(len))) {
+        vmscm_packqueue_item_free(item);
+        return vmscm_error_nomem(err);
+    }
+    memcpy(item->bytes.data, buf->data + at, len);
+    item->bytes.len = item->bytes.cap = len;
     return 0;
 }
 
+/* Noise often comes in bulk: after a group that did not compress, samples tell whether to try another.
+ * A group with few of them in it is tried in any case. The lane's record is made room of. */
+static int test_noise(struct vmscm_ingest_lane *lane, const uint8_t *data, size_t len,
+    struct vmscm_error *err)
+{
+    size_t stored;
+    int rc = 0;
+
+    if (len < 4 * SAMPLES * SAMPLE)
+        lane->noise = false;
+    for (size_t i = 0; i < SAMPLES && lane->noise && !rc; i++) {
+        rc = vmscm_compress_try(lane->compress, lane->record.data, &stored,
+            data + (len - SAMPLE) / (SAMPLES - 1) * i, SAMPLE, NULL, 0, err);
+        lane->noise = !stored;
+    }
+    return rc;
+}
+
 /* Compress parts that lie one after the other in data, against the bases in lane->head, whose bytes
- * are prefix, and hand the record over. */
+ * are prefix, and hand the record over. Data that are all of lane->group are not copied if they do
+ * not compress. */
 static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_packwriter_part *parts, size_t part_count, const void *data, size_t len,
     size_t base_count, const struct vmscm_buf *prefix, struct vmscm_error *err)
 {
     struct vmscm_ingest *in = lane->ingest;
     struct vmscm_pack_record *head = &lane->head;
-    enum vmscm_compress_algorithm algorithm;
-    size_t stored;
+    struct vmscm_packqueue_item *item = NULL;
+    bool in_group = lane->group.data && data == lane->group.data + HEAD_ROOM;
+    struct vmscm_buf *buf = &lane->record;
+    size_t stored = 0, at = 0;
     int rc;
 
     head->type = (uint8_t)type;
@@ -337,29 +344,34 @@ static int put_record(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_
     for (size_t i = 0; i < part_count; i++)
         head->parts[i] = parts[i].plain_len;
     size_t head_len = vmscm_pack_record_head(head);
-    lane->record.len = 0;
-    if ((rc = vmscm_buf_reserve(&lane->record, head_len + len, err)))
+    buf->len = 0;
+    vmscm_packqueue_spare(in->queue, buf);
+    if ((rc = vmscm_buf_reserve(buf, head_len + len, err)) ||
+        (in_group && (rc = test_noise(lane, data, len, err))) ||
+        (!(in_group && lane->noise) &&
+            (rc = vmscm_compress_try(lane->compress, buf->data + head_len, &stored, data, len,
+                 base_count ? prefix->data : NULL, base_count ? prefix->len : 0, err))))
         return rc;
-    uint8_t *payload = lane->record.data + head_len;
-    if ((rc = vmscm_compress_encode(lane->compress, payload, &stored, &algorithm, data, len,
-             base_count ? prefix->data : NULL, base_count ? prefix->len : 0, err)))
-        return rc;
-    head->compression = (uint8_t)algorithm;
+    if (in_group)
+        lane->noise = !stored;
+    head->compression = stored ? VMSCM_COMPRESS_ZSTD : VMSCM_COMPRESS_NONE;
+    if (!stored) {
+        stored = len;
+        if (in_group) {
+            buf = &lane->group;
+            at = HEAD_ROOM - head_len;
+        } else {
+            memcpy(buf->data + head_len, data, len);
+        }
+    }
     head->stored_len = (uint32_t)stored;
-    vmscm_pack_encode_record(lane->record.data, head, payload);
-
-    struct vmscm_packwriter_record record = {.type = type,
-        .has_base = base_count > 0,
-        .parts = parts,
-        .part_count = part_count,
-        .bytes = lane->record.data,
-        .len = head_len + stored};
-    pthread_mutex_lock(&in->lock);
-    rc = hand_over(in, unit, &record, err);
-    if (rc)
-        fail(in, rc);
-    pthread_mutex_unlock(&in->lock);
-    return rc;
+    vmscm_pack_encode_record(buf->data + at, head, buf->data + at + head_len);
+    buf->len = at + head_len + stored;
+    if ((rc = make_item(&item, buf, at, parts, part_count, err)))
+        return rc;
+    item->type = type;
+    item->has_base = base_count > 0;
+    return hand_over(in, unit, item, err);
 }
 
 static int put_group(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)
@@ -368,9 +380,8 @@ static int put_group(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm
 
     if (lane->parts.len)
         rc = put_record(lane, unit, VMSCM_PACK_CHUNK, lane->parts.items, lane->parts.len,
-            lane->group.data, lane->group.len, 0, NULL, err);
+            lane->group.data + HEAD_ROOM, lane->group.len - HEAD_ROOM, 0, NULL, err);
     lane->parts.len = 0;
-    lane->group.len = 0;
     return rc;
 }
 
@@ -423,10 +434,18 @@ static int add_to_group(struct vmscm_ingest_lane *lane, uint64_t unit,
     struct vmscm_packwriter_part *slot;
     int rc;
 
-    if ((lane->group.len + part->plain_len > VMSCM_INGEST_GROUP ||
+    if (lane->parts.len &&
+        (lane->group.len + part->plain_len > HEAD_ROOM + VMSCM_INGEST_GROUP ||
             lane->parts.len == VMSCM_PACK_PARTS_MAX) &&
         (rc = put_group(lane, unit, err)))
         return rc;
+    if (!lane->parts.len) {
+        vmscm_packqueue_spare(lane->ingest->queue, &lane->group);
+        lane->group.len = 0;
+        if ((rc = vmscm_buf_reserve(&lane->group, HEAD_ROOM + VMSCM_INGEST_GROUP, err)))
+            return rc;
+        lane->group.len = HEAD_ROOM;
+    }
     if (vmscm_vec_add(&lane->parts, &slot, err))
         return VMSCM_ENOMEM;
     *slot = *part;
@@ -480,7 +499,7 @@ void vmscm_ingest_lane_copy(struct vmscm_ingest_lane *lane)
 int vmscm_ingest_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
     const struct vmscm_packwriter_record *record, struct vmscm_error *err)
 {
-    struct vmscm_ingest *in = lane->ingest;
+    struct vmscm_packqueue_item *item;
     bool mine;
     int rc = 0;
 
@@ -489,11 +508,13 @@ int vmscm_ingest_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
             rc = vmscm_error_set(err, VMSCM_EEXIST, "part of a record is there already");
     if (rc)
         return rc;
-    pthread_mutex_lock(&in->lock);
-    if ((rc = hand_over(in, unit, record, err)))
-        fail(in, rc);
-    pthread_mutex_unlock(&in->lock);
-    return rc;
+    lane->record.len = 0;
+    if ((rc = vmscm_buf_append(&lane->record, record->bytes, record->len, err)) ||
+        (rc = make_item(&item, &lane->record, 0, record->parts, record->part_count, err)))
+        return rc;
+    item->type = record->type;
+    item->has_base = record->has_base;
+    return hand_over(lane->ingest, unit, item, err);
 }
 
 int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err)
@@ -503,6 +524,7 @@ int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct 
 
     if (rc)
         return rc;
+    lane->noise = false;
     pthread_mutex_lock(&in->lock);
     if (!(rc = wait_for_room(in, unit, 0, err))) {
         in->units[unit % UNITS_MAX].ended = true;
@@ -512,7 +534,7 @@ int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct 
     if (rc)
         fail(in, rc);
     pthread_mutex_unlock(&in->lock);
-    return rc;
+    return rc ? rc : vmscm_packqueue_wait(in->queue, err);
 }
 
 void vmscm_ingest_stop(struct vmscm_ingest *in)
@@ -526,15 +548,22 @@ void vmscm_ingest_count(struct vmscm_ingest *in, struct vmscm_ingest_counts *cou
 {
     pthread_mutex_lock(&in->lock);
     *counts = in->counts;
-    counts->stored += in->pack_bytes;
+    counts->stored = in->record_bytes;
     pthread_mutex_unlock(&in->lock);
 }
 
 int vmscm_ingest_finish(struct vmscm_ingest *in, struct vmscm_ingest_counts *counts,
     struct vmscm_error *err)
 {
-    int rc = in->stopped ? vmscm_error_set(err, VMSCM_ECANCELED, "stopped") : finish_pack(in, err);
+    struct vmscm_packqueue *queue = in->queue;
+    int rc = 0;
 
+    if (in->stopped) {
+        rc = vmscm_error_set(err, VMSCM_ECANCELED, "stopped");
+    } else {
+        in->queue = NULL;
+        rc = vmscm_packqueue_close(queue, err);
+    }
     *counts = in->counts;
     vmscm_ingest_abort(in);
     return rc;
@@ -544,15 +573,14 @@ void vmscm_ingest_abort(struct vmscm_ingest *in)
 {
     if (!in)
         return;
-    vmscm_packwriter_abort(in->writer);
-    for (size_t i = 0; in->units && i < UNITS_MAX; i++) {
-        vmscm_buf_release(&in->units[i].bytes);
-        vmscm_vec_release(&in->units[i].records);
-        vmscm_vec_release(&in->units[i].parts);
-    }
+    vmscm_packqueue_abort(in->queue);
+    for (size_t i = 0; in->units && i < UNITS_MAX; i++)
+        for (struct vmscm_packqueue_item *item; (item = in->units[i].first);) {
+            in->units[i].first = item->next;
+            vmscm_packqueue_item_free(item);
+        }
     free(in->units);
     free(in->claims);
-    free(in->repo_dir);
     pthread_mutex_destroy(&in->lock);
     pthread_cond_destroy(&in->turn);
     free(in);

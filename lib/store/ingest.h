@@ -69,7 +69,7 @@ int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct 
 /* Wakes all that wait, which then fail with VMSCM_ECANCELED: for when a thread gives up. */
 void vmscm_ingest_stop(struct vmscm_ingest *ingest);
 
-/* So far; from any thread. `stored` is then what was handed to the kernel. */
+/* So far; from any thread. `stored` is then the length of all records. */
 void vmscm_ingest_count(struct vmscm_ingest *ingest, struct vmscm_ingest_counts *counts);
 
 /* Finish the last pack: durable and visible. All units are ended. Closes. */

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "codec/checksum.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
@@ -13,12 +14,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#define WRITE_BUFFER (1u << 20)
-#define WRITE_DIRECT (64u << 10) /* a record not worth copying */
+#define WRITE_BUFFER (4u << 20)
+#define WRITE_WHOLE (64u << 10) /* a record not worth copying */
 #define LEAVES_HELD (4u << 20)
 #define WRITEBACK (8u << 20) /* bytes after which the kernel is asked to start writing */
 
@@ -39,7 +41,9 @@ struct vmscm_packwriter {
     uint64_t offset;    /* of the next record */
     uint64_t written;   /* of those, handed to the kernel */
     uint64_t writeback; /* of those, asked to be written out */
-    struct vmscm_buf buffer;
+    bool direct;
+    uint8_t *buffer; /* what comes next: WRITE_BUFFER bytes, */
+    size_t buffered; /* so many of them used */
     struct vmscm_buf leaves;
     VMSCM_VEC(struct held_leaf) held;
     VMSCM_VEC(struct encoded_entry) entries;
@@ -58,17 +62,20 @@ static int tmp_lock(int *fd, const char *repo_dir, enum vmscm_lockfile_mode mode
     return rc;
 }
 
-int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
+int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir, bool direct,
     struct vmscm_error *err)
 {
     struct vmscm_packwriter *w = calloc(1, sizeof *w);
     char file[VMSCM_PACKFILE_NAME];
-    uint8_t header[VMSCM_PACK_HEADER_SIZE];
     int lock = -1, rc;
 
     if (!w)
         return vmscm_error_nomem(err);
     w->fd = -1;
+    if (!(w->buffer = vmscm_direct_alloc(WRITE_BUFFER))) {
+        rc = vmscm_error_nomem(err);
+        goto out;
+    }
     if (getrandom(w->name, sizeof w->name, 0) != sizeof w->name) {
         rc = vmscm_error_errno(err, errno, "random numbers");
         goto out;
@@ -84,9 +91,9 @@ int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
         rc = vmscm_error_errno(err, errno, "%s: locking", w->path);
         goto out;
     }
-    vmscm_pack_encode_header(header);
-    rc = vmscm_buf_append(&w->buffer, header, sizeof header, err);
-    w->offset = sizeof header;
+    w->direct = direct && vmscm_direct_set(w->fd, true);
+    vmscm_pack_encode_header(w->buffer);
+    w->offset = w->buffered = VMSCM_PACK_HEADER_SIZE;
 out:
     vmscm_lockfile_release(&lock);
     if (rc)
@@ -99,13 +106,13 @@ out:
 static int write_out(struct vmscm_packwriter *w, const void *bytes, size_t len,
     struct vmscm_error *err)
 {
-    int rc = vmscm_file_write(w->fd, bytes, len, w->path, err);
+    int rc = vmscm_direct_pwrite(w->fd, &w->direct, bytes, len, w->written, w->path, err);
 
     if (rc)
         return rc;
     w->written += len;
     /* Spread the writing out, so that the fsync at the end finds little left to do. */
-    if (w->written - w->writeback >= WRITEBACK) {
+    if (!w->direct && w->written - w->writeback >= WRITEBACK) {
         sync_file_range(w->fd, (off_t)w->writeback, (off_t)(w->written - w->writeback),
             SYNC_FILE_RANGE_WRITE);
         w->writeback = w->written;
@@ -115,17 +122,47 @@ static int write_out(struct vmscm_packwriter *w, const void *bytes, size_t len,
 
 static int flush(struct vmscm_packwriter *w, struct vmscm_error *err)
 {
-    int rc = write_out(w, w->buffer.data, w->buffer.len, err);
+    int rc = write_out(w, w->buffer, w->buffered, err);
 
-    w->buffer.len = 0;
+    w->buffered = 0;
     return rc;
+}
+
+/* Past the page cache only whole buffers can be written, so all goes through it. */
+static int write_bytes(struct vmscm_packwriter *w, const uint8_t *bytes, size_t len,
+    struct vmscm_error *err)
+{
+    int rc;
+
+    if (!w->direct && len >= WRITE_WHOLE)
+        return (rc = flush(w, err)) ? rc : write_out(w, bytes, len, err);
+    while (len) {
+        size_t part = WRITE_BUFFER - w->buffered;
+        if (part > len)
+            part = len;
+        memcpy(w->buffer + w->buffered, bytes, part);
+        w->buffered += part;
+        bytes += part;
+        len -= part;
+        if (w->buffered == WRITE_BUFFER && (rc = flush(w, err)))
+            return rc;
+    }
+    return 0;
+}
+
+/* What comes now is the end, which is read first, and no whole number of blocks. */
+static int end_direct(struct vmscm_packwriter *w, struct vmscm_error *err)
+{
+    if (w->direct && (w->direct = vmscm_direct_set(w->fd, false)))
+        return vmscm_error_set(err, VMSCM_EIO, "%s: O_DIRECT cannot be switched off", w->path);
+    w->writeback = w->written;
+    return 0;
 }
 
 static int append(struct vmscm_packwriter *w, const struct vmscm_packwriter_record *record,
     struct vmscm_error *err)
 {
     struct encoded_entry *slot;
-    int rc;
 
     if (w->offset + record->len > VMSCM_PACK_FILE_MAX / 2)
         return vmscm_error_set(err, VMSCM_EIO, "%s: pack is too large", w->path);
@@ -142,11 +179,7 @@ static int append(struct vmscm_packwriter *w, const struct vmscm_packwriter_reco
         vmscm_pack_encode_entry(slot->bytes, &entry);
     }
     w->offset += record->len;
-    if (record->len >= WRITE_DIRECT)
-        return (rc = flush(w, err)) ? rc : write_out(w, record->bytes, record->len, err);
-    if ((rc = vmscm_buf_append(&w->buffer, record->bytes, record->len, err)))
-        return rc;
-    return w->buffer.len >= WRITE_BUFFER ? flush(w, err) : 0;
+    return write_bytes(w, record->bytes, record->len, err);
 }
 
 static int write_leaves(struct vmscm_packwriter *w, struct vmscm_error *err)
@@ -189,12 +222,6 @@ const uint8_t *vmscm_packwriter_name(const struct vmscm_packwriter *w)
     return w->name;
 }
 
-bool vmscm_packwriter_full(const struct vmscm_packwriter *w)
-{
-    return w->offset + w->leaves.len >= VMSCM_PACKWRITER_BYTES ||
-        w->entries.len + w->held.len >= VMSCM_PACKWRITER_ENTRIES;
-}
-
 static int compare_entries(const void *a, const void *b)
 {
     return memcmp(a, b, VMSCM_HASH_SIZE);
@@ -220,9 +247,10 @@ int vmscm_packwriter_finish(struct vmscm_packwriter *w, char *file, uint64_t *by
     trailer.index_checksum =
         vmscm_checksum_64(w->entries.items, w->entries.len * VMSCM_PACK_ENTRY_SIZE, 0);
     vmscm_pack_encode_trailer(encoded, &trailer);
-    if ((rc = vmscm_buf_append(&w->buffer, w->entries.items,
-             w->entries.len * VMSCM_PACK_ENTRY_SIZE, err)) ||
-        (rc = vmscm_buf_append(&w->buffer, encoded, sizeof encoded, err)) || (rc = flush(w, err)) ||
+    if ((rc = end_direct(w, err)) ||
+        (rc = write_bytes(w, w->entries.items[0].bytes, w->entries.len * VMSCM_PACK_ENTRY_SIZE,
+             err)) ||
+        (rc = write_bytes(w, encoded, sizeof encoded, err)) || (rc = flush(w, err)) ||
         (rc = vmscm_file_fsync(w->fd, w->path, err)))
         goto out;
     vmscm_packfile_format_name(file, w->name);
@@ -252,7 +280,7 @@ void vmscm_packwriter_abort(struct vmscm_packwriter *w)
         close(w->fd);
     free(w->path);
     free(w->repo_dir);
-    vmscm_buf_release(&w->buffer);
+    free(w->buffer);
     vmscm_buf_release(&w->leaves);
     vmscm_vec_release(&w->held);
     vmscm_vec_release(&w->entries);

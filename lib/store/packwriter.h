@@ -12,9 +12,6 @@
 #include "format/pack.h"
 #include "store/packfile.h"
 
-#define VMSCM_PACKWRITER_BYTES (256u << 20)  /* a pack is full at about this size */
-#define VMSCM_PACKWRITER_ENTRIES (128u << 10) /* or with this many chunks and leaves */
-
 struct vmscm_packwriter;
 
 /* An encoded record, and what the index is to know of it. */
@@ -32,8 +29,8 @@ struct vmscm_packwriter_record {
     size_t len;
 };
 
-/* repo_dir: the repository. */
-int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir,
+/* repo_dir: the repository. direct: past the page cache, where that can be. */
+int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir, bool direct,
     struct vmscm_error *err);
 
 /* Append a record; what it points to is copied. */
@@ -42,8 +39,6 @@ int vmscm_packwriter_add(struct vmscm_packwriter *writer,
 
 /* The name it will have, in an index's form. */
 const uint8_t *vmscm_packwriter_name(const struct vmscm_packwriter *writer);
-
-bool vmscm_packwriter_full(const struct vmscm_packwriter *writer);
 
 /* Make it durable and visible; file (room for VMSCM_PACKFILE_NAME) gets its name, *bytes the
  * file's size. An empty one leaves nothing and gives "". The writer is closed in any case. */

@@ -96,7 +96,7 @@ static struct vmscm_packwriter *begin(void)
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_packwriter *writer;
 
-    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    assert_done(vmscm_packwriter_open(&writer, dir, false, &err), &err);
     return writer;
 }
 

@@ -24,7 +24,7 @@ static void make_pack(uint64_t first, uint64_t count)
     char file[VMSCM_PACKFILE_NAME];
     uint64_t size;
 
-    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    assert_done(vmscm_packwriter_open(&writer, dir, false, &err), &err);
     for (uint64_t n = first; n < first + count; n++) {
         uint8_t bytes[VMSCM_PACK_RECORD_SIZE + 1] = {0};
         struct vmscm_pack_record r = {.type = VMSCM_PACK_CHUNK,

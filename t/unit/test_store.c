@@ -438,7 +438,7 @@ static void record_with_bases(void **state)
     both[len / 3] ^= 1;
     memcpy(deep, both, len);
     deep[len / 4] ^= 1;
-    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    assert_done(vmscm_packwriter_open(&writer, dir, false, &err), &err);
     add_record(writer, a, lens[0], NULL, NULL, 0);
     add_record(writer, b, lens[1], NULL, NULL, 0);
     add_record(writer, both, len, (const uint8_t *[]){a, b}, lens, 2);
@@ -465,7 +465,7 @@ static void sweep(void **state)
     (void)state;
     snprintf(path, sizeof path, "%s/tmp/pack-00112233445566778899aabbccddeeff.vpk", dir);
     close(open(path, O_CREAT | O_WRONLY, 0600));
-    assert_done(vmscm_packwriter_open(&writer, dir, &err), &err);
+    assert_done(vmscm_packwriter_open(&writer, dir, false, &err), &err);
     assert_done(vmscm_packwriter_sweep(dir, &err), &err);
     assert_false(vmscm_file_exists(path));
     uint8_t one = 1;

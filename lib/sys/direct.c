@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sys/direct.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void *vmscm_direct_alloc(size_t len)
+{
+    return aligned_alloc(VMSCM_DIRECT_BLOCK, len);
+}
+
+bool vmscm_direct_set(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return false;
+    if (fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
+        return (flags & O_DIRECT) != 0;
+    return on;
+}
+
+int vmscm_direct_pwrite(int fd, bool *on, const void *data, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err)
+{
+    const char *p = data;
+
+    while (*on && len) {
+        ssize_t n = pwrite(fd, p, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EINVAL) {
+            *on = vmscm_direct_set(fd, false);
+            if (!*on)
+                break;
+        }
+        if (n < 0)
+            return vmscm_error_errno(err, errno, "%s: writing", path);
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return len ? vmscm_file_pwrite(fd, p, len, offset, path, err) : 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing past the page cache (O_DIRECT): what is written in bulk, and is not soon read again, costs
+ * neither a copy nor memory that others use. Memory, offsets and lengths are whole blocks. Where
+ * the file system does not have it, or wants larger blocks, it is ordinary writing.
+ */
+#ifndef SYS_DIRECT_H
+#define SYS_DIRECT_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VMSCM_DIRECT_BLOCK 4096u
+
+/* Memory to write from; len is of whole blocks. free() it. NULL: there is none. */
+void *vmscm_direct_alloc(size_t len);
+
+/* Switch it on or off for an open file; whether it is on then. */
+bool vmscm_direct_set(int fd, bool on);
+
+/* As vmscm_file_pwrite. *on: as vmscm_direct_set said; set to false if writing this way is refused,
+ * and goes on the ordinary way. */
+int vmscm_direct_pwrite(int fd, bool *on, const void *data, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err);
+
+#endif

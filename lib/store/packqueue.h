@@ -36,8 +36,8 @@ struct vmscm_packqueue_item {
 void vmscm_packqueue_item_free(struct vmscm_packqueue_item *item); /* NULL is fine */
 size_t vmscm_packqueue_item_size(const struct vmscm_packqueue_item *item); /* what memory it takes */
 
-/* lease: gets the packs' names before they are seen; only the queue's threads use it until the end.
- * Or NULL. added(data, file, bytes, pack): pack number `pack` (from 0) is durable and visible, as `file` of so
+/* lease: gets the packs' names before they are seen; it is the queue's until that is closed. Or NULL.
+ * added(data, file, bytes, pack): pack number `pack` (from 0) is durable and visible, as `file` of so
  * many bytes. Called pack by pack, from the queue's own threads, or from close; what it returns, if
  * not 0, stops the queue. */
 int vmscm_packqueue_open(struct vmscm_packqueue **out, const char *repo_dir,

@@ -184,6 +184,60 @@ check_fails 2 'wrong settings' '
     vmscm gc' 'gc.grace'
 vmscm config --unset gc.grace >/dev/null
 
+at_exit 'umount "$TEST_DIR/small" 2>/dev/null; umount "$TEST_DIR/frozen" 2>/dev/null'
+check -p "ROOT TMPFS" 'a full disk: gc makes room' '
+    mkdir "$TEST_DIR/small"
+    mount -t tmpfs -o size=24m none "$TEST_DIR/small"
+    vmscm init --bare "$TEST_DIR/small/r.vmscm" >/dev/null
+    export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
+    noise 8000000 70 >h.raw
+    noise 6000000 71 >i.raw
+    vmscm checkin h h.raw -q
+    vmscm checkin i i.raw -q
+    vmscm checkin keep a3.raw -q
+    head -c 30m /dev/zero >"$TEST_DIR/small/rest" || true
+    [ "$(df --output=avail "$TEST_DIR/small" | tail -n 1)" -eq 0 ]
+    vmscm rm h -q || { truncate -s -64k "$TEST_DIR/small/rest"; vmscm rm h -q; }
+    vmscm gc -q
+    [ "$(df --output=avail -k "$TEST_DIR/small" | tail -n 1)" -gt 7000 ]
+    same i i.raw
+    same keep a3.raw'
+check_fails -p "ROOT TMPFS" 3 'no room to write a pack anew: that is said, and nothing is lost' '
+    export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
+    rm "$TEST_DIR/small/rest"
+    { cat a3.raw; cat h.raw; } >j.raw
+    vmscm gc -q --grace 0
+    vmscm checkin j j.raw -q
+    vmscm checkin l h.raw -q
+    vmscm rm j -q
+    avail=$(df --output=avail -k "$TEST_DIR/small" | tail -n 1)
+    head -c $((avail - 3000))k /dev/zero >"$TEST_DIR/small/rest"
+    vmscm gc --aggressive -q' 'No space'
+check -p "ROOT TMPFS" 'and with room again, it goes on' '
+    export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
+    same i i.raw
+    same l h.raw
+    rm "$TEST_DIR/small/rest"
+    vmscm gc --grace 0 --threshold 0 -q
+    [ "$(vmscm gc -n --threshold 0 --json | jq .moved_bytes)" = 0 ]
+    same keep a3.raw
+    vmscm fsck --full'
+check -p ROOT 'a file system that is read-only: all can be read' '
+    mkdir "$TEST_DIR/frozen"
+    mount --bind .vmscm "$TEST_DIR/frozen"
+    mount -o remount,bind,ro "$TEST_DIR/frozen"
+    export VMSCM_DIR="$TEST_DIR/frozen"
+    all_right
+    vmscm list | grep -w a
+    vmscm log a >/dev/null
+    vmscm stats --json | jq -e ".garbage_bytes != null"
+    vmscm gc -n -q
+    vmscm fsck --full
+    vmscm checkout a copy --format raw -q
+    cmp copy/vda.img a10.raw'
+check_fails -p ROOT 3 'but gc says that it is' 'vmscm -C "$TEST_DIR/frozen" gc' 'Read-only'
+check -p ROOT 'it thaws' 'umount "$TEST_DIR/frozen"'
+
 check 'small packs are merged after check-ins, without being asked' '
     mkdir auto && cd auto
     vmscm init >/dev/null

@@ -6,11 +6,13 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define LOG_MAX ((size_t)256 << 20)
+#define TAIL 65536 /* bytes of a reflog that hold its last line */
 
 static int log_path(char **out, const struct vmscm_gitdb *db, const char *ref,
     struct vmscm_error *err)
@@ -161,6 +163,60 @@ bool vmscm_reflog_is_zero(const char *id)
     return strspn(id, "0") == VMSCM_ID_HEX;
 }
 
+/* The bytes up to the end of the last line that is one; those before it are not looked at. */
+static size_t whole_lines(const struct vmscm_buf *buf)
+{
+    struct vmscm_reflog_entry entry;
+    size_t end = buf->len, start;
+
+    while (end && buf->data[end - 1] != '\n')
+        end--;
+    if (!end)
+        return 0;
+    for (start = end - 1; start && buf->data[start - 1] != '\n';)
+        start--;
+    return parse_line(&entry, (const char *)buf->data + start, end - 1 - start) ? end : start;
+}
+
+int vmscm_reflog_mend(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    struct vmscm_buf tail = VMSCM_BUF_INIT;
+    struct stat st;
+    char *path = NULL;
+    uint64_t at;
+    size_t whole;
+    int fd = -1, rc;
+
+    if ((rc = log_path(&path, db, ref, err)))
+        goto out;
+    rc = vmscm_file_open(&fd, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, err);
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+        goto out;
+    }
+    if (rc)
+        goto out;
+    if (fstat(fd, &st) < 0) {
+        rc = vmscm_error_errno(err, errno, "%s", path);
+        goto out;
+    }
+    at = st.st_size > TAIL ? (uint64_t)st.st_size - TAIL : 0;
+    if ((rc = vmscm_buf_reserve(&tail, TAIL, err)) ||
+        (rc = vmscm_file_pread_some(fd, tail.data, TAIL, at, &tail.len, path, err)))
+        goto out;
+    whole = whole_lines(&tail);
+    /* Durable it becomes with the line that follows, or not at all. */
+    if (whole < tail.len && (whole || !at) && ftruncate(fd, (off_t)(at + whole)) < 0)
+        rc = vmscm_error_errno(err, errno, "%s", path);
+out:
+    if (fd >= 0)
+        close(fd);
+    vmscm_buf_release(&tail);
+    free(path);
+    return rc;
+}
+
 int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,
     const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
 {
@@ -171,8 +227,7 @@ int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char
 
     if ((rc = load(&buf, db, from, err)))
         goto out;
-    if (buf.len && buf.data[buf.len - 1] != '\n' && (rc = vmscm_buf_puts(&buf, "\n", err)))
-        goto out;
+    buf.len = whole_lines(&buf);
     if ((rc = vmscm_buf_printf(&buf, err, "%s %s %s <%s> %lld %c%02d%02d\t%s\n", id, id, who->name,
              who->email, (long long)who->time, who->offset < 0 ? '-' : '+', minutes / 60,
              minutes % 60, why)) ||
@@ -182,6 +237,35 @@ int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char
 out:
     vmscm_buf_release(&buf);
     free(path);
+    return rc;
+}
+
+int vmscm_reflog_is_copy(bool *is, bool *whole, const struct vmscm_gitdb *db, const char *from,
+    const char *to, const char *why, struct vmscm_error *err)
+{
+    struct vmscm_buf old = VMSCM_BUF_INIT, fresh = VMSCM_BUF_INIT;
+    struct vmscm_reflog_entry entry;
+    size_t len = strlen(why), line;
+    int rc;
+
+    *is = *whole = false;
+    if ((rc = load(&old, db, from, err)) || (rc = load(&fresh, db, to, err)))
+        goto out;
+    /* The last line gives the reason. */
+    if (fresh.len < len + 2 || fresh.data[fresh.len - 1] != '\n' ||
+        fresh.data[fresh.len - len - 2] != '\t' ||
+        memcmp(fresh.data + fresh.len - len - 1, why, len) != 0)
+        goto out;
+    for (line = fresh.len - 1; line && fresh.data[line - 1] != '\n';)
+        line--;
+    /* Before it is the other one's past, or nothing and it says that the ref was new. */
+    *whole = line == old.len && (!line || memcmp(fresh.data, old.data, line) == 0);
+    *is = *whole ||
+        (!line && parse_line(&entry, (const char *)fresh.data, fresh.len - 1) &&
+            vmscm_reflog_is_zero(entry.before));
+out:
+    vmscm_buf_release(&old);
+    vmscm_buf_release(&fresh);
     return rc;
 }
 

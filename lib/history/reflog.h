@@ -36,9 +36,18 @@ int vmscm_reflog_scan(const struct vmscm_gitdb *db, const char *ref,
 
 bool vmscm_reflog_is_zero(const char *id);
 
+/* Cut off a last line that was not written to its end, before another is appended to it: what it was to
+ * tell of did not happen. locks/refs is held. */
+int vmscm_reflog_mend(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err);
+
 /* Give `to` the history of `from`, with a line for the rename; `from` stays. Durable. */
 int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,
     const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
+
+/* Whether `to` was made by vmscm_reflog_copy from what `from` still is, for the same reason, or is about
+ * to be: its ref was made, and who made it was killed before the copy (*whole is false then). */
+int vmscm_reflog_is_copy(bool *is, bool *whole, const struct vmscm_gitdb *db, const char *from,
+    const char *to, const char *why, struct vmscm_error *err);
 
 /* Remove the reflogs at, above and below a ref that is about to be made, where there are no refs: a
  * process was killed while it removed one. They would be in the way as files, or become the new

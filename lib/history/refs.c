@@ -158,6 +158,15 @@ static int sync_dirs(const struct vmscm_gitdb *db, const char *below, const char
     return rc;
 }
 
+int vmscm_refs_sync(struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
+{
+    int rc = check_name(ref, err);
+
+    if (!rc && !(rc = sync_dirs(db, "", ref, err)))
+        rc = sync_dirs(db, "logs/", ref, err);
+    return rc;
+}
+
 struct clash {
     const char *ref;
     struct vmscm_error *err;
@@ -292,6 +301,8 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
         goto out;
     if (!expected)
         clear_damaged(db, ref);
+    if ((rc = vmscm_reflog_mend(db, ref, err)) || (rc = vmscm_reflog_mend(db, "HEAD", err)))
+        goto out;
     if ((e = git_transaction_set_target(tx, ref, oid, by, why)) < 0 ||
         (e = git_transaction_commit(tx)) < 0) {
         rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", describe(what, ref));
@@ -299,8 +310,7 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
     }
     /* libgit2 syncs the files and the directories they are in. A directory that is new, or one
      * whose maker died before it did so, is ours to sync. */
-    if (!(rc = sync_dirs(db, "", ref, err)))
-        rc = sync_dirs(db, "logs/", ref, err);
+    rc = vmscm_refs_sync(db, ref, err);
 out:
     git_transaction_free(tx);
     git_signature_free(by);
@@ -374,27 +384,54 @@ int vmscm_refs_delete(struct vmscm_gitdb *db, const char *ref, const char *expec
     return rc;
 }
 
+/* The copy itself; locks/refs is held. id gets what both are. */
+static int copy(char *id, struct vmscm_gitdb *db, const char *from, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    bool is = false, whole = false;
+    git_oid oid, there;
+    int rc;
+
+    if ((rc = read_id(&oid, db, from, err)))
+        return rc;
+    git_oid_tostr(id, VMSCM_GITDB_ID, &oid);
+    if (!read_id(&there, db, to, NULL) && git_oid_equal(&oid, &there) &&
+        (rc = vmscm_reflog_is_copy(&is, &whole, db, from, to, why, err)))
+        return rc;
+    if (!is && (rc = put(db, to, "", &oid, who, why, err)))
+        return rc;
+    if (!whole && (rc = vmscm_reflog_copy(db, from, to, id, who, why, err)))
+        return rc;
+    return is ? vmscm_refs_sync(db, to, err) : 0;
+}
+
+int vmscm_refs_copy(struct vmscm_gitdb *db, const char *from, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    char id[VMSCM_GITDB_ID];
+    int lock = -1, rc;
+
+    if ((rc = check_name(from, err)) || (rc = check_name(to, err)) ||
+        (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
+        return rc;
+    rc = copy(id, db, from, to, who, why, err);
+    vmscm_lockfile_release(&lock);
+    return rc;
+}
+
 /* The new ref is whole before the old one goes: killed in between, both are there. (libgit2's own
  * rename removes the old one first.) */
 int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
 {
     char id[VMSCM_GITDB_ID];
-    git_oid oid;
     int lock = -1, rc;
 
     if ((rc = check_name(from, err)) || (rc = check_name(to, err)) ||
         (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
         return rc;
-    if ((rc = read_id(&oid, db, from, err)))
-        goto out;
-    git_oid_tostr(id, sizeof id, &oid);
-    if ((rc = put(db, to, "", &oid, who, why, err)) ||
-        (rc = vmscm_reflog_copy(db, from, to, id, who, why, err)))
-        goto out;
-    if (!(rc = take(db, from, id, err)))
+    if (!(rc = copy(id, db, from, to, who, why, err)) && !(rc = take(db, from, id, err)))
         vmscm_head_adopt(db, to);
-out:
     vmscm_lockfile_release(&lock);
     return rc;
 }

@@ -26,11 +26,19 @@ int vmscm_refs_peel(char *commit, struct vmscm_gitdb *db, const char *id, struct
 int vmscm_refs_update(struct vmscm_gitdb *db, const char *ref, const char *expected,
     const char *id, const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
 
+/* Make what a ref is now durable: who set it may have been killed before it did. */
+int vmscm_refs_sync(struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err);
+
 /* Remove a ref and its reflog; expected as above ("" is not allowed). */
 int vmscm_refs_delete(struct vmscm_gitdb *db, const char *ref, const char *expected,
     struct vmscm_error *err);
 
-/* Rename a ref with its reflog; VMSCM_EEXIST, also where git's files would clash ("a", "a/b"). */
+/* Make `to` what `from` is, with its reflog; VMSCM_EEXIST, also where git's files would clash ("a",
+ * "a/b"). A copy for the same reason that a process was killed over is completed. */
+int vmscm_refs_copy(struct vmscm_gitdb *db, const char *from, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
+
+/* A copy, and then the other one goes. */
 int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err);
 

@@ -54,6 +54,7 @@ struct checkin {
     struct vmscm_known *known; /* of each disk */
     bool whole;                /* what is known is not to be relied on */
     struct vmscm_lease *lease; /* on the packs it makes, until they are recorded */
+    bool again;                /* the tip may be this check-in's already: see recorded_before */
 };
 
 struct clash {
@@ -90,6 +91,48 @@ static int check_clash(struct checkin *c, struct vmscm_error *err)
     return rc;
 }
 
+static int refuse_base(const struct checkin *c, struct vmscm_error *err)
+{
+    const char *expected = c->options->expected_base;
+
+    if (!*expected)
+        return vmscm_error_set(err, VMSCM_EEXIST, "%s: there is such a machine already", c->name);
+    if (!c->tip[0])
+        vmscm_error_set(err, VMSCM_ECONFLICT, "%s: the machine is no longer there", c->name);
+    else
+        vmscm_error_set(err, VMSCM_ECONFLICT,
+            "%s: has moved on to %.12s since %.12s was checked out", c->name, c->tip, expected);
+    return vmscm_error_hint(err,
+        "--onto NEW-MACHINE keeps both; --force-parent makes this the successor of the tip");
+}
+
+/* Whether the tip may be what this very check-in made of its base: it was killed before it could say
+ * so. If what is read then is what the tip has, that is so, and else nothing is recorded. */
+static bool recorded_before(const struct checkin *c)
+{
+    const char *expected = c->options->expected_base;
+    const char *base = *expected ? expected : c->options->parent;
+    const char *message = c->options->message ? c->options->message : "";
+    struct vmscm_signature author = {0}, committer = {0};
+    struct vmscm_gitdb_info tip = {0};
+    bool same = false;
+
+    if (!c->tip[0] || !base)
+        return false;
+    if (!vmscm_gitdb_read_commit(&tip, c->repo->git, c->tip, NULL) &&
+        !vmscm_handle_who(&author, &committer, c->repo, NULL)) {
+        size_t len = strlen(tip.message);
+        same = tip.parent_count == 1 && strcmp(tip.parents[0], base) == 0 &&
+            strcmp(tip.committer.email, committer.email) == 0 &&
+            strncmp(tip.message, message, len) == 0 &&
+            message[len + strspn(message + len, " \t\r\n")] == '\0';
+    }
+    vmscm_gitdb_info_release(&tip);
+    vmscm_ident_release(&author);
+    vmscm_ident_release(&committer);
+    return same;
+}
+
 static int find_base(struct checkin *c, struct vmscm_error *err)
 {
     const char *expected = c->options->expected_base;
@@ -102,20 +145,9 @@ static int find_base(struct checkin *c, struct vmscm_error *err)
     }
     if (rc)
         return rc;
-    if (expected && strcmp(expected, c->tip) != 0) {
-        if (!*expected)
-            return vmscm_error_set(
-                err, VMSCM_EEXIST, "%s: there is such a machine already", c->name);
-        if (!c->tip[0])
-            vmscm_error_set(err, VMSCM_ECONFLICT, "%s: the machine is no longer there", c->name);
-        else
-            vmscm_error_set(err, VMSCM_ECONFLICT,
-                "%s: has moved on to %.12s since %.12s was checked out", c->name, c->tip,
-                expected);
-        return vmscm_error_hint(err,
-            "--onto NEW-MACHINE keeps both; --force-parent makes this the successor of the tip");
-    }
-    const char *parent = c->options->parent ? c->options->parent : c->tip;
+    if (expected && strcmp(expected, c->tip) != 0 && !(c->again = recorded_before(c)))
+        return refuse_base(c, err);
+    const char *parent = c->options->parent && !c->again ? c->options->parent : c->tip;
     memcpy(c->parent, parent, strlen(parent) < sizeof c->parent ? strlen(parent) + 1 : 0);
     return 0;
 }
@@ -372,6 +404,10 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
         (rc = build_tree(&tree, c, err)))
         goto out;
     result->unchanged = parent_count == 1 && vmscm_newtree_is(&tree, c->repo, c->parent);
+    if (c->again && !result->unchanged) {
+        rc = refuse_base(c, err);
+        goto out;
+    }
     if (result->unchanged)
         memcpy(id, c->parent, sizeof id);
     else if ((rc = vmscm_gitdb_commit(id, c->repo->git, tree.files.items, tree.files.len, parents,
@@ -385,6 +421,9 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
         if (rc == VMSCM_ECONFLICT ||
             (rc == VMSCM_EEXIST && !(c->options->expected_base && !*c->options->expected_base)))
             rc = conflict(c, err);
+    } else {
+        /* Who set it may have died before it was durable. */
+        rc = vmscm_refs_sync(c->repo->git, c->ref, err);
     }
     memcpy(result->id, id, sizeof id);
 out:

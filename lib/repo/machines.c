@@ -130,6 +130,40 @@ static void tag_list_release(struct tag_list *list)
     vmscm_vec_release(&list->refs);
 }
 
+/* Where there is no machine `to` there may be tags that someone made with plain git. With one, it is
+ * either taken or this rename's already. */
+static int check_tags_free(const struct tag_list *tags, struct vmscm_repo *repo, const char *to,
+    struct vmscm_error *err)
+{
+    char *ref = NULL, id[VMSCM_GITDB_ID];
+    int rc = vmscm_handle_head(&ref, to, err);
+    bool there = !rc && vmscm_refs_read(id, repo->git, ref, NULL) != VMSCM_ENOTFOUND;
+
+    for (size_t i = 0; i < tags->refs.len && !rc && !there; i++) {
+        const char *tag = tags->refs.items[i] + tags->prefix;
+        free(ref);
+        if (!(rc = vmscm_handle_tag(&ref, to, tag, err)) &&
+            vmscm_refs_read(id, repo->git, ref, NULL) != VMSCM_ENOTFOUND)
+            rc = vmscm_error_set(err, VMSCM_EEXIST, "%s:%s: there is such a tag", to, tag);
+    }
+    free(ref);
+    return rc;
+}
+
+static int rename_tags(const struct tag_list *tags, struct vmscm_repo *repo, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < tags->refs.len && !rc; i++) {
+        char *ref = NULL;
+        if (!(rc = vmscm_handle_tag(&ref, to, tags->refs.items[i] + tags->prefix, err)))
+            rc = vmscm_refs_rename(repo->git, tags->refs.items[i], ref, who, why, err);
+        free(ref);
+    }
+    return rc;
+}
+
 static int not_found(const char *name, int rc, struct vmscm_repo *repo, struct vmscm_error *err)
 {
     struct vmscm_revspec spec = {0};
@@ -164,15 +198,12 @@ int vmscm_revision_rename(struct vmscm_repo *repo, const char *from, const char 
         rc = not_found(from, rc, repo, err);
         goto out;
     }
-    if ((rc = tags_of(&tags, repo, from, err)) ||
-        (rc = vmscm_refs_rename(repo->git, from_ref, to_ref, &who, why, err)))
+    if ((rc = tags_of(&tags, repo, from, err)) || (rc = check_tags_free(&tags, repo, to, err)))
         goto out;
-    for (size_t i = 0; i < tags.refs.len && !rc; i++) {
-        char *tag_ref = NULL;
-        if (!(rc = vmscm_handle_tag(&tag_ref, to, tags.refs.items[i] + tags.prefix, err)))
-            rc = vmscm_refs_rename(repo->git, tags.refs.items[i], tag_ref, &who, why, err);
-        free(tag_ref);
-    }
+    /* The old machine goes last: who finds it after a crash can rename it again. */
+    if (!(rc = vmscm_refs_copy(repo->git, from_ref, to_ref, &who, why, err)) &&
+        !(rc = rename_tags(&tags, repo, to, &who, why, err)))
+        rc = vmscm_refs_rename(repo->git, from_ref, to_ref, &who, why, err);
 out:
     vmscm_lockfile_release(&lock);
     tag_list_release(&tags);

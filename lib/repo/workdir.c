@@ -198,7 +198,7 @@ int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, co
         (rc = vmscm_workfile_write(&fresh, dir->path, err))) {
         /* Whoever tries again must know that the first try was recorded. */
         vmscm_error_prefix(err, "%s %.12s is recorded, but not in the checkout", machine, own.id);
-        vmscm_error_hint(err, "check in again with --force-parent, or check the revision out");
+        vmscm_error_hint(err, "check in again, with the same message");
         goto out;
     }
     vmscm_workfile_release(&dir->work);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -181,8 +182,11 @@ int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *
     return vmscm_error_errno(err, errno, "%s: renaming to %s", from, to);
 }
 
-/* A new file beside path. open applies the process's umask, which could be asked for only by
- * changing it under the feet of other threads. */
+#define BESIDE ".tmp-%016" PRIx64 /* names a temporary file beside another */
+#define BESIDE_LEN (sizeof ".tmp-" - 1 + 16)
+
+/* A new file beside path, locked: that says that its writer lives. open applies the process's umask,
+ * which could be asked for only by changing it under the feet of other threads. */
 static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struct vmscm_error *err)
 {
     for (;;) {
@@ -191,12 +195,18 @@ static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struc
 
         if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
             return vmscm_error_errno(err, errno, "%s", path);
-        if ((rc = vmscm_str_printf(tmp, err, "%s.tmp-%016" PRIx64, path, nonce)))
+        if ((rc = vmscm_str_printf(tmp, err, "%s" BESIDE, path, nonce)))
             return rc;
         *fd = open(*tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (*fd >= 0)
-            return 0;
-        rc = errno;
+        rc = *fd < 0 ? errno : EEXIST;
+        if (*fd >= 0) {
+            struct stat st;
+            /* Before it was locked it may have been taken for a dead one's. */
+            if (flock(*fd, LOCK_EX) < 0 || fstat(*fd, &st) < 0 || st.st_nlink)
+                return 0;
+            close(*fd);
+            *fd = -1;
+        }
         free(*tmp);
         *tmp = NULL;
         if (rc != EEXIST)
@@ -204,16 +214,49 @@ static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struc
     }
 }
 
+void vmscm_file_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t len = strlen(base);
+    char *dir = NULL;
+    DIR *d = NULL;
+
+    if (vmscm_path_dirname(&dir, path, NULL) == 0)
+        d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (strlen(e->d_name) != len + BESIDE_LEN || strncmp(e->d_name, base, len) != 0 ||
+            strncmp(e->d_name + len, BESIDE, 5) != 0 ||
+            strspn(e->d_name + len + 5, "0123456789abcdef") != 16)
+            continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+}
+
 int vmscm_file_replace(const char *path, const void *data, size_t len, mode_t mode,
     struct vmscm_error *err)
 {
     char *tmp = NULL, *dir = NULL;
-    int fd = -1, rc;
+    int fd = -1, lock = -1, rc;
 
+    vmscm_file_sweep(path);
     if ((rc = vmscm_path_dirname(&dir, path, err)) ||
         (rc = open_beside(&fd, &tmp, path, mode, err)) ||
         (rc = vmscm_file_write(fd, data, len, path, err)) ||
-        (rc = vmscm_file_fsync(fd, path, err)) || (rc = vmscm_file_close(&fd, path, err)))
+        (rc = vmscm_file_fsync(fd, path, err)))
+        goto out;
+    /* What close has to say is heard before the rename, and the lock held until after it. */
+    if ((lock = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
+        rc = vmscm_error_errno(err, errno, "%s", path);
+        goto out;
+    }
+    if ((rc = vmscm_file_close(&fd, path, err)))
         goto out;
     if (rename(tmp, path) < 0) {
         rc = vmscm_error_errno(err, errno, "%s", path);
@@ -227,6 +270,8 @@ out:
         close(fd);
     if (tmp)
         unlink(tmp);
+    if (lock >= 0)
+        close(lock);
     free(tmp);
     free(dir);
     return rc;

@@ -46,9 +46,12 @@ int vmscm_file_sync_dir(const char *dir, struct vmscm_error *err);
 int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *err);
 
 /* Replace or create path with data, atomically and durably: a temporary file beside it, fsync,
- * rename, fsync of the directory. */
+ * rename, fsync of the directory. Temporary files of processes that died over the same are removed. */
 int vmscm_file_replace(const char *path, const void *data, size_t len, mode_t mode,
     struct vmscm_error *err);
+
+/* Remove what vmscm_file_replace left beside path in processes that died. */
+void vmscm_file_sweep(const char *path);
 
 /* mkdir -p. Existing directories are fine. */
 int vmscm_file_mkdirs(const char *path, struct vmscm_error *err);

@@ -138,6 +138,29 @@ int chmod(const char *name, mode_t mode)
     return one("chmod", SHIM_CHANGE, SYS_fchmodat, AT_FDCWD, name, (long)mode, 0);
 }
 
+int truncate(const char *name, off_t size)
+{
+    char path[4096];
+    struct shim_point p;
+    int rc = -1;
+
+    if (!shim_active() || !shim_path(path, AT_FDCWD, name))
+        return (int)syscall(SYS_truncate, name, size);
+    p = shim_enter("truncate", SHIM_CHANGE, false, path, NULL);
+    if (p.act != SHIM_ERROR) {
+        rc = (int)syscall(SYS_truncate, name, size);
+        if (rc == 0)
+            shim_record_size("truncate", path, (uint64_t)size);
+    }
+    shim_leave(&p);
+    return rc;
+}
+
+int truncate64(const char *name, off64_t size)
+{
+    return truncate(name, size);
+}
+
 int utimensat(int dir, const char *name, const struct timespec times[2], int flags)
 {
     /* With no name it is the file at dir. */

@@ -204,5 +204,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_shape, gitrepo_setup, gitrepo_teardown),
         cmocka_unit_test_setup_teardown(damaged, gitrepo_setup, gitrepo_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return unit_run(tests);
 }

@@ -6,6 +6,7 @@
 #include "history/reflist.h"
 #include "history/refs.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #define HEADS "refs/heads/"
@@ -293,6 +294,70 @@ static void orphaned_reflogs(void **state)
     assert_int_equal(ids, 3);
 }
 
+/* A last line of which a part was written, or which came to the disk in part, does not spoil the next. */
+static void torn_reflogs(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], path[600], id[VMSCM_GITDB_ID], text[16];
+    static const char *const torn[] = {"0123456789", "\0\0\0\0\0\0\0\0", "part of a line\n",
+        "0000000000000000000000000000000000000000 0000000000000000000000000000000000000000 A <"};
+    static const size_t lengths[] = {10, 8, 15, 84};
+
+    gitrepo_commit(a, r, "a", NULL, "first");
+    gitrepo_commit(b, r, "b", a, "second");
+    assert_done(vmscm_refs_update(r->db, HEADS "m", "", a, &gitrepo_who, "0", &err), &err);
+    snprintf(path, sizeof path, "%s/logs/refs/heads/m", r->git);
+    for (int i = 0; i < 4; i++) {
+        int fd;
+        assert_done(vmscm_file_open(&fd, path, O_WRONLY | O_APPEND, 0, &err), &err);
+        assert_done(vmscm_file_write(fd, torn[i], lengths[i], path, &err), &err);
+        close(fd);
+        snprintf(text, sizeof text, "%d", i + 1);
+        assert_done(vmscm_refs_update(r->db, HEADS "m", i % 2 ? b : a, i % 2 ? a : b, &gitrepo_who,
+                        text, &err), &err);
+    }
+    assert_git(r, "4\n3\n2\n1\n0", "reflog", "show", "--format=%gs", "m");
+    assert_done(vmscm_refs_read(id, r->db, HEADS "m", &err), &err);
+    assert_string_equal(id, a);
+}
+
+/* A rename whose process was killed at either end of the copy goes on; what only looks like it is in
+ * the way. */
+static void half_renamed(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID];
+
+    gitrepo_commit(a, r, "a", NULL, "first");
+    gitrepo_commit(b, r, "b", a, "second");
+    assert_done(vmscm_refs_update(r->db, HEADS "old", "", a, &gitrepo_who, "one", &err), &err);
+    assert_done(vmscm_refs_update(r->db, HEADS "old", a, b, &gitrepo_who, "two", &err), &err);
+    for (int i = 0; i < 2; i++) {
+        if (i)
+            assert_done(
+                vmscm_refs_update(r->db, HEADS "new", "", b, &gitrepo_who, "why", &err), &err);
+        else
+            assert_done(
+                vmscm_refs_copy(r->db, HEADS "old", HEADS "new", &gitrepo_who, "why", &err), &err);
+        assert_fails(vmscm_refs_rename(r->db, HEADS "old", HEADS "new", &gitrepo_who, "no", &err),
+            &err, VMSCM_EEXIST, "machine new");
+        assert_done(
+            vmscm_refs_rename(r->db, HEADS "old", HEADS "new", &gitrepo_who, "why", &err), &err);
+        assert_git(r, "why\ntwo\none", "reflog", "show", "--format=%gs", "new");
+        assert_fails(vmscm_refs_read(id, r->db, HEADS "old", &err), &err, VMSCM_ENOTFOUND, "old");
+        assert_done(vmscm_refs_delete(r->db, HEADS "new", b, &err), &err);
+        assert_done(vmscm_refs_update(r->db, HEADS "old", "", a, &gitrepo_who, "one", &err), &err);
+        assert_done(vmscm_refs_update(r->db, HEADS "old", a, b, &gitrepo_who, "two", &err), &err);
+    }
+    /* Renamed, and made anew from it: two machines. */
+    assert_done(vmscm_refs_rename(r->db, HEADS "old", HEADS "new", &gitrepo_who, "why", &err), &err);
+    assert_done(vmscm_refs_update(r->db, HEADS "old", "", b, &gitrepo_who, "clone", &err), &err);
+    assert_fails(vmscm_refs_rename(r->db, HEADS "old", HEADS "new", &gitrepo_who, "why", &err), &err,
+        VMSCM_EEXIST, "machine new");
+}
+
 /* One of the processes: its commits on a machine that all share, each built on the tip that it
  * finds; a tag and a comment for each. */
 static void writer(struct gitrepo *r, int n, const char *first)
@@ -469,6 +534,8 @@ int main(void)
         GIT_TEST(tags),
         GIT_TEST(stale_locks),
         GIT_TEST(orphaned_reflogs),
+        GIT_TEST(torn_reflogs),
+        GIT_TEST(half_renamed),
         GIT_TEST(many_processes),
         GIT_TEST(killed),
     };

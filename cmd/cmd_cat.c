@@ -51,7 +51,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = resolve(&rev, &id, ctx->repo, argv[0], err);
     if (!rc)
         rc = vmscm_disk_open(&disk, rev, id, err);
-    if (rc == VMSCM_ENOTFOUND && rev)
+    if (rc == VMSCM_ENOTFOUND && rev && !err->hint[0])
         report_hint(err, "'vmscm show' lists the disks, 'vmscm tag -l' the tags of a machine");
     if (!rc)
         rc = vmscm_disk_write(disk, STDOUT_FILENO, format_name(o->format), progress_events(ctx),

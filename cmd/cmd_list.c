@@ -29,6 +29,7 @@ static void add_json(json_t *list, const struct vmscm_machine_entry *entry)
     json_put(object, "time", entry->damage ? json_null() : json_time(entry->time, 0));
     json_put(object, "disks", entry->damage ? json_null() : json_number(entry->disk_count));
     json_put(object, "size", entry->damage ? json_null() : json_number(entry->size));
+    json_put(object, "pruned", json_boolean(entry->pruned));
     json_put(object, "damage", json_text(entry->damage));
 }
 
@@ -57,7 +58,8 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
     if (entry->damage)
         table_cell(table, "damaged: %s", entry->damage);
     else
-        table_cell(table, "%s", entry->summary ? entry->summary : "");
+        table_cell(table, "%s%s", entry->pruned ? "(pruned) " : "",
+            entry->summary ? entry->summary : "");
     return 0;
 }
 

@@ -16,6 +16,7 @@ static const struct figure {
 } figures[] = {
     {"machines", "machines", offsetof(struct vmscm_stats, machines), false},
     {"revisions", "revisions", offsetof(struct vmscm_stats, revisions), false},
+    {"pruned", "of those, pruned", offsetof(struct vmscm_stats, pruned), false},
     {"tags", "tags", offsetof(struct vmscm_stats, tags), false},
     {"guest_bytes", "disks as guests see them", offsetof(struct vmscm_stats, guest_bytes), true},
     {"data_bytes", "of those, not zeros", offsetof(struct vmscm_stats, data_bytes), true},

@@ -40,6 +40,7 @@ static int list_one(void *data, const struct vmscm_tag_entry *tag)
 
     if (listing->json) {
         json_t *entry = json_add(listing->json, tag_json(tag->machine, tag->tag, tag->id));
+        json_put(entry, "pruned", json_boolean(tag->pruned));
         json_put(entry, "message", json_text(tag->message));
         json_put(entry, "tagger", json_person(&tag->tagger));
         json_put(entry, "time", json_time(tag->tagger.time, tag->tagger.offset));
@@ -48,7 +49,8 @@ static int list_one(void *data, const struct vmscm_tag_entry *tag)
     table_cell(listing->table, "%s:%s", tag->machine, tag->tag);
     table_cell(listing->table, "%s", text_id(id, tag->id));
     table_cell(listing->table, "%s", text_local(date, tag->tagger.time));
-    table_cell(listing->table, "%.*s", (int)strcspn(tag->message ? tag->message : "", "\n"),
+    table_cell(listing->table, "%s%.*s", tag->pruned ? "(pruned) " : "",
+        (int)strcspn(tag->message ? tag->message : "", "\n"),
         tag->message ? tag->message : "");
     return 0;
 }

@@ -60,6 +60,33 @@ static int print_comment(void *data, const struct vmscm_signature *author, const
     return ferror(stdout) ? 1 : 0;
 }
 
+/* With `line` on a line of its own, with the date and the rules; else a word. */
+static int print_pruned(const struct ctx *ctx, struct vmscm_revision *rev, bool line,
+    struct vmscm_error *err)
+{
+    struct vmscm_signature by;
+    const char *rule;
+    char date[TEXT_MAX];
+    int pruned, rc = vmscm_revision_pruned(&pruned, &by, &rule, rev, err);
+
+    if (rc || !pruned)
+        return rc;
+    if (!line) {
+        printf(" %s[pruned]%s", color_get(ctx, COLOR_BAD), color_get(ctx, COLOR_OFF));
+        return 0;
+    }
+    printf("%sPruned: %s%s", color_get(ctx, COLOR_BAD),
+        by.time ? text_date(date, by.time, by.offset) : "yes", color_get(ctx, COLOR_OFF));
+    if (*by.name)
+        print_person(" by ", &by);
+    if (*rule) {
+        fputs(", ", stdout);
+        text_put(stdout, rule);
+    }
+    putchar('\n');
+    return 0;
+}
+
 static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, struct vmscm_error *err)
 {
     struct vmscm_signature author = vmscm_revision_author(rev);
@@ -81,6 +108,8 @@ static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, struct 
     }
     print_person("Author: ", &author);
     printf("\nDate:   %s\n", text_date(buf, author.time, author.offset));
+    if ((rc = print_pruned(ctx, rev, true, err)))
+        return rc;
     if (message && *message) {
         putchar('\n');
         text_put_lines(stdout, message, "    ");
@@ -99,7 +128,8 @@ int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view
         return print_long(ctx, rev, err);
     printf("%s%s%s", color_get(ctx, COLOR_ID), text_id(id, vmscm_revision_id(rev)),
         color_get(ctx, COLOR_OFF));
-    rc = print_names(ctx, rev, err);
+    if (!(rc = print_names(ctx, rev, err)))
+        rc = print_pruned(ctx, rev, false, err);
     line = strndup(message ? message : "", strcspn(message ? message : "", "\n"));
     if (line && *line) {
         putchar(' ');
@@ -129,6 +159,21 @@ static int add_comment(void *data, const struct vmscm_signature *author, const c
     return 0;
 }
 
+static int add_pruned(json_t *root, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    struct vmscm_signature by;
+    const char *rule;
+    int pruned, rc = vmscm_revision_pruned(&pruned, &by, &rule, rev, err);
+    json_t *object = json_put(root, "pruned", !rc && pruned ? json_object() : json_null());
+
+    if (!rc && pruned) {
+        json_put(object, "by", json_person(&by));
+        json_put(object, "time", json_time(by.time, by.offset));
+        json_put(object, "rule", json_text(rule));
+    }
+    return rc;
+}
+
 int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
     struct vmscm_error *err)
 {
@@ -146,6 +191,8 @@ int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
     json_put(root, "author", json_person(&author));
     json_put(root, "time", json_time(author.time, author.offset));
     json_put(root, "message", json_text(vmscm_revision_message(rev)));
+    if (!rc)
+        rc = add_pruned(root, rev, err);
     list = json_put(root, "comments", json_array());
     if (!rc)
         rc = vmscm_revision_comments(rev, add_comment, list, err);

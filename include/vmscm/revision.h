@@ -63,6 +63,12 @@ VMSCM_API int vmscm_revision_config_files(struct vmscm_revision *rev,
 VMSCM_API int vmscm_revision_config_read(void **bytes, size_t *size, struct vmscm_revision *rev,
     const char *path, struct vmscm_error *err);
 
+/* Whether it was pruned, vmscm-prune(1): *pruned is 1, and its disks' data is no longer kept. *by
+ * says who did it and when, *rule by which rules; either may be NULL. What they hold lives as long as
+ * the revision. Errors: VMSCM_EDAMAGED. */
+VMSCM_API int vmscm_revision_pruned(int *pruned, struct vmscm_signature *by, const char **rule,
+    struct vmscm_revision *rev, struct vmscm_error *err);
+
 /* Calls each(data, rev) for rev and then its ancestors along first parents, newest first, at most
  * max of them (0: all). The revision passed lives during the call. Non-zero ends the walk and is
  * returned. */
@@ -87,6 +93,7 @@ struct vmscm_machine_entry {
     int64_t time;        /* the tip's author time */
     size_t disk_count;
     uint64_t size; /* bytes its disks hold as the guest sees them */
+    int pruned; /* 1: its tip's data is no longer kept; only other tools can make that so */
     const char *damage; /* NULL, or why the rest could not be read */
 };
 
@@ -100,7 +107,8 @@ VMSCM_API int vmscm_revision_machines(struct vmscm_repo *repo, const char *patte
  * space, or any of ~ ^ : ? * [ \ @{ "..". err says what is wrong. */
 VMSCM_API int vmscm_revision_name_check(const char *name, struct vmscm_error *err);
 
-/* Point new machine `name` at rev; no storage. VMSCM_EEXIST if it is taken. */
+/* Point new machine `name` at rev; no storage. VMSCM_EEXIST if it is taken; VMSCM_ENOTFOUND if rev
+ * was pruned. */
 VMSCM_API int vmscm_revision_clone(struct vmscm_revision *rev, const char *name,
     struct vmscm_error *err);
 
@@ -113,7 +121,7 @@ VMSCM_API int vmscm_revision_remove(char *id, struct vmscm_repo *repo, const cha
     struct vmscm_error *err);
 
 /* Tags. The machine is the one rev was looked up under. message may be NULL (""). With force an
- * existing tag is moved; otherwise VMSCM_EEXIST. */
+ * existing tag is moved; otherwise VMSCM_EEXIST. VMSCM_ENOTFOUND if rev was pruned. */
 VMSCM_API int vmscm_revision_tag(struct vmscm_revision *rev, const char *tag, const char *message,
     int force, struct vmscm_error *err);
 VMSCM_API int vmscm_revision_untag(struct vmscm_repo *repo, const char *machine, const char *tag,
@@ -123,6 +131,7 @@ struct vmscm_tag_entry {
     const char *machine;
     const char *tag;
     const char *id; /* the revision's */
+    int pruned;     /* 1: the revision's data is no longer kept */
     const char *message;
     struct vmscm_signature tagger;
 };

@@ -14,8 +14,9 @@ extern "C" {
 struct vmscm_stats {
     uint64_t machines;
     uint64_t revisions;     /* reachable from machines and tags */
+    uint64_t pruned;        /* of those: their disks' data is no longer kept, nor counted */
     uint64_t tags;
-    uint64_t guest_bytes;   /* of all reachable revisions' disks, as the guests see them */
+    uint64_t guest_bytes;   /* of all other reachable revisions' disks, as the guests see them */
     uint64_t data_bytes;    /* of those, not zero runs */
     uint64_t unique_bytes;  /* plain bytes of all stored chunks */
     uint64_t chunks;        /* stored */

@@ -130,6 +130,18 @@ damaged:
     return vmscm_error_set(err, VMSCM_EDAMAGED, "disk map does not fill its disk");
 }
 
+bool vmscm_map_same(const struct vmscm_map *a, const struct vmscm_map *b)
+{
+    bool same = a->size == b->size && a->runs.len == b->runs.len;
+
+    for (size_t i = 0; same && i < a->runs.len; i++) {
+        const struct vmscm_map_run *x = &a->runs.items[i], *y = &b->runs.items[i];
+        same = x->count == y->count && x->zero == y->zero &&
+            (x->zero || vmscm_hash_cmp(&x->leaf, &y->leaf) == 0);
+    }
+    return same;
+}
+
 void vmscm_map_release(struct vmscm_map *map)
 {
     vmscm_vec_release(&map->runs);

@@ -46,6 +46,9 @@ const struct vmscm_map_run *vmscm_map_run(const struct vmscm_map *map, uint64_t 
 int vmscm_map_encode(struct vmscm_buf *out, const struct vmscm_map *map, struct vmscm_error *err);
 /* len: at most VMSCM_MAP_BYTES_MAX is for the caller to see to. */
 int vmscm_map_decode(struct vmscm_map *map, const void *data, size_t len, struct vmscm_error *err);
+/* Two maps of the same bytes. */
+bool vmscm_map_same(const struct vmscm_map *a, const struct vmscm_map *b);
+
 void vmscm_map_release(struct vmscm_map *map);
 
 #endif

@@ -108,7 +108,7 @@ bool vmscm_pruned_has(const struct vmscm_pruned *pruned, const char *commit)
 {
     git_oid oid;
 
-    return pruned->ids.len && !vmscm_git_oid(&oid, commit, NULL) &&
+    return pruned && pruned->ids.len && !vmscm_git_oid(&oid, commit, NULL) &&
         bsearch(&oid, pruned->ids.items, pruned->ids.len, sizeof oid, compare_ids) != NULL;
 }
 

@@ -27,6 +27,7 @@ struct vmscm_pruned;
 int vmscm_pruned_load(struct vmscm_pruned **out, struct vmscm_gitdb *db, struct vmscm_error *err);
 void vmscm_pruned_free(struct vmscm_pruned *pruned); /* NULL is fine */
 
+/* pruned may be NULL: none. */
 bool vmscm_pruned_has(const struct vmscm_pruned *pruned, const char *commit);
 size_t vmscm_pruned_count(const struct vmscm_pruned *pruned);
 

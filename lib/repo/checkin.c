@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "history/ident.h"
+#include "history/pruned.h"
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
@@ -203,7 +204,7 @@ static void load_bases(struct checkin *c)
 
     while (known < c->count && c->disks[known].base)
         known++;
-    if (known == c->count || !c->parent[0] ||
+    if (known == c->count || !c->parent[0] || vmscm_snapshot_kept(c->repo, c->parent, NULL) ||
         vmscm_snapshot_machine(&parent, c->repo, c->parent, NULL))
         return;
     for (size_t i = 0; i < c->count; i++) {
@@ -360,7 +361,7 @@ static int check_known(struct checkin *c, struct vmscm_error *err)
     for (size_t i = 0; i < c->count; i++)
         if (c->known[i].usable && !vmscm_known_is_kept(&c->known[i], c->repo, c->tip))
             return vmscm_error_set(err, VMSCM_EBUSY,
-                "disk %s: its checkout's revision %.12s is in no machine's history",
+                "disk %s: its checkout's revision %.12s is in no machine's history, or was pruned",
                 c->disks[i].name, c->known[i].revision);
     return 0;
 }
@@ -381,6 +382,19 @@ static int check_parents(struct checkin *c, struct vmscm_error *err)
     return c->parent[0] && strcmp(c->parent, c->tip) != 0
         ? vmscm_kept_check(c->repo, c->parent, c->tip[0] ? c->ref : NULL, err)
         : 0;
+}
+
+/* The commit may be one that was pruned: the parent where nothing differs, or one made with the same
+ * date once before. All of its data is there now. */
+static int take_back(struct checkin *c, const char *id, const struct vmscm_signature *who,
+    struct vmscm_error *err)
+{
+    int rc = vmscm_snapshot_kept(c->repo, id, err);
+
+    if (rc != VMSCM_ENOTFOUND)
+        return rc;
+    vmscm_error_clear(err);
+    return vmscm_pruned_remove(c->repo->git, &id, 1, who, err);
 }
 
 /* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. The commit lock is
@@ -413,6 +427,8 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
     else if ((rc = vmscm_gitdb_commit(id, c->repo->git, tree.files.items, tree.files.len, parents,
                   parent_count, &author, &committer,
                   c->options->message ? c->options->message : "", err)))
+        goto out;
+    if ((rc = take_back(c, id, &committer, err)))
         goto out;
     if (strcmp(id, c->tip) != 0) {
         rc = vmscm_refs_update(c->repo->git, c->ref, c->tip, id, &committer,

@@ -466,7 +466,8 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
         dir = vmscm_path_basename(name);
     }
     lease = vmscm_snapshot_hold(rev);
-    if ((rc = vmscm_revision_machine(&c.machine, rev, err)) ||
+    if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
+        (rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
         (rc = look_at(&c, dir, err)) || (rc = vmscm_coformat_request(&request, c.options, err)) ||
         (rc = vmscm_coformat_check(c.machine, c.options, err)) ||

@@ -230,6 +230,15 @@ static int stored_cost(struct diff *d, uint64_t *bytes, struct vmscm_error *err)
     return rc;
 }
 
+/* Where maps differ, leaves tell how. */
+static int check_data(struct diff *d, const struct vmscm_machine_disk *x,
+    const struct vmscm_machine_disk *y, struct vmscm_error *err)
+{
+    int rc = x ? vmscm_snapshot_readable(d->before->repo, d->before->info.id, err) : 0;
+
+    return rc || !y ? rc : vmscm_snapshot_readable(d->after->repo, d->after->info.id, err);
+}
+
 static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
     const struct vmscm_machine_disk *y, struct vmscm_error *err)
 {
@@ -240,6 +249,7 @@ static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
 
     if ((x && (rc = vmscm_snapshot_map(&a, d->before->repo, d->before->info.id, x, err))) ||
         (y && (rc = vmscm_snapshot_map(&b, d->after->repo, d->after->info.id, y, err))) ||
+        (!(x && y && vmscm_map_same(&a, &b)) && (rc = check_data(d, x, y, err))) ||
         (rc = vmscm_mapdiff_run(&d->map, x ? &a : NULL, y ? &b : NULL, err)))
         goto out;
     out.before_size = a.size;

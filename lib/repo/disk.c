@@ -70,7 +70,8 @@ int vmscm_disk_open(struct vmscm_disk **out, struct vmscm_revision *rev, const c
         return vmscm_error_nomem(err);
     disk->repo = rev->repo;
     disk->lease = vmscm_snapshot_hold(rev);
-    if ((rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
+    if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
+        (rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, which, err)) ||
         (rc = vmscm_storedev_open(&disk->dev, store, &map, which->id, err))) {
         vmscm_map_release(&map);

@@ -178,7 +178,9 @@ static int check_revision(struct vmscm_fsckhistory *w, const char *id, struct vm
         const struct vmscm_machine_disk *disk = &machine->disks[i];
         struct vmscm_map map = {0};
         rc = vmscm_snapshot_map(&map, w->repo, id, disk, &why);
-        if (!rc) {
+        if (!rc && vmscm_pruned_has(w->pruned, id)) {
+            /* Nobody needs its data. */
+        } else if (!rc) {
             rc = check_map(w, id, &map, disk, err);
         } else if (rc == VMSCM_ENOMEM) {
             vmscm_error_copy(err, &why);
@@ -308,6 +310,8 @@ static int check_ref(void *data, const char *ref, const char *id)
 
     if (vmscm_str_starts(ref, VMSCM_HANDLE_HEADS) || vmscm_str_starts(ref, VMSCM_HANDLE_TAGS))
         return check_machine(w, ref, id);
+    if (strcmp(ref, VMSCM_PRUNED_REF) == 0 && !w->pruned)
+        return 0; /* told */
     if (!id)
         tell_ref(w, ref, "cannot be read");
     else if ((rc = vmscm_gitdb_verify(w->repo->git, id, &why)) == VMSCM_ENOMEM)
@@ -334,18 +338,32 @@ static int check_spec(struct vmscm_fsckhistory *w, const char *spec, struct vmsc
     return rc;
 }
 
+/* Where it cannot be told what was pruned, that is the damage, and all data is looked for. */
+static int load_pruned(struct vmscm_fsckhistory *w, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = vmscm_pruned_load(&w->pruned, w->repo->git, &why);
+
+    if (rc != VMSCM_EDAMAGED)
+        return rc ? vmscm_error_copy(err, &why) : 0;
+    tell_ref(w, VMSCM_PRUNED_REF, why.message);
+    return 0;
+}
+
 int vmscm_fsckhistory_run(struct vmscm_fsckhistory *w, const char *spec, struct vmscm_error *err)
 {
     struct vmscm_store *store;
     int rc;
 
     w->err = err;
-    if (!(rc = vmscm_handle_store(&store, w->repo, err)) &&
+    if (!(rc = load_pruned(w, err)) && !(rc = vmscm_handle_store(&store, w->repo, err)) &&
         !(rc = vmscm_fetch_new(&w->fetch, store, err)))
         rc = spec ? check_spec(w, spec, err)
                   : vmscm_reflist_walk(w->repo->git, "refs/", check_ref, w, err);
     vmscm_fetch_free(w->fetch);
     w->fetch = NULL;
+    vmscm_pruned_free(w->pruned);
+    w->pruned = NULL;
     vmscm_buf_release(&w->bytes);
     vmscm_buf_release(&w->chunk);
     vmscm_idset_release(&w->commits);

@@ -7,6 +7,7 @@
 #ifndef REPO_FSCKHISTORY_H
 #define REPO_FSCKHISTORY_H
 
+#include "history/pruned.h"
 #include "repo/findings.h"
 #include "repo/handle.h"
 #include "store/fetch.h"
@@ -27,6 +28,7 @@ struct vmscm_fsckhistory {
 
     /* Its own. */
     struct vmscm_fetch *fetch;
+    struct vmscm_pruned *pruned; /* NULL: that cannot be told */
     struct vmscm_buf bytes, chunk;
     struct vmscm_idset commits; /* seen; ids padded with zeros */
     struct vmscm_idset leaves;  /* its state, and above its 8 bits the length checked */

@@ -52,7 +52,6 @@ int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
 
 /* The lock that says a revision is about to be made visible ("locks/commit"), shared. */
 int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err);
-
 /* The same exclusively: nobody records anything meanwhile. Not for long. */
 int vmscm_handle_commit_lock_alone(int *fd, struct vmscm_repo *repo, struct vmscm_error *err);
 

@@ -101,6 +101,8 @@ static int load_base(struct vmscm_known *known, const struct search *s, const ch
     memcpy(known->revision, s->work.base, sizeof known->revision);
     if (rc) {
         *why = "its checkout's revision is not in this repository";
+    } else if ((rc = vmscm_snapshot_kept(s->repo, s->work.base, err))) {
+        *why = "its checkout's revision was pruned";
     } else if (!(disk = vmscm_model_disk(machine, s->disk->id))) {
         *why = "its checkout's revision has no such disk";
     } else if (disk->size != s->probe->size) {
@@ -326,6 +328,8 @@ bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *rep
     struct vmscm_revision *rev = NULL;
     bool kept;
 
+    if (vmscm_snapshot_kept(repo, known->revision, NULL))
+        return false;
     if (strcmp(known->revision, tip) == 0)
         return true;
     if (vmscm_snapshot_open(&rev, repo, known->revision, NULL, NULL))

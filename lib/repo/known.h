@@ -47,7 +47,7 @@ int vmscm_known_check(struct vmscm_known *known, struct vmscm_repo *repo,
 bool vmscm_known_is_unchanged(const char *path);
 
 /* Whether gc must still know the revision, so that what it consists of can be relied on: it is
- * `tip`, or in some machine's history. Under the commit lock. */
+ * `tip`, or in some machine's history, and was not pruned. Under the commit lock. */
 bool vmscm_known_is_kept(const struct vmscm_known *known, struct vmscm_repo *repo,
     const char *tip);
 

@@ -48,6 +48,7 @@ static int list_one(void *data, const char *ref, const char *id)
                 entry.size += machine->disks[i].size;
         }
     }
+    entry.pruned = id && vmscm_snapshot_kept(w->repo, id, NULL) == VMSCM_ENOTFOUND;
     entry.damage = why.code ? why.message : NULL;
     rc = w->each(w->data, &entry);
     vmscm_model_free(machine);
@@ -77,6 +78,7 @@ int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vm
         (rc = vmscm_str_printf(&why, err, "clone: from %s", rev->info.id)) ||
         (rev->machine_name && (rc = vmscm_handle_head(&from, rev->machine_name, err))) ||
         (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)) ||
+        (rc = vmscm_snapshot_kept(rev->repo, rev->info.id, err)) ||
         (rc = vmscm_kept_check(rev->repo, rev->info.id, from, err)))
         goto out;
     rc = vmscm_refs_update(rev->repo->git, ref, "", rev->info.id, &who, why, err);

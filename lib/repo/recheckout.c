@@ -370,18 +370,6 @@ static bool same_options(const struct vmscm_machine_disk *a, const struct vmscm_
     return same;
 }
 
-static bool same_maps(const struct vmscm_map *a, const struct vmscm_map *b)
-{
-    bool same = a->size == b->size && a->runs.len == b->runs.len;
-
-    for (size_t i = 0; same && i < a->runs.len; i++) {
-        const struct vmscm_map_run *x = &a->runs.items[i], *y = &b->runs.items[i];
-        same = x->count == y->count && x->zero == y->zero &&
-            (x->zero || vmscm_hash_cmp(&x->leaf, &y->leaf) == 0);
-    }
-    return same;
-}
-
 int vmscm_recheckout_plan(struct vmscm_recheckout *re, enum vmscm_recheckout_how *how,
     struct vmscm_map *old, const struct vmscm_machine_disk *disk, const struct vmscm_map *map,
     const char *format, const char *name, bool same_request, struct vmscm_error *err)
@@ -397,7 +385,9 @@ int vmscm_recheckout_plan(struct vmscm_recheckout *re, enum vmscm_recheckout_how
         return 0;
     if (raw)
         *how = VMSCM_RECHECKOUT_COMPARE;
-    if (!re->clean[d - re->old.disks.items])
+    /* What a pruned revision has where may no longer be known. */
+    if (!re->clean[d - re->old.disks.items] ||
+        (raw && vmscm_snapshot_kept(re->rev->repo, re->rev->info.id, NULL)))
         return 0;
     if ((rc = vmscm_revision_machine(&machine, re->rev, err)))
         return rc;
@@ -407,7 +397,7 @@ int vmscm_recheckout_plan(struct vmscm_recheckout *re, enum vmscm_recheckout_how
         return rc;
     if (raw)
         *how = VMSCM_RECHECKOUT_UPDATE;
-    else if (same_request && same_options(before, disk) && same_maps(old, map))
+    else if (same_request && same_options(before, disk) && vmscm_map_same(old, map))
         *how = VMSCM_RECHECKOUT_KEEP;
     return 0;
 }

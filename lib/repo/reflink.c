@@ -93,7 +93,8 @@ static int consider(struct search *s, const char *dir, struct vmscm_error *err)
         struct vmscm_map map = {0};
         if (!is_usable(s, &work, d, dir))
             continue;
-        if (!machine && vmscm_snapshot_machine(&machine, s->repo, work.base, NULL))
+        if (!machine && (vmscm_snapshot_kept(s->repo, work.base, NULL) ||
+                            vmscm_snapshot_machine(&machine, s->repo, work.base, NULL)))
             break;
         recorded = vmscm_model_disk(machine, d->id);
         if (!recorded || vmscm_snapshot_map(&map, s->repo, work.base, recorded, NULL))

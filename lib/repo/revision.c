@@ -34,6 +34,7 @@ void vmscm_revision_free(struct vmscm_revision *rev)
         return;
     vmscm_gitdb_info_release(&rev->info);
     vmscm_model_free(rev->machine);
+    vmscm_pruned_note_release(&rev->note);
     free(rev->machine_name);
     free(rev->tag);
     free(rev);
@@ -84,6 +85,25 @@ int vmscm_revision_machine(const struct vmscm_machine **out, struct vmscm_revisi
                           : vmscm_snapshot_machine(&rev->machine, rev->repo, rev->info.id, err);
 
     *out = rev->machine;
+    return rc;
+}
+
+int vmscm_revision_pruned(int *pruned, struct vmscm_signature *by, const char **rule,
+    struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    if (!rev->note.rule &&
+        (rc = vmscm_pruned_read(&rev->note, rev->repo->git, rev->info.id, err)) ==
+            VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    *pruned = !rc && rev->note.rule;
+    if (by)
+        *by = rev->note.by;
+    if (rule)
+        *rule = rev->note.rule;
     return rc;
 }
 

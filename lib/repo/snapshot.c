@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "repo/snapshot.h"
 #include "base/str.h"
+#include "history/ident.h"
 #include "machine/json.h"
 #include "machine/model.h"
 
@@ -57,6 +58,39 @@ int vmscm_snapshot_machine(struct vmscm_machine **out, struct vmscm_repo *repo, 
     if (rc)
         vmscm_error_prefix(err, "revision %.12s", id);
     return rc;
+}
+
+int vmscm_snapshot_kept(struct vmscm_repo *repo, const char *id, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct vmscm_pruned_note note = {0};
+    char *date = NULL;
+    int rc = vmscm_pruned_read(&note, repo->git, id, &why);
+
+    if (rc == VMSCM_ENOTFOUND)
+        return 0;
+    if (rc)
+        return vmscm_error_copy(err, &why);
+    rc = vmscm_ident_format_date(&date, &note.by, err);
+    if (!rc) {
+        rc = vmscm_error_set(err, VMSCM_ENOTFOUND,
+            "%.12s: pruned on %.10s: its disks' data is no longer kept", id,
+            note.by.time ? date : "a day unknown");
+        vmscm_error_hint(err, "vmscm prune --undo %.12s, if none of it is gone yet", id);
+    }
+    free(date);
+    vmscm_pruned_note_release(&note);
+    return rc;
+}
+
+int vmscm_snapshot_readable(struct vmscm_repo *repo, const char *id, struct vmscm_error *err)
+{
+    int rc = vmscm_snapshot_kept(repo, id, err);
+
+    if (rc != VMSCM_EDAMAGED)
+        return rc;
+    vmscm_error_clear(err);
+    return 0;
 }
 
 int vmscm_snapshot_map(struct vmscm_map *map, struct vmscm_repo *repo, const char *id,

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "history/ancestry.h"
+#include "history/pruned.h"
 #include "history/reflist.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
@@ -24,6 +25,7 @@ struct count {
     struct vmscm_repo *repo;
     struct vmscm_stats *out;
     struct vmscm_fetch *fetch;
+    struct vmscm_pruned *pruned;
     struct vmscm_buf bytes;
     struct vmscm_ancestry *ancestry;
     struct vmscm_idset leaves; /* bytes of data in each */
@@ -151,7 +153,10 @@ static int visit(void *data, const char *id)
     struct count *c = data;
 
     c->out->revisions++;
-    return count_revision(c, id, c->err);
+    if (!vmscm_pruned_has(c->pruned, id))
+        return count_revision(c, id, c->err);
+    c->out->pruned++;
+    return 0;
 }
 
 static int count_ref(void *data, const char *ref, const char *id)
@@ -185,7 +190,8 @@ int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_e
     int rc;
 
     *out = (struct vmscm_stats){0};
-    if ((rc = vmscm_handle_store(&store, repo, err)) ||
+    if ((rc = vmscm_pruned_load(&c.pruned, repo->git, err)) ||
+        (rc = vmscm_handle_store(&store, repo, err)) ||
         (rc = vmscm_fetch_new(&c.fetch, store, err)) ||
         (rc = vmscm_ancestry_new(&c.ancestry, err)) || (rc = count_store(&c, store, err)) ||
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
@@ -202,6 +208,7 @@ out:
     vmscm_ancestry_free(c.ancestry);
     vmscm_idset_release(&c.leaves);
     vmscm_fetch_free(c.fetch);
+    vmscm_pruned_free(c.pruned);
     vmscm_buf_release(&c.bytes);
     return rc;
 }

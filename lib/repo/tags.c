@@ -33,6 +33,7 @@ int vmscm_revision_tag(struct vmscm_revision *rev, const char *tag, const char *
         (rc = vmscm_handle_tag(&ref, machine, tag, err)) ||
         (rc = vmscm_handle_head(&head, machine, err)) ||
         (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)) ||
+        (rc = vmscm_snapshot_kept(rev->repo, rev->info.id, err)) ||
         (rc = vmscm_kept_check(rev->repo, rev->info.id, head, err)))
         goto out;
     rc = vmscm_refs_tag(rev->repo->git, ref, force ? NULL : "", rev->info.id, tag,
@@ -103,6 +104,7 @@ static int list_tag(void *data, const char *ref, const char *id)
     entry.machine = machine;
     entry.tag = slash + 1;
     entry.id = commit;
+    entry.pruned = vmscm_snapshot_kept(w->repo, commit, NULL) == VMSCM_ENOTFOUND;
     rc = w->each(w->data, &entry);
 out:
     free(message);

@@ -187,7 +187,7 @@ vmscm config --unset gc.grace >/dev/null
 at_exit 'umount "$TEST_DIR/small" 2>/dev/null; umount "$TEST_DIR/frozen" 2>/dev/null'
 check -p "ROOT TMPFS" 'a full disk: gc makes room' '
     mkdir "$TEST_DIR/small"
-    mount -t tmpfs -o size=24m none "$TEST_DIR/small"
+    mount -t tmpfs -o size=36m none "$TEST_DIR/small"
     vmscm init --bare "$TEST_DIR/small/r.vmscm" >/dev/null
     export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
     noise 8000000 70 >h.raw
@@ -195,7 +195,7 @@ check -p "ROOT TMPFS" 'a full disk: gc makes room' '
     vmscm checkin h h.raw -q
     vmscm checkin i i.raw -q
     vmscm checkin keep a3.raw -q
-    head -c 30m /dev/zero >"$TEST_DIR/small/rest" || true
+    head -c 40m /dev/zero >"$TEST_DIR/small/rest" || true
     [ "$(df --output=avail "$TEST_DIR/small" | tail -n 1)" -eq 0 ]
     vmscm rm h -q || { truncate -s -64k "$TEST_DIR/small/rest"; vmscm rm h -q; }
     vmscm gc -q
@@ -205,7 +205,9 @@ check -p "ROOT TMPFS" 'a full disk: gc makes room' '
 check_fails -p "ROOT TMPFS" 3 'no room to write a pack anew: that is said, and nothing is lost' '
     export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
     rm "$TEST_DIR/small/rest"
-    { cat a3.raw; cat h.raw; } >j.raw
+    cp a3.raw j.raw
+    truncate -s 6004736 j.raw # to a block
+    cat h.raw >>j.raw
     vmscm gc -q --grace 0
     vmscm checkin j j.raw -q
     vmscm checkin l h.raw -q

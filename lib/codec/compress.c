@@ -6,6 +6,8 @@
 #include <string.h>
 #include <zstd.h>
 
+#define WINDOW_LOG_MAX 23 /* no record is longer */
+
 struct vmscm_compress {
     ZSTD_CCtx *cctx; /* made on first use: a reader needs none */
     ZSTD_DCtx *dctx;
@@ -104,4 +106,37 @@ int vmscm_compress_decode(struct vmscm_compress *compress, void *out, size_t out
         return vmscm_error_set(
             err, VMSCM_EUNSUPPORTED, "compression algorithm %d: unknown", algorithm);
     }
+}
+
+int vmscm_compress_decode_some(struct vmscm_compress *compress, void *out, size_t out_len,
+    size_t *got, int algorithm, const void *data, size_t len, const void *base, size_t base_len,
+    struct vmscm_error *err)
+{
+    ZSTD_inBuffer from = {data, len, 0};
+    ZSTD_outBuffer to = {out, out_len, 0};
+
+    *got = 0;
+    if (algorithm == VMSCM_COMPRESS_NONE) {
+        *got = len < out_len ? len : out_len;
+        memcpy(out, data, *got);
+        return 0;
+    }
+    if (algorithm != VMSCM_COMPRESS_ZSTD)
+        return 0;
+    if (!compress->dctx && !(compress->dctx = ZSTD_createDCtx()))
+        return vmscm_error_nomem(err);
+    ZSTD_DCtx_reset(compress->dctx, ZSTD_reset_session_only);
+    ZSTD_DCtx_setParameter(compress->dctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+    if (base && ZSTD_isError(ZSTD_DCtx_refPrefix(compress->dctx, base, base_len)))
+        return vmscm_error_nomem(err);
+    for (;;) {
+        size_t in_before = from.pos, out_before = to.pos;
+        size_t n = ZSTD_decompressStream(compress->dctx, &to, &from);
+        if (n == 0 || ZSTD_isError(n) || (from.pos == in_before && to.pos == out_before))
+            break;
+    }
+    /* What it holds back, and the prefix, are not for the next record. */
+    ZSTD_DCtx_reset(compress->dctx, ZSTD_reset_session_only);
+    *got = to.pos;
+    return 0;
 }

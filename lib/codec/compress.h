@@ -40,4 +40,10 @@ int vmscm_compress_decode(struct vmscm_compress *compress, void *out, size_t out
     int algorithm, const void *data, size_t len, const void *base, size_t base_len,
     struct vmscm_error *err);
 
+/* As much as can be had of what is damaged or ends early: *got bytes, at most out_len. Whether they are
+ * right is for the caller to find out. Fails only for want of memory. */
+int vmscm_compress_decode_some(struct vmscm_compress *compress, void *out, size_t out_len,
+    size_t *got, int algorithm, const void *data, size_t len, const void *base, size_t base_len,
+    struct vmscm_error *err);
+
 #endif

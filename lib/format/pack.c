@@ -97,6 +97,7 @@ int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in
     struct vmscm_error *err)
 {
     uint32_t parts;
+    int rc;
 
     if (len < VMSCM_PACK_RECORD_SIZE || memcmp(in, record_magic, sizeof record_magic) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "not a record");
@@ -109,11 +110,6 @@ int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in
     parts = vmscm_get_le32(in + 16);
     if (record->type != VMSCM_PACK_CHUNK && record->type != VMSCM_PACK_LEAF)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record type %d: not known", record->type);
-    if (record->compression > VMSCM_COMPRESS_ZSTD)
-        return vmscm_error_set(
-            err, VMSCM_EUNSUPPORTED, "compression algorithm %d: not known", record->compression);
-    if (in[6] != VMSCM_HASH_SHA256)
-        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "hash algorithm %d: not known", in[6]);
     if (vmscm_get_le32(in + 20) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record: reserved bytes are not zero");
     if (record->base_count > VMSCM_PACK_BASES_MAX || parts == 0 || parts > VMSCM_PACK_PARTS_MAX)
@@ -125,10 +121,17 @@ int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record of impossible length");
     if (len < vmscm_pack_record_head(record))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "record ends early");
-    in += VMSCM_PACK_RECORD_SIZE;
-    for (unsigned i = 0; i < record->base_count; i++, in += VMSCM_HASH_SIZE)
-        memcpy(record->bases[i].bytes, in, VMSCM_HASH_SIZE);
-    return decode_parts(record, in, err);
+    const uint8_t *at = in + VMSCM_PACK_RECORD_SIZE;
+    for (unsigned i = 0; i < record->base_count; i++, at += VMSCM_HASH_SIZE)
+        memcpy(record->bases[i].bytes, at, VMSCM_HASH_SIZE);
+    if ((rc = decode_parts(record, at, err)))
+        return rc;
+    if (record->compression > VMSCM_COMPRESS_ZSTD)
+        return vmscm_error_set(
+            err, VMSCM_EUNSUPPORTED, "compression algorithm %d: not known", record->compression);
+    if (in[6] != VMSCM_HASH_SHA256)
+        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "hash algorithm %d: not known", in[6]);
+    return 0;
 }
 
 bool vmscm_pack_check_record(const struct vmscm_pack_record *record, const uint8_t *in)

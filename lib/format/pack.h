@@ -76,7 +76,8 @@ size_t vmscm_pack_encode_record(uint8_t *out, const struct vmscm_pack_record *re
     const void *payload);
 
 /* Parse a header and its tables from len bytes. Counts and lengths are within bounds when it
- * returns 0; whether the payload is all there is for the caller to see. */
+ * returns 0; whether the payload is all there is for the caller to see. VMSCM_EUNSUPPORTED: the same
+ * holds, so that the checksum can tell a later version from damage. */
 int vmscm_pack_decode_record(struct vmscm_pack_record *record, const uint8_t *in, size_t len,
     struct vmscm_error *err);
 

@@ -285,6 +285,12 @@ int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     return read_any(fetch, (int)type, id, false, buf, NULL, max, err);
 }
 
+int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
+    struct vmscm_buf *buf, struct vmscm_error *err)
+{
+    return read_any(fetch, VMSCM_PACK_CHUNK, id, true, buf, NULL, VMSCM_PACK_PART_MAX, err);
+}
+
 /* Whether a base is somewhere without a base of its own. */
 static bool find_base(struct vmscm_fetch *fetch, const struct vmscm_id *id)
 {
@@ -403,6 +409,13 @@ static int match_all(const struct vmscm_pack_record *record,
     return rc;
 }
 
+/* Whether the record at hand, loaded whole, is as long as an entry says and has its checksum. */
+static bool has_checksum(const struct vmscm_fetch *fetch, const struct vmscm_pack_entry *entry)
+{
+    return vmscm_pack_record_head(&fetch->record) + fetch->record.stored_len == entry->length &&
+        vmscm_pack_check_record(&fetch->record, fetch->bytes.data);
+}
+
 int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entries, size_t count,
     void (*bad)(void *data, const struct vmscm_id *id, const struct vmscm_error *why), void *data,
@@ -412,10 +425,13 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     struct slot *slot;
     int rc = load(fetch, pack, &entries[0], VMSCM_PACK_RECORD_MAX, &why);
 
-    if (!rc && !vmscm_pack_check_record(&fetch->record, fetch->bytes.data))
+    /* What is of a later version has a checksum as well. */
+    if ((!rc || rc == VMSCM_EUNSUPPORTED) && !has_checksum(fetch, &entries[0]))
         rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "record has the wrong checksum");
     if (!rc && !(rc = match_all(&fetch->record, entries, count, &why)) &&
-        !(rc = read_bases(fetch, &why)))
+        (rc = read_bases(fetch, &why)) == VMSCM_EDAMAGED)
+        rc = why.code = VMSCM_ENOTFOUND;
+    if (!rc)
         rc = fill_slot(&slot, fetch, pack, &entries[0], &why);
     if (rc == VMSCM_ENOMEM)
         return vmscm_error_copy(err, &why);

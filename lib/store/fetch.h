@@ -30,6 +30,10 @@ int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err);
 
+/* The same of what other records may be stored against: from a record that has no bases itself. */
+int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
+    struct vmscm_buf *buf, struct vmscm_error *err);
+
 /* See that a chunk or leaf is somewhere, and all that it is stored against there as well; their packs
  * are marked as relied on. No more than headers is read. VMSCM_EDAMAGED says what is missing. */
 int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
@@ -51,8 +55,9 @@ int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint
     struct vmscm_error *err);
 
 /* Check a record by all entries of its pack that lead to it, in the order of its parts: its checksum,
- * its header against them, each part against its id. bad(data, id, why) for each that cannot be had.
- * Fails only where it could not check. */
+ * its header against them, each part against its id. bad(data, id, why) for each that cannot be had;
+ * why->code is VMSCM_ENOTFOUND where that is so only because a base cannot, VMSCM_EUNSUPPORTED where
+ * the record is of a later version. Fails only where it could not check. */
 int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entries, size_t count,
     void (*bad)(void *data, const struct vmscm_id *id, const struct vmscm_error *why), void *data,

@@ -3,17 +3,20 @@
 #include "cmd.h"
 #include "json.h"
 #include "progress.h"
+#include "report.h"
 #include "text.h"
 #include <inttypes.h>
-#include <vmscm/fsck.h>
+#include <vmscm/repair.h>
 
 struct opts {
     int full;
+    int repair;
+    struct opt_list from;
     unsigned jobs;
 };
 
 struct found {
-    json_t *findings, *notes; /* NULL: print them */
+    json_t *findings, *notes, *actions; /* NULL: print them */
     int quiet;
 };
 
@@ -76,7 +79,25 @@ static void on_found(void *data, const struct vmscm_fsck_finding *finding)
         print_finding(finding);
 }
 
-static void print_json(const struct found *found, const struct vmscm_fsck_result *r)
+static void on_done(void *data, const struct vmscm_repair_action *action)
+{
+    const struct found *found = data;
+
+    if (found->actions) {
+        json_t *object = json_add(found->actions, json_object());
+        json_put(object, "object", json_text(action->object));
+        json_put(object, "text", json_text(action->text));
+    } else if (!found->quiet) {
+        progress_clear();
+        text_put(stdout, action->object);
+        fputs(": ", stdout);
+        text_put(stdout, action->text);
+        putchar('\n');
+        fflush(stdout);
+    }
+}
+
+static json_t *make_json(const struct found *found, const struct vmscm_fsck_result *r)
 {
     json_t *root = json_object();
 
@@ -87,7 +108,7 @@ static void print_json(const struct found *found, const struct vmscm_fsck_result
     json_put(root, "packs", json_number(r->packs));
     json_put(root, "records", json_number(r->records));
     json_put(root, "bytes", json_number(r->bytes));
-    json_print(root);
+    return root;
 }
 
 static void print_line(const struct vmscm_fsck_result *r)
@@ -102,44 +123,95 @@ static void print_line(const struct vmscm_fsck_result *r)
         text_count(records, r->records, "record"), text_size(bytes, r->bytes));
 }
 
+static int check(struct ctx *ctx, const struct opts *o, const char *spec, struct found *found,
+    struct vmscm_error *err)
+{
+    struct vmscm_fsck_options options = {o->full, o->jobs, spec};
+    struct vmscm_fsck_result result = {0};
+    int rc = vmscm_fsck(ctx->repo, &options, progress_events(ctx), on_found, found, &result, err);
+
+    if (rc == VMSCM_EDAMAGED && result.findings > 0)
+        rc = 1; /* told one by one */
+    if (rc < 0)
+        return rc;
+    progress_clear();
+    if (found->findings)
+        json_print(make_json(found, &result));
+    else if (!found->quiet)
+        print_line(&result);
+    return rc;
+}
+
+static int repair(struct ctx *ctx, const struct opts *o, struct found *found,
+    struct vmscm_error *err)
+{
+    struct vmscm_repair_options options = {o->jobs, o->from.items, o->from.len};
+    struct vmscm_repair_result result = {0};
+    char aside[TEXT_MAX], saved[TEXT_MAX], restored[TEXT_MAX];
+    int rc = vmscm_repair(
+        ctx->repo, &options, progress_events(ctx), on_done, on_found, found, &result, err);
+
+    if (rc == VMSCM_EDAMAGED && result.left.findings > 0)
+        rc = 1;
+    if (rc < 0)
+        return rc;
+    progress_clear();
+    if (found->findings) {
+        json_t *root = make_json(found, &result.left);
+        json_put(root, "actions", found->actions);
+        json_put(root, "set_aside", json_number(result.set_aside));
+        json_put(root, "saved", json_number(result.saved));
+        json_put(root, "restored", json_number(result.restored));
+        json_print(root);
+    } else if (!found->quiet) {
+        printf("%s set aside, %s saved, %s restored\n",
+            text_count(aside, result.set_aside, "file"),
+            text_count(saved, result.saved, "chunk"),
+            text_count(restored, result.restored, "chunk"));
+        print_line(&result.left);
+    }
+    return rc;
+}
+
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
-    struct vmscm_fsck_options options = {o->full, o->jobs, argc > 0 ? argv[0] : NULL};
-    struct vmscm_fsck_result result = {0};
     struct found found = {.quiet = ctx->common.quiet};
-    int rc = ctx_repo(ctx, err);
+    int rc;
 
+    if (o->repair && argc > 0)
+        return report_set(err, VMSCM_EUSAGE, "--repair: of the whole repository: no REV with it");
+    if (o->from.len && !o->repair)
+        return report_set(err, VMSCM_EUSAGE, "--from: only with --repair");
+    if ((rc = ctx_repo(ctx, err)))
+        return rc;
     if (ctx->common.json) {
         found.findings = json_array();
         found.notes = json_array();
+        found.actions = o->repair ? json_array() : NULL;
     }
-    if (!rc)
-        rc = vmscm_fsck(
-            ctx->repo, &options, progress_events(ctx), on_found, &found, &result, err);
-    if (rc == VMSCM_EDAMAGED && result.findings > 0)
-        rc = 1; /* told one by one */
+    rc = o->repair ? repair(ctx, o, &found, err)
+                   : check(ctx, o, argc > 0 ? argv[0] : NULL, &found, err);
     if (rc < 0) {
         json_decref(found.findings);
         json_decref(found.notes);
-        return rc;
+        json_decref(found.actions);
     }
-    progress_clear();
-    if (found.findings)
-        print_json(&found, &result);
-    else if (!ctx->common.quiet)
-        print_line(&result);
     return rc;
 }
 
 static const struct opt table[] = {
     {0, "full", OPT_FLAG, offsetof(struct opts, full), NULL, NULL,
         "also read and hash every record of every pack"},
+    {0, "repair", OPT_FLAG, offsetof(struct opts, repair), NULL, NULL,
+        "save what is good in damaged files, and set these aside"},
+    {0, "from", OPT_LIST, offsetof(struct opts, from), "SOURCE", "file",
+        "take what is lost from a repository or disk image"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--full] [-j N] [REV]", NULL};
+static const char *const usage[] = {"[--full] [-j N] [REV]", "--repair [--from SOURCE]... [-j N]", NULL};
 
 const struct cmd cmd_fsck = {
     .name = "fsck",

@@ -36,6 +36,8 @@ struct unit {
 struct vmscm_ingest {
     struct vmscm_store *store;
     int level;
+    bool (*wanted)(void *data, const struct vmscm_id *id); /* NULL: all is */
+    void *wanted_data;
     struct vmscm_packqueue *queue;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t turn;
@@ -193,6 +195,13 @@ int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, cons
     }
     *out = in;
     return 0;
+}
+
+void vmscm_ingest_only(struct vmscm_ingest *in,
+    bool (*wanted)(void *data, const struct vmscm_id *id), void *data)
+{
+    in->wanted = wanted;
+    in->wanted_data = data;
 }
 
 /* In its unit's turn. Takes the item. */
@@ -409,9 +418,12 @@ static int is_mine(struct vmscm_ingest_lane *lane, const struct vmscm_id *id, bo
     struct vmscm_ingest *in = lane->ingest;
     unsigned packs = atomic_load(&in->packs);
     bool there = false;
-    int rc = lane->copies ? 0 : is_there(lane, id, &there, err);
+    int rc;
 
     *mine = false;
+    if (in->wanted && !in->wanted(in->wanted_data, id))
+        return 0;
+    rc = lane->copies ? 0 : is_there(lane, id, &there, err);
     if (rc || there)
         return rc;
     pthread_mutex_lock(&in->lock);

@@ -39,6 +39,11 @@ struct vmscm_ingest_counts {
 int vmscm_ingest_open(struct vmscm_ingest **out, struct vmscm_store *store, const char *repo_dir,
     int level, struct vmscm_lease *lease, struct vmscm_error *err);
 
+/* Take only the ids of which wanted(data, id), called from any thread, says so. Before the first lane is
+ * used. */
+void vmscm_ingest_only(struct vmscm_ingest *ingest,
+    bool (*wanted)(void *data, const struct vmscm_id *id), void *data);
+
 /* A lane: one thread's compressor and buffers. */
 struct vmscm_ingest_lane;
 int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *ingest,

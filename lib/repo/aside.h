@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Setting a damaged file aside: it is moved into the repository's directory damaged, which nothing
+ * reads but a repair, and nothing cleans. */
+#ifndef REPO_ASIDE_H
+#define REPO_ASIDE_H
+
+#include "base/error.h"
+
+#define VMSCM_ASIDE_DIR "damaged"
+
+/* file: relative to the repository. name: what to call it there; one that is taken gets a number. *to
+ * ("damaged/NAME") is the caller's. Durable when it returns. */
+int vmscm_aside_move(char **to, const char *repo, const char *file, const char *name,
+    struct vmscm_error *err);
+
+#endif

@@ -1,0 +1,264 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Repair: what is good in damaged files is kept, what is lost comes from images and other repositories, and
+# what stays lost is told, whatever the damage was and wherever the repair was interrupted.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+
+# one: two revisions, the second in part stored against the first. two: another disk.
+sample_disk one.raw 8 1
+sample_disk two.raw 8 2
+cp one.raw later.raw
+for n in 1 2 3 4 5 6 7 8; do noise 180 "9$n" | put later.raw $((n * 300000)); done
+noise 400000 99 | put later.raw 3000000
+vmscm init --bare whole.vmscm >/dev/null 2>&1
+vmscm -C whole.vmscm config gc.auto false
+check 'two machines of two revisions, a pack for each revision' '
+    cp one.raw disk.raw
+    vmscm -C whole.vmscm checkin one vda="$PWD/disk.raw" -m first
+    cp later.raw disk.raw
+    vmscm -C whole.vmscm checkin one vda="$PWD/disk.raw" -m second
+    vmscm -C whole.vmscm checkin two vda="$PWD/two.raw" -m two
+    vmscm -C whole.vmscm tag one golden
+    [ "$(ls whole.vmscm/packs | wc -l)" = 3 ]'
+
+fresh() {
+    rm -rf bad.vmscm
+    cp -r whole.vmscm bad.vmscm
+    chmod -R u+w bad.vmscm
+}
+flip() { # FILE OFFSET
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    # shellcheck disable=SC2059 # an octal escape
+    printf "\\$(printf %03o $((byte ^ 255)))" | put "$1" "$2"
+}
+# Each revision, as it was.
+all_there() { # REPOSITORY
+    vmscm -C "$1" cat one~1 | cmp - one.raw
+    vmscm -C "$1" cat one | cmp - later.raw
+    vmscm -C "$1" cat one:golden | cmp - later.raw
+    vmscm -C "$1" cat two | cmp - two.raw
+    vmscm -C "$1" fsck --full
+}
+# What is there of each revision is right, whatever is missing.
+never_wrong() { # REPOSITORY
+    local rev want
+    for rev in one~1:one.raw one:later.raw two:two.raw; do
+        want=${rev##*:}
+        if vmscm -C "$1" cat "${rev%:*}" >got 2>said; then cmp got "$want"; fi
+    done
+}
+repair() { # STATUS OPTIONS
+    local want=$1 rc=0
+    shift
+    VMSCM_DIR=bad.vmscm vmscm fsck --repair "$@" >said 2>&1 || rc=$?
+    [ $rc = "$want" ] || fail "repair ended with $rc: $(cat said)"
+}
+biggest() { find bad.vmscm/packs -name "pack-*" -printf "%s %p\n" | sort -n | tail -n 1 | cut -d " " -f 2; }
+fresh
+no_fsck bad.vmscm
+
+check 'nothing to do' '
+    repair 0
+    grep "^0 files set aside, 0 chunks saved, 0 chunks restored" said
+    [ ! -e bad.vmscm/damaged ]
+    all_there bad.vmscm'
+check_fails 2 'a revision and --repair' 'vmscm -C bad.vmscm fsck --repair one'
+check_fails 2 '--from without --repair' 'vmscm -C bad.vmscm fsck --from two.raw'
+
+for part in header trailer index; do
+    check "a damaged $part costs nothing" '
+        for pack in whole.vmscm/packs/pack-*; do
+            fresh
+            bad=bad.vmscm/packs/${pack##*/}
+            size=$(stat -c %s "$bad")
+            case $part in
+            header) flip "$bad" 2 ;;
+            trailer) flip "$bad" $((size - 30)) ;;
+            index) flip "$bad" $((size - 100)) ;;
+            esac
+            rc=0
+            vmscm -C bad.vmscm fsck >found || rc=$?
+            [ $rc = 1 ]
+            repair 0
+            grep "^1 file set aside" said
+            cmp "bad.vmscm/damaged/${pack##*/}" "$pack" && fail "not the damaged one" || true
+            all_there bad.vmscm
+        done'
+done
+check 'a version that is not known, where all else is well: it was damage' '
+    fresh
+    flip "$(biggest)" 8
+    repair 0
+    all_there bad.vmscm'
+check 'a pack of a later version stays, and is told' '
+    fresh
+    pack=$(biggest)
+    flip "$pack" 8
+    flip "$pack" 5000
+    repair 1 --json
+    jq -e ".set_aside == 0" said
+    [ -e "$pack" ]
+    grep -q "version" said
+    never_wrong bad.vmscm'
+
+check 'bits that flipped anywhere: never worse, and an image brings the rest back' '
+    for pack in whole.vmscm/packs/pack-*; do
+        bad=bad.vmscm/packs/${pack##*/}
+        size=$(stat -c %s "$pack")
+        for n in 1 2 3 4 5 6 7; do
+            fresh
+            flip "$bad" $((n * size / 8))
+            rc=0
+            vmscm -C bad.vmscm fsck --repair >said || rc=$?
+            case $rc in
+            0) all_there bad.vmscm ;;
+            1)
+                never_wrong bad.vmscm
+                ! vmscm -C bad.vmscm fsck >found || fail "fsck finds nothing"
+                repair 0 --from one.raw --from later.raw --from two.raw
+                all_there bad.vmscm
+                ;;
+            *) fail "$(cat said)" ;;
+            esac
+        done
+    done'
+check 'a pack cut at any length' '
+    size=$(stat -c %s "$(ls -S whole.vmscm/packs/* | head -n 1)")
+    for n in 0 1 16 20 5000 $((size / 3)) $((size / 2)) $((size - 1)); do
+        fresh
+        truncate -s "$n" "$(biggest)"
+        rc=0
+        vmscm -C bad.vmscm fsck --repair >said || rc=$?
+        [ $rc -le 1 ]
+        never_wrong bad.vmscm
+        repair 0 --from one.raw --from two.raw --from later.raw
+        all_there bad.vmscm
+    done'
+check 'all packs gone: images in other formats bring everything back' '
+    fresh
+    rm bad.vmscm/packs/*
+    qemu-img convert -O qcow2 -c one.raw one.qcow2
+    qemu-img convert -O vmdk later.raw later.vmdk
+    qemu-img convert -O vhdx two.raw two.vhdx
+    repair 0 --json --from one.qcow2 --from later.vmdk --from two.vhdx
+    jq -e ".restored > 100 and (.findings | length) == 0" said
+    all_there bad.vmscm'
+check 'or another repository, to which it does not matter who has what' '
+    fresh
+    rm bad.vmscm/packs/*
+    repair 1 --from one.raw
+    vmscm -C bad.vmscm cat one~1 | cmp - one.raw
+    never_wrong bad.vmscm
+    repair 0 --from whole.vmscm
+    all_there bad.vmscm'
+check 'data is found that has moved on the disk' '
+    sample_disk large.raw 32 5
+    vmscm init -q --bare moved.vmscm
+    vmscm -C moved.vmscm checkin -q large "$PWD/large.raw"
+    rm -f moved.vmscm/packs/*
+    { tail -c 16M large.raw; head -c 4096 /dev/zero; head -c 16M large.raw; } >swapped.raw
+    rc=0
+    VMSCM_DIR=moved.vmscm vmscm fsck --repair --from swapped.raw >said || rc=$?
+    [ $rc = 1 ] && grep "^swapped.raw: [0-9]* chunks and leaves restored" said
+    { tail -c 16M large.raw; head -c 16M large.raw; } >swapped.raw
+    VMSCM_DIR=moved.vmscm vmscm fsck --repair --from swapped.raw >said
+    vmscm -C moved.vmscm cat large | cmp - large.raw'
+check 'what leans on a chunk that is lost is there again when that is' '
+    fresh
+    for pack in bad.vmscm/packs/pack-*; do
+        mv "$pack" .
+        ! vmscm -C bad.vmscm fsck one >found || { mv "${pack##*/}" "$pack"; continue; }
+        grep -q "its base .* is missing" found && break
+        mv "${pack##*/}" "$pack"
+    done
+    grep -q "its base .* is missing" found
+    repair 1
+    # A bit of damage in the pack of those that lean on it sends it to damaged before they can be read.
+    for pack in bad.vmscm/packs/pack-*; do flip "$pack" 20; done
+    repair 1
+    [ "$(ls bad.vmscm/damaged | wc -l)" = 2 ]
+    repair 0 --from one.raw --from two.raw
+    vmscm -C bad.vmscm cat one | cmp - later.raw || fail "$(cat said)"'
+
+check 'a damaged multi-pack index is set aside' '
+    vmscm init -q --bare many.vmscm
+    for n in 1 2 3 4 5 6 7 8 9; do
+        noise 100000 "3$n" >small.raw
+        vmscm -C many.vmscm checkin -q m$n "$PWD/small.raw"
+    done
+    index=$(ls many.vmscm/packs/midx-*)
+    chmod u+w "$index"
+    flip "$index" $(($(stat -c %s "$index") / 2))
+    vmscm -C many.vmscm fsck --repair >said
+    [ -e "many.vmscm/damaged/${index##*/}" ]
+    ls many.vmscm/packs/midx-*
+    vmscm -C many.vmscm fsck --full
+    vmscm -C many.vmscm cat m9 | cmp - small.raw
+    vmscm -C many.vmscm fsck >said
+    grep "^damaged: 1 file" said'
+
+check 'hostile sources: nothing is believed' '
+    fresh
+    rm bad.vmscm/packs/*
+    # A repository that has other bytes under the right ids.
+    rm -rf liar.vmscm
+    cp -r whole.vmscm liar.vmscm
+    chmod -R u+w liar.vmscm
+    for pack in liar.vmscm/packs/pack-*; do
+        size=$(stat -c %s "$pack")
+        for n in 1 2 3 4 5 6 7 8 9; do noise 3000 $n | put "$pack" $((n * size / 10)); done
+    done
+    rm -f liar.vmscm/packs/fifo
+    mkfifo liar.vmscm/packs/pack-00000000000000000000000000000000.vpk
+    ln -s /etc/passwd liar.vmscm/packs/pack-00000000000000000000000000000001.vpk
+    # An image with other data, and one that is none.
+    noise 8388608 77 >other.raw
+    repair 1 --from liar.vmscm --from other.raw
+    never_wrong bad.vmscm
+    repair 0 --from whole.vmscm
+    all_there bad.vmscm'
+no_fsck liar.vmscm
+check 'sources that cannot be used: refused before anything is done' '
+    fresh
+    flip "$(biggest)" 2
+    cp -r bad.vmscm/packs before
+    qemu-img create -q -f qcow2 -b /etc/passwd -F raw thief.qcow2 1M
+    mkdir -p nothing
+    for source in thief.qcow2 nothing not-there bad.vmscm; do
+        rc=0
+        VMSCM_DIR=bad.vmscm vmscm fsck --repair --from whole.vmscm --from $source >said 2>err || rc=$?
+        [ $rc -ge 2 ] || fail "$source: ended with $rc"
+        [ "$(grep -c "^vmscm: " err)" = 1 ]
+    done
+    diff -r before bad.vmscm/packs
+    [ ! -e bad.vmscm/damaged ]'
+check_fails 3 'while gc or another repair is at work' '
+    fresh
+    flock bad.vmscm/locks/gc vmscm -C bad.vmscm fsck --repair' 'at work'
+check 'an unreadable part of an image is passed over' '
+    fresh
+    rm bad.vmscm/packs/*
+    qemu-img convert -O qcow2 -c one.raw torn.qcow2
+    truncate -s -70000 torn.qcow2
+    VMSCM_DIR=bad.vmscm vmscm fsck --repair --from torn.qcow2 >said 2>&1 || true
+    never_wrong bad.vmscm
+    repair 0 --from whole.vmscm'
+
+check 'beside check-ins: each succeeds, and is there' '
+    fresh
+    flip "$(biggest)" 2
+    for n in 1 2 3 4 5 6; do
+        { cat one.raw; noise 100000 "5$n"; } >more$n.raw
+        vmscm -C bad.vmscm checkin -q more$n "$PWD/more$n.raw" 2>said$n &
+    done
+    repair 0
+    wait
+    for n in 1 2 3 4 5 6; do
+        vmscm -C bad.vmscm cat more$n | cmp - more$n.raw || fail "$(cat said$n)"
+    done
+    repair 0
+    all_there bad.vmscm'
+
+done_testing

@@ -6,6 +6,8 @@
 . "$(dirname "$0")/lib-test.sh"
 
 vmscm init >/dev/null 2>&1
+# Packs are looked into here; nobody else is to move them.
+vmscm config gc.auto false
 id() { vmscm show --json "$1" | jq -r .id; }
 objects() { find .vmscm/git/objects -type f | sort; }
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "history/ancestry.h"
-#include "base/str.h"
 #include "base/vec.h"
 #include "history/oidset.h"
+#include "history/rawobject.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define OBJECT_MAX ((size_t)16 << 20) /* bytes of a commit or tag, far above what vmscm writes */
 
 struct step {
     git_oid commit;
@@ -52,60 +50,22 @@ static int push(struct vmscm_ancestry *a, const git_oid *commit, const git_oid *
     return 0;
 }
 
-static int read_object(git_odb_object **out, struct vmscm_gitdb *db, const git_oid *oid,
-    git_object_t type, struct vmscm_error *err)
-{
-    char id[VMSCM_GITDB_ID];
-    int rc = vmscm_git_expect(NULL, db->odb, oid, type, OBJECT_MAX, err), e;
-
-    *out = NULL;
-    if (rc)
-        return rc;
-    /* Gone since it was looked at, it is as missing as ever. */
-    if ((e = git_odb_read(out, db->odb, oid)) < 0)
-        return vmscm_git_error(err, e == GIT_ENOTFOUND ? GIT_EMISMATCH : e, VMSCM_EDAMAGED, "%s %s",
-            git_object_type2string(type), git_oid_tostr(id, sizeof id, oid));
-    return 0;
-}
-
-/* "KEYWORD ID\n" at *text, which is then passed. */
-static bool take_id(git_oid *oid, const char *keyword, const char **text, const char *end)
-{
-    size_t n = strlen(keyword);
-    char digits[GIT_OID_HEXSZ + 1] = "";
-
-    if ((size_t)(end - *text) < n + GIT_OID_HEXSZ + 2 || memcmp(*text, keyword, n) != 0 ||
-        (*text)[n] != ' ' || (*text)[n + 1 + GIT_OID_HEXSZ] != '\n')
-        return false;
-    memcpy(digits, *text + n + 1, GIT_OID_HEXSZ);
-    if (!vmscm_str_unhex(oid->id, GIT_OID_RAWSZ, digits))
-        return false;
-    *text += n + GIT_OID_HEXSZ + 2;
-    return true;
-}
-
 /* Follow tags to what they are on. */
 static int peel(git_oid *oid, git_object_t *type, struct vmscm_gitdb *db, struct vmscm_error *err)
 {
     char id[VMSCM_GITDB_ID];
-    size_t len;
 
     for (;;) {
         git_odb_object *object;
         git_oid tag = *oid;
-        int e = git_odb_read_header(&len, type, db->odb, &tag), rc;
-        git_oid_tostr(id, sizeof id, &tag);
-        if (e == GIT_ENOTFOUND)
-            return vmscm_error_set(err, VMSCM_EDAMAGED, "object %s: missing", id);
-        if (e < 0)
-            return vmscm_git_error(err, e, VMSCM_EDAMAGED, "object %s", id);
-        if (*type != GIT_OBJECT_TAG)
-            return 0;
-        if ((rc = read_object(&object, db, &tag, GIT_OBJECT_TAG, err)))
+        int rc = vmscm_rawobject_type(type, db, &tag, err);
+        if (rc || *type != GIT_OBJECT_TAG ||
+            (rc = vmscm_rawobject_read(&object, db, &tag, GIT_OBJECT_TAG, err)))
             return rc;
         const char *text = git_odb_object_data(object);
-        if (!take_id(oid, "object", &text, text + git_odb_object_size(object)))
-            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "tag %s: does not say what it is on", id);
+        if (!vmscm_rawobject_take_id(oid, "object", &text, text + git_odb_object_size(object)))
+            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "tag %s: does not say what it is on",
+                git_oid_tostr(id, sizeof id, &tag));
         git_odb_object_free(object);
         if (rc)
             return rc;
@@ -121,10 +81,10 @@ static int push_parents(struct vmscm_ancestry *a, const git_oid *commit,
     git_oid oid;
     int rc = 0;
 
-    if (!take_id(&oid, "tree", &text, end))
+    if (!vmscm_rawobject_take_id(&oid, "tree", &text, end))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "commit %s: has no tree",
             git_oid_tostr(id, sizeof id, commit));
-    while (!rc && take_id(&oid, "parent", &text, end))
+    while (!rc && vmscm_rawobject_take_id(&oid, "parent", &text, end))
         rc = push(a, &oid, commit, err);
     if (!rc && (end - text < 7 || memcmp(text, "author ", 7) != 0))
         rc = vmscm_error_set(err, VMSCM_EDAMAGED, "commit %s: its parents cannot be read",
@@ -147,7 +107,7 @@ int vmscm_ancestry_walk(struct vmscm_ancestry *ancestry, struct vmscm_gitdb *db,
     while (!rc && ancestry->todo.len) {
         struct step step = ancestry->todo.items[--ancestry->todo.len];
         git_odb_object *object;
-        if ((rc = read_object(&object, db, &step.commit, GIT_OBJECT_COMMIT, err))) {
+        if ((rc = vmscm_rawobject_read(&object, db, &step.commit, GIT_OBJECT_COMMIT, err))) {
             if (!git_oid_is_zero(&step.child))
                 vmscm_error_prefix(err, "parent of commit %s",
                     git_oid_tostr(commit, sizeof commit, &step.child));

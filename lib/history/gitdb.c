@@ -83,6 +83,26 @@ static int use_own_config(struct vmscm_gitdb *db, struct vmscm_error *err)
     return rc;
 }
 
+static int open_objects(struct vmscm_gitdb *db, struct vmscm_error *err)
+{
+    int rc = use_own_config(db, err), e;
+
+    if (!rc && (e = git_repository_odb(&db->odb, db->repo)) < 0)
+        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: objects", db->path);
+    return rc;
+}
+
+int vmscm_gitdb_reload(struct vmscm_gitdb *db, struct vmscm_error *err)
+{
+    int e;
+
+    git_odb_free(db->odb);
+    db->odb = NULL;
+    if ((e = git_repository__cleanup(db->repo)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EIO, "%s", db->path);
+    return open_objects(db, err);
+}
+
 int vmscm_gitdb_open(struct vmscm_gitdb **out, const char *path, const char *locks_dir,
     struct vmscm_error *err)
 {
@@ -103,12 +123,8 @@ int vmscm_gitdb_open(struct vmscm_gitdb **out, const char *path, const char *loc
         rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: not a git repository", path);
         goto out;
     }
-    if ((rc = use_own_config(db, err)))
+    if ((rc = open_objects(db, err)))
         goto out;
-    if ((e = git_repository_odb(&db->odb, db->repo)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: objects", path);
-        goto out;
-    }
     *out = db;
     db = NULL;
 out:

@@ -22,6 +22,12 @@ int vmscm_gitdb_init(const char *path, struct vmscm_error *err);
 /* Open it; locks_dir is where "refs" (a flock file) lives, which every change of a ref holds. */
 int vmscm_gitdb_open(struct vmscm_gitdb **out, const char *path, const char *locks_dir,
     struct vmscm_error *err);
+
+/* Forget what was read. Garbage collection by another process takes objects that this one has seen,
+ * or has open in a pack; who relies on one being there to stay takes the commit lock, then calls
+ * this, then looks. Objects of libgit2 that are held stay good. */
+int vmscm_gitdb_reload(struct vmscm_gitdb *db, struct vmscm_error *err);
+
 void vmscm_gitdb_close(struct vmscm_gitdb *db);
 
 struct vmscm_gitdb_file {

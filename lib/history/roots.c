@@ -183,7 +183,8 @@ int vmscm_roots_read(struct vmscm_roots *out, struct vmscm_gitdb *db, struct vms
     size_t kept = 0;
     int rc;
 
-    if ((rc = refuse_worktrees(&c)) || (rc = vmscm_reflist_walk(db, "refs/", add_ref, &c, err)) ||
+    if ((rc = vmscm_gitdb_reload(db, err)) || (rc = refuse_worktrees(&c)) ||
+        (rc = vmscm_reflist_walk(db, "refs/", add_ref, &c, err)) ||
         (rc = add_head(&c)) || (rc = vmscm_reflog_list(db, add_reflog, &c, err)))
         goto out;
     if (c.entries.len)

@@ -23,9 +23,10 @@ struct vmscm_roots {
 };
 
 /* Every ref, HEAD if it is on an object, and every id in the line of a reflog, also of one whose
- * ref is gone, but for HEAD's. That their objects exist is checked, no more. An id that several name
- * goes by the name of a ref first, not a note's, first by the alphabet. A symbolic ref to a ref that
- * is not there is none. *out is released in any case.
+ * ref is gone, but for HEAD's. That their objects exist, on the disk and not just in what was read
+ * before, is checked, no more. An id that several name goes by the name of a ref first, not a note's,
+ * first by the alphabet. A symbolic ref to a ref that is not there is none. *out is released in any
+ * case.
  *
  * VMSCM_EDAMAGED, with a hint: a ref, packed-refs or a reflog cannot be read, or an object that one
  * names is missing. A reflog's too: it is written after its object is durable, and an id that

@@ -78,8 +78,9 @@ static int commit_lock(int *fd, struct vmscm_repo *repo, enum vmscm_lockfile_mod
     char *path = NULL;
     int rc = vmscm_str_printf(&path, err, "%s/locks/commit", repo->path);
 
-    if (!rc)
-        rc = vmscm_lockfile_acquire(fd, path, mode, err);
+    if (!rc && !(rc = vmscm_lockfile_acquire(fd, path, mode, err)) &&
+        (rc = vmscm_gitdb_reload(repo->git, err)))
+        vmscm_lockfile_release(fd);
     free(path);
     return rc;
 }

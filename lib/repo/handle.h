@@ -50,7 +50,8 @@ int vmscm_handle_tag(char **ref, const char *machine, const char *tag, struct vm
 int vmscm_handle_jobs(unsigned *jobs, struct vmscm_repo *repo, unsigned asked,
     struct vmscm_error *err);
 
-/* The lock that says a revision is about to be made visible ("locks/commit"), shared. */
+/* The lock that says a revision is about to be made visible ("locks/commit"), shared. What is in
+ * history from then on stays until it is released. */
 int vmscm_handle_commit_lock(int *fd, struct vmscm_repo *repo, struct vmscm_error *err);
 /* The same exclusively: nobody records anything meanwhile. Not for long. */
 int vmscm_handle_commit_lock_alone(int *fd, struct vmscm_repo *repo, struct vmscm_error *err);

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,7 +62,7 @@ static int fill(const char *dir, struct vmscm_error *err)
 int vmscm_repo_init(char **path, const char *dir, int bare, struct vmscm_error *err)
 {
     char *base = NULL, *target = NULL, *parent = NULL, *tmp = NULL;
-    int rc;
+    int lock = -1, rc;
 
     /* A bare repository's own directory must not be there yet, or be empty; the parent of either
      * kind is made as needed. */
@@ -81,16 +80,9 @@ int vmscm_repo_init(char **path, const char *dir, int bare, struct vmscm_error *
         goto out;
     }
     /* Made aside and renamed, so that there is never half a repository. */
-    uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != sizeof random) {
-        rc = vmscm_error_errno(err, errno, "random numbers");
-        goto out;
-    }
-    if ((rc = vmscm_str_printf(
-             &tmp, err, "%s.tmp-%016llx", target, (unsigned long long)random)))
-        goto out;
-    if (mkdir(tmp, 0777) < 0) {
-        rc = vmscm_error_errno(err, errno, "%s: making a repository", target);
+    vmscm_file_sweep(target);
+    if ((rc = vmscm_file_mkdir_beside(&lock, &tmp, target, err))) {
+        vmscm_error_prefix(err, "making a repository");
         goto out;
     }
     if (!(rc = fill(tmp, err)) && rename(tmp, target) < 0) {
@@ -109,6 +101,8 @@ int vmscm_repo_init(char **path, const char *dir, int bare, struct vmscm_error *
         target = NULL;
     }
 out:
+    if (lock >= 0)
+        close(lock);
     free(tmp);
     free(parent);
     free(target);

@@ -185,28 +185,41 @@ int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *
 #define BESIDE ".tmp-%016" PRIx64 /* names a temporary file beside another */
 #define BESIDE_LEN (sizeof ".tmp-" - 1 + 16)
 
-/* A new file beside path, locked: that says that its writer lives. open applies the process's umask,
- * which could be asked for only by changing it under the feet of other threads. */
+/* The lock of something that was just made beside a file says that its maker lives. False: before it
+ * was locked it was taken for a dead one's, and is gone. */
+static bool lock_beside(int fd)
+{
+    struct stat st;
+
+    return flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0 || st.st_nlink;
+}
+
+static int name_beside(char **tmp, const char *path, struct vmscm_error *err)
+{
+    uint64_t nonce;
+
+    *tmp = NULL;
+    if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
+        return vmscm_error_errno(err, errno, "%s", path);
+    return vmscm_str_printf(tmp, err, "%s" BESIDE, path, nonce);
+}
+
+/* A new file beside path, locked. open applies the process's umask, which could be asked for only by
+ * changing it under the feet of other threads. */
 static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struct vmscm_error *err)
 {
     for (;;) {
-        uint64_t nonce;
-        int rc;
+        int rc = name_beside(tmp, path, err);
 
-        if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
-            return vmscm_error_errno(err, errno, "%s", path);
-        if ((rc = vmscm_str_printf(tmp, err, "%s" BESIDE, path, nonce)))
+        if (rc)
             return rc;
         *fd = open(*tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (*fd >= 0 && lock_beside(*fd))
+            return 0;
         rc = *fd < 0 ? errno : EEXIST;
-        if (*fd >= 0) {
-            struct stat st;
-            /* Before it was locked it may have been taken for a dead one's. */
-            if (flock(*fd, LOCK_EX) < 0 || fstat(*fd, &st) < 0 || st.st_nlink)
-                return 0;
+        if (*fd >= 0)
             close(*fd);
-            *fd = -1;
-        }
+        *fd = -1;
         free(*tmp);
         *tmp = NULL;
         if (rc != EEXIST)
@@ -214,29 +227,29 @@ static int open_beside(int *fd, char **tmp, const char *path, mode_t mode, struc
     }
 }
 
-void vmscm_file_sweep(const char *path)
+int vmscm_file_mkdir_beside(int *lock, char **tmp, const char *path, struct vmscm_error *err)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    size_t len = strlen(base);
-    char *dir = NULL;
-    DIR *d = NULL;
+    for (;;) {
+        int rc = name_beside(tmp, path, err);
 
-    if (vmscm_path_dirname(&dir, path, NULL) == 0)
-        d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        if (strlen(e->d_name) != len + BESIDE_LEN || strncmp(e->d_name, base, len) != 0 ||
-            strncmp(e->d_name + len, BESIDE, 5) != 0 ||
-            strspn(e->d_name + len + 5, "0123456789abcdef") != 16)
-            continue;
-        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            unlinkat(dirfd(d), e->d_name, 0);
-        if (fd >= 0)
-            close(fd);
+        *lock = -1;
+        if (rc)
+            return rc;
+        rc = mkdir(*tmp, 0777) < 0 ? errno : 0;
+        if (!rc && (*lock = open(*tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+            rc = errno == ENOENT ? EEXIST : errno;
+        if (!rc && lock_beside(*lock))
+            return 0;
+        if (*lock >= 0)
+            close(*lock);
+        *lock = -1;
+        if (rc && rc != EEXIST)
+            rmdir(*tmp);
+        free(*tmp);
+        *tmp = NULL;
+        if (rc && rc != EEXIST)
+            return vmscm_error_errno(err, rc, "%s", path);
     }
-    if (d)
-        closedir(d);
-    free(dir);
 }
 
 int vmscm_file_replace(const char *path, const void *data, size_t len, mode_t mode,
@@ -289,7 +302,14 @@ int vmscm_file_mkdirs(const char *path, struct vmscm_error *err)
             continue;
         char saved = *p;
         *p = '\0';
-        if (mkdir(copy, 0777) < 0) {
+        if (mkdir(copy, 0777) == 0) {
+            char *dir = NULL;
+            if (!(rc = vmscm_path_dirname(&dir, copy, err)))
+                rc = vmscm_file_sync_dir(dir, err);
+            free(dir);
+            if (rc)
+                break;
+        } else {
             struct stat st;
             int errnum = errno;
             if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode)) {
@@ -349,6 +369,31 @@ static int remove_at(int dirfd, const char *name, const char *path, struct vmscm
     if (!rc && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         rc = vmscm_error_errno(err, errno, "%s: removing %s", path, name);
     return rc;
+}
+
+void vmscm_file_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t len = strlen(base);
+    char *dir = NULL;
+    DIR *d = NULL;
+
+    if (vmscm_path_dirname(&dir, path, NULL) == 0)
+        d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (strlen(e->d_name) != len + BESIDE_LEN || strncmp(e->d_name, base, len) != 0 ||
+            strncmp(e->d_name + len, BESIDE, 5) != 0 ||
+            strspn(e->d_name + len + 5, "0123456789abcdef") != 16)
+            continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_at(dirfd(d), e->d_name, path, NULL);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
 }
 
 int vmscm_file_remove_tree(const char *path, struct vmscm_error *err)

@@ -50,10 +50,14 @@ int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *
 int vmscm_file_replace(const char *path, const void *data, size_t len, mode_t mode,
     struct vmscm_error *err);
 
-/* Remove what vmscm_file_replace left beside path in processes that died. */
+/* A new directory beside path, to be filled and renamed to it. *tmp, its name, and *lock, which is to be
+ * closed after that, are the caller's. */
+int vmscm_file_mkdir_beside(int *lock, char **tmp, const char *path, struct vmscm_error *err);
+
+/* Remove what processes that died over path left beside it. */
 void vmscm_file_sweep(const char *path);
 
-/* mkdir -p. Existing directories are fine. */
+/* mkdir -p, durable. Existing directories are fine. */
 int vmscm_file_mkdirs(const char *path, struct vmscm_error *err);
 
 /* True if path exists, whatever it is; a dangling symlink counts. */

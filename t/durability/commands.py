@@ -2,19 +2,33 @@
 """The commands that are killed and failed, each on a fresh copy of the base."""
 
 import os
+import re
 
-from lab import REPO, Failed, read_state, plain, sha_file
+from lab import REPO, VMSCM, Failed, plain, read_state, run, sha_file
 
 
 class Command:
-    def __init__(self, name, *words, repo=True, output=None, before=()):
+    """words: its arguments. output: a directory it makes, which is compared. before: commands that
+    prepare its base. collects: revisions that no name leads to are none of its concern."""
+
+    def __init__(self, name, *words, repo=True, output=None, before=(), collects=False):
         self.name, self.words, self.repo, self.output = name, words, repo, output
-        self.before = before  # commands that prepare its base
+        self.before, self.collects = before, collects
 
     def argv(self, lab):
         at = ["-C", os.path.join(lab.path, REPO)] if self.repo else []
         return at + [os.path.join(lab.path, w[1:]) if w.startswith("@") else w for w in self.words]
 
+
+# A machine goes, and a part of what another's check-in brought.
+GARBAGE = (
+    ("checkin", "gone", "@new.raw", "@vda.raw", "-m", "m"),
+    ("rm", "gone"),
+    ("rm", "db"),
+    ("config", "gc.auto", "false"),
+)
+# Several packs, none of them large.
+SMALL = tuple(("checkin", "many%d" % n, "@many%d.raw" % n, "-m", "m") for n in range(6))
 
 # A word that begins with "@" is a path in the lab.
 COMMANDS = [
@@ -31,6 +45,10 @@ COMMANDS = [
     Command("checkout", "checkout", "web", "@out", output="out"),
     Command("checkout-over", "checkout", "--force", "web:first", "@work", output="work"),
     Command("config", "config", "core.compression", "5"),
+    Command("gc", "gc", "--grace", "0", "--threshold", "1", before=GARBAGE, collects=True),
+    Command("gc-trash", "gc", "--grace", "1h", "--threshold", "1", before=GARBAGE, collects=True),
+    Command("gc-auto", "gc", "--auto", before=SMALL, collects=True),
+    Command("gc-aggressive", "gc", "--aggressive", "--grace", "0", before=GARBAGE, collects=True),
     Command("init", "init", "--bare", "@fresh.vmscm", repo=False, output="fresh.vmscm"),
 ]
 
@@ -53,20 +71,46 @@ def listing(top):
     return found
 
 
+# What no command leaves behind once gc has run.
+LEFTOVERS = re.compile(r"\.tmp-|/(tmp|trash|quarantine|damaged)/|\.vmscm-partial")
+
+
+def garbage(lab):
+    """None, or what is left after a gc that no revision needs."""
+    got = run([VMSCM, "-C", lab.repo, "gc", "--grace", "0", "-q"], lab.env, lab.path)
+    if got.code != 0:
+        return "gc %s" % got
+    left = [f for f in listing(lab.path) if LEFTOVERS.search("/" + f)]
+    if left:
+        return "gc leaves %s" % " ".join(left[:5])
+    fsck = run(["git", "--git-dir=" + os.path.join(lab.repo, "git"), "fsck", "--unreachable",
+                "--no-progress", "--no-dangling"], plain(lab.env), lab.path)
+    said = [line for line in fsck.said.splitlines() if not line.startswith(("notice:", "unreach"))]
+    if fsck.code != 0 or said:
+        return "git fsck after gc %s" % fsck
+    return None
+
+
 class Done:
-    """What a command makes of its base when nothing goes wrong."""
+    """What a command makes of its base when nothing goes wrong, and the base."""
 
     def __init__(self, lab, command):
-        lab.fresh()
+        self.base = lab.prepare(command)
+        self.before = lab.base.state
+        lab.fresh(self.base)
+        if command.before:
+            self.before = read_state(lab.repo, plain(lab.env))
         got = lab.run(command)
         if got.code != 0:
             raise Failed("%s, undisturbed, %s" % (command.name, got))
         self.state = read_state(lab.repo, plain(lab.env))
-        # A revision that no name leads to any more is still to be had by its id.
-        for rev, disks in lab.base.state.revisions.items():
-            self.state.revisions.setdefault(rev, disks)
-        self.state.comments |= lab.base.state.comments
+        if not command.collects:
+            # A revision that no name leads to any more is still to be had by its id.
+            for rev, disks in self.before.revisions.items():
+                self.state.revisions.setdefault(rev, disks)
+            self.state.comments |= self.before.comments
         self.output = listing(os.path.join(lab.path, command.output)) if command.output else None
+        self.names = sorted(os.listdir(lab.path))
 
     def wrong(self, lab, command):
         """None, or what is not as it must be after the command."""
@@ -77,3 +121,14 @@ class Done:
                 names = sorted(set(made.items()) ^ set(self.output.items()))
                 why = "%s: not what it must be: %s" % (command.output, names[:6])
         return why
+
+    def left(self, lab, command):
+        """None, or what is there in the end that should not be, or is missing."""
+        kept = self.state.copy()
+        if command.name in ("rm", "tag-move", "untag"):
+            # A gc may take what they let go of.
+            kept = read_state(lab.repo, plain(lab.env))
+        names = sorted(os.listdir(lab.path))
+        if names != self.names:
+            return "left behind: %s" % " ".join(set(names) ^ set(self.names))
+        return garbage(lab) or lab.wrong(kept)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kills commands at every point at which they change files, in turn, each on a fresh repository.
 After each death: fsck --full is clean, all that was acknowledged before is there and right, and the
-command succeeds when it is run again. Where it wrote, it also dies with half of the bytes written.
+command succeeds when it is run again; after a gc there is nothing that no revision needs. Where it
+wrote, it also dies with half of the bytes written.
 
 Usage: kill.py [--distinct] [--every N] [COMMAND...]
   --distinct  leave out points where the disk is as it was at the point before (fsync, close)
@@ -23,23 +24,24 @@ SAME = ("fsync", "close", "sync_file_range")
 
 def kill_at(lab, command, done, mode, point):
     """None, or what went wrong."""
-    lab.fresh()
+    lab.fresh(done.base)
     got = lab.run(command, mode=mode, point=point)
-    where = " ".join(lab.logged()) or "a point that was not reached"
+    where = "%s at %s" % (mode, " ".join(lab.logged()) or "a point that was not reached")
     if got.signal != signal.SIGKILL:
-        return "%s at %s: %s" % (mode, where, got)
-    why = lab.wrong(lab.base.state, done.state)
+        return "%s: %s" % (where, got)
+    why = lab.wrong(done.before, done.state)
     if why:
-        return "%s at %s: %s" % (mode, where, why)
+        return "%s: %s" % (where, why)
     # What had come into force may say so when it is asked for again.
     was_done = not done.wrong(lab, command)
     again = lab.run(command)
     if again.code != 0 and not (was_done and again.code in (1, 3)):
-        return "%s at %s: run again it %s" % (mode, where, again)
+        return "%s: run again it %s" % (where, again)
     why = done.wrong(lab, command)
     if why:
-        return "%s at %s: run again: %s" % (mode, where, why)
-    return None
+        return "%s: run again: %s" % (where, why)
+    why = done.left(lab, command)
+    return "%s: in the end: %s" % (where, why) if why else None
 
 
 class Worker:
@@ -73,7 +75,7 @@ def main():
     lab = labs.Lab(base, 0)
     tasks, count = [], 0
     for command in wanted:
-        lab.fresh()
+        lab.fresh(lab.prepare(command))
         got = lab.run(command, mode="count")
         points = lab.logged()
         if got.code != 0 or not points:

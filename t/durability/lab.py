@@ -240,6 +240,8 @@ class Base:
             f.write(b"y" * 5000)
         self.write("vda.raw", disk(1, changes=[(20480, b"z" * 9000)]))
         self.write("new.raw", disk(4, 500_000, 200_000))
+        for n in range(6):
+            self.write("many%d.raw" % n, disk(10 + n, 100_000, 50_000))
         self.state = read_state(os.path.join(self.path, REPO), plain(environment(self.home)))
 
     def write(self, name, data):
@@ -296,6 +298,21 @@ class Lab:
         work = os.path.join(self.path, "work")
         if os.path.exists(os.path.join(work, ".vmscm-checkout")):
             adopt(work, self.repo)
+
+    def prepare(self, command):
+        """Where the command's base is, made now if it was not yet."""
+        if not command.before:
+            return self.base.path
+        path = os.path.join(self.home, "base-" + command.name)
+        if not os.path.exists(path):
+            self.fresh()
+            for words in command.before:
+                argv = [os.path.join(self.path, w[1:]) if w.startswith("@") else w for w in words]
+                got = run([VMSCM, "-C", self.repo] + argv, self.env, self.path)
+                if got.code != 0:
+                    raise Failed("preparing %s: vmscm %s: %s" % (command.name, " ".join(words), got))
+            shutil.copytree(self.path, path, symlinks=True)
+        return path
 
     def run(self, command, **shim):
         """A command of commands.py, under the shim if it is told something; the log is emptied."""

@@ -485,11 +485,12 @@ int vmscm_gitdb_walk_files(struct vmscm_gitdb *db, const char *id, const char *d
     if (mode != GIT_FILEMODE_TREE)
         return vmscm_error_set(
             err, VMSCM_ENOTFOUND, "%.200s: not a directory in revision %.12s", dir, id);
-    return vmscm_treewalk_run(db, &oid, one_file, &files, err);
+    return vmscm_treewalk_run(db, &oid, VMSCM_TREEWALK_REVISION_MAX, one_file, &files, err);
 }
 
 struct verification {
     git_odb *odb;
+    git_oid last; /* blob that was found whole: many revisions can have one note */
     struct vmscm_error *err;
 };
 
@@ -516,17 +517,22 @@ static int verify_object(struct verification *v, const git_oid *oid, git_object_
 static int verify_entry(void *data, const char *path, const git_oid *blob, const git_oid *tree)
 {
     struct verification *v = data;
-    int rc = blob ? verify_object(v, blob, GIT_OBJECT_BLOB, BLOB_MAX)
-                  : verify_object(v, tree, GIT_OBJECT_TREE, VMSCM_TREEWALK_TREE_MAX);
+    int rc;
 
+    if (blob && git_oid_equal(blob, &v->last))
+        return 0;
+    rc = blob ? verify_object(v, blob, GIT_OBJECT_BLOB, BLOB_MAX)
+              : verify_object(v, tree, GIT_OBJECT_TREE, VMSCM_TREEWALK_TREE_MAX);
+    if (!rc && blob)
+        v->last = *blob;
     if (rc && *path)
         vmscm_error_prefix(v->err, "%.200s", path);
     return rc;
 }
 
-int vmscm_gitdb_verify(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
+static int verify(struct vmscm_gitdb *db, const char *id, size_t max, struct vmscm_error *err)
 {
-    struct verification v = {NULL, err};
+    struct verification v = {NULL, {{0}}, err};
     git_commit *commit = NULL;
     char *objects = NULL;
     git_oid oid;
@@ -548,10 +554,20 @@ int vmscm_gitdb_verify(struct vmscm_gitdb *db, const char *id, struct vmscm_erro
         goto out;
     if ((rc = lookup_commit(&commit, db, id, err)))
         goto out;
-    rc = vmscm_treewalk_run(db, git_commit_tree_id(commit), verify_entry, &v, err);
+    rc = vmscm_treewalk_run(db, git_commit_tree_id(commit), max, verify_entry, &v, err);
 out:
     git_commit_free(commit);
     git_odb_free(v.odb);
     free(objects);
     return rc;
+}
+
+int vmscm_gitdb_verify(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
+{
+    return verify(db, id, VMSCM_TREEWALK_REVISION_MAX, err);
+}
+
+int vmscm_gitdb_verify_notes(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
+{
+    return verify(db, id, VMSCM_TREEWALK_NOTES_MAX, err);
 }

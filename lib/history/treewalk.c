@@ -4,7 +4,6 @@
 
 /* Far above what vmscm writes. */
 #define DEPTH_MAX 64
-#define ENTRIES_MAX 100000
 
 int vmscm_treewalk_lookup(git_tree **out, struct vmscm_gitdb *db, const git_oid *oid,
     struct vmscm_error *err)
@@ -30,7 +29,7 @@ struct walk {
     struct vmscm_gitdb *db;
     vmscm_treewalk_each each;
     void *data;
-    size_t count;
+    size_t count, max;
     struct vmscm_buf path;
     struct vmscm_error *err;
 };
@@ -56,9 +55,9 @@ static int walk_tree(struct walk *w, const git_oid *oid, unsigned depth)
         if (!vmscm_path_is_confined(vmscm_buf_str(&w->path)))
             rc = vmscm_error_set(w->err, VMSCM_EDAMAGED, "%.200s: not a plain relative path",
                 vmscm_buf_str(&w->path));
-        else if (++w->count > ENTRIES_MAX)
+        else if (++w->count > w->max)
             rc = vmscm_error_set(
-                w->err, VMSCM_EDAMAGED, "more than %d files and directories", ENTRIES_MAX);
+                w->err, VMSCM_EDAMAGED, "more than %zu files and directories", w->max);
         else if (mode == GIT_FILEMODE_TREE)
             rc = walk_tree(w, git_tree_entry_id(entry), depth + 1);
         else if (vmscm_treewalk_is_file(mode))
@@ -73,10 +72,10 @@ static int walk_tree(struct walk *w, const git_oid *oid, unsigned depth)
     return rc;
 }
 
-int vmscm_treewalk_run(struct vmscm_gitdb *db, const git_oid *tree, vmscm_treewalk_each each,
-    void *data, struct vmscm_error *err)
+int vmscm_treewalk_run(struct vmscm_gitdb *db, const git_oid *tree, size_t max,
+    vmscm_treewalk_each each, void *data, struct vmscm_error *err)
 {
-    struct walk walk = {db, each, data, 0, VMSCM_BUF_INIT, err};
+    struct walk walk = {db, each, data, 0, max, VMSCM_BUF_INIT, err};
     int rc = walk_tree(&walk, tree, 0);
 
     vmscm_buf_release(&walk.path);

@@ -12,8 +12,11 @@
 typedef int (*vmscm_treewalk_each)(
     void *data, const char *path, const git_oid *blob, const git_oid *tree);
 
-int vmscm_treewalk_run(struct vmscm_gitdb *db, const git_oid *tree, vmscm_treewalk_each each,
-    void *data, struct vmscm_error *err);
+/* max: of entries; VMSCM_EDAMAGED if there are more. */
+#define VMSCM_TREEWALK_REVISION_MAX 100000 /* far above what vmscm writes */
+#define VMSCM_TREEWALK_NOTES_MAX (32 << 20)
+int vmscm_treewalk_run(struct vmscm_gitdb *db, const git_oid *tree, size_t max,
+    vmscm_treewalk_each each, void *data, struct vmscm_error *err);
 
 /* VMSCM_EDAMAGED if it is missing, no tree, or too large. Free with git_tree_free. */
 int vmscm_treewalk_lookup(git_tree **out, struct vmscm_gitdb *db, const git_oid *oid,

@@ -314,7 +314,9 @@ static int check_ref(void *data, const char *ref, const char *id)
         return 0; /* told */
     if (!id)
         tell_ref(w, ref, "cannot be read");
-    else if ((rc = vmscm_gitdb_verify(w->repo->git, id, &why)) == VMSCM_ENOMEM)
+    else if ((rc = vmscm_str_starts(ref, "refs/notes/")
+                      ? vmscm_gitdb_verify_notes(w->repo->git, id, &why)
+                      : vmscm_gitdb_verify(w->repo->git, id, &why)) == VMSCM_ENOMEM)
         return vmscm_error_copy(w->err, &why);
     else if (rc)
         tell_ref(w, ref, why.message);

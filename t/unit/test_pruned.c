@@ -114,6 +114,27 @@ static void many(void **state)
         "not a commit id");
 }
 
+/* More than a revision can have files. */
+static void very_many(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    const size_t count = 100500;
+    char(*ids)[VMSCM_GITDB_ID] = calloc(count, sizeof *ids);
+    const char **list = calloc(count, sizeof *list);
+
+    assert_true(ids && list);
+    make_ids(ids, list, count);
+    assert_done(vmscm_pruned_add(r->db, list, count, "--keep-last 1", &gitrepo_who, &err), &err);
+    assert_int_equal(count_loaded(r, list, count), count);
+    char *id = tip(r);
+    assert_done(vmscm_gitdb_verify_notes(r->db, id, &err), &err);
+    assert_fails(vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, "more than 100000");
+    free(id);
+    free(ids);
+    free(list);
+}
+
 /* A tree made with git's own tools: lines of "MODE TYPE ID\tNAME". */
 static void set_tree(struct gitrepo *r, const char *lines)
 {
@@ -201,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many, gitrepo_setup, gitrepo_teardown),
+        cmocka_unit_test_setup_teardown(very_many, gitrepo_setup, gitrepo_teardown),
         cmocka_unit_test_setup_teardown(any_shape, gitrepo_setup, gitrepo_teardown),
         cmocka_unit_test_setup_teardown(damaged, gitrepo_setup, gitrepo_teardown),
     };

@@ -82,6 +82,7 @@ static int check_others(struct gc *gc, const struct vmscm_plan_pack *item,
         }
     vmscm_fetch_free(fetch);
     vmscm_buf_release(&bytes);
+    vmscm_packfile_forget(pack);
     vmscm_store_unpin(gc->store, pack);
     return rc;
 }

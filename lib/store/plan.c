@@ -110,6 +110,7 @@ int vmscm_plan_make(struct vmscm_plan *plan, struct vmscm_store *store, struct v
         if ((rc = vmscm_store_pin(store, pack->pack, err)))
             break;
         weigh(&plan->packs[i], pack, all ? ALL : threshold);
+        vmscm_packfile_forget(pack->pack);
         vmscm_store_unpin(store, pack->pack);
     }
     if (!rc && !(rc = merge_small(plan, err)))

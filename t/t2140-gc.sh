@@ -116,6 +116,16 @@ check 'reflogs keep what they name' '
     vmscm gc --grace 0 --threshold 0 -q
     same "f@{1}" a1.raw
     same f f.raw'
+check 'the history of what was removed goes too, and plain git agrees' '
+    vmscm rm f -q
+    git --git-dir=.vmscm/git symbolic-ref HEAD refs/heads/a2
+    vmscm checkin a2 a4.raw -q
+    vmscm rm a2 -q
+    vmscm gc --grace 0 --threshold 0 -q
+    [ -z "$(git --git-dir=.vmscm/git fsck --strict --no-dangling --unreachable 2>&1)" ]
+    [ "$(git --git-dir=.vmscm/git count-objects)" = "0 objects, 0 kilobytes" ]
+    vmscm log a >/dev/null
+    vmscm fsck'
 check 'tags and comments stay' '
     vmscm tag a golden -m "the best"
     vmscm comment a -m remark

@@ -42,7 +42,7 @@ struct vmscm_gc_result {
     uint64_t trash_bytes;    /* that stay there for now */
     uint64_t reflog_entries; /* expired */
     uint64_t history_objects; /* removed from the git directory */
-    uint64_t history_bytes;
+    uint64_t history_bytes; /* freed there, less what was written */
 };
 
 /* events and result may be NULL. With dry_run, the result tells what would be.

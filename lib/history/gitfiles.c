@@ -322,12 +322,13 @@ int vmscm_gitfiles_remove_dead(const struct vmscm_gitdb *db, bool dry, uint64_t 
 
 int vmscm_gitfiles_remove_hints(const struct vmscm_gitdb *db, struct vmscm_error *err)
 {
-    static const char *const names[] = {"commit-graph", "commit-graphs", "packs"};
+    static const char *const names[] = {"objects/info/commit-graph", "objects/info/commit-graphs",
+        "objects/info/packs", "logs/HEAD"};
     char *path = NULL;
     int rc = 0;
 
-    for (size_t i = 0; i < 3 && !rc; i++) {
-        if (!(rc = vmscm_str_printf(&path, err, "%s/objects/info/%s", db->path, names[i])))
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !rc; i++) {
+        if (!(rc = vmscm_str_printf(&path, err, "%s/%s", db->path, names[i])))
             rc = vmscm_file_remove_tree(path, err);
         free(path);
         path = NULL;

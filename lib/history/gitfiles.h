@@ -52,7 +52,8 @@ int vmscm_gitfiles_recover(const struct vmscm_gitdb *db, struct vmscm_error *err
 int vmscm_gitfiles_remove_dead(const struct vmscm_gitdb *db, bool dry, uint64_t *bytes,
     struct vmscm_error *err);
 
-/* Files that plain git makes of the others, and can make anew: they may name what is to go. */
+/* Files that plain git makes of the others, and can make anew, and the reflog of HEAD, which keeps
+ * nothing: they may name what is to go. */
 int vmscm_gitfiles_remove_hints(const struct vmscm_gitdb *db, struct vmscm_error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/gitgc.h"
 #include "repo/gcsettings.h"
 #include "repo/layout.h"
 #include "repo/marking.h"
@@ -301,6 +302,46 @@ static int check_damage(struct gc *gc, struct vmscm_error *err)
     return damage.code ? vmscm_error_copy(err, &damage) : 0;
 }
 
+static int on_history(void *data, uint64_t done, uint64_t total)
+{
+    struct gc *gc = data;
+
+    (void)done;
+    (void)total;
+    return vmscm_handle_canceled(gc->events, NULL);
+}
+
+/* The git directory's own garbage. */
+static int collect_history(struct gc *gc, struct vmscm_error *err)
+{
+    struct vmscm_gitgc_options options = VMSCM_GITGC_OPTIONS_INIT;
+    struct vmscm_gitgc_counts counts = {0};
+    struct vmscm_gitgc *history = NULL;
+    int lock = -1, rc;
+
+    options.dry_run = gc->set.dry_run;
+    options.aggressive = gc->set.aggressive || gc->set.threshold == 0;
+    options.jobs = gc->set.jobs;
+    options.progress = on_history;
+    options.data = gc;
+    if ((rc = vmscm_gitgc_prepare(&history, gc->repo->git, vmscm_marking_roots(gc->marking),
+             &options, err)) ||
+        (!gc->set.dry_run && (rc = vmscm_handle_commit_lock_alone(&lock, gc->repo, err))) ||
+        (rc = vmscm_marking_update(gc->marking, gc->set.dry_run, err)) ||
+        (rc = vmscm_gitgc_sweep(history, vmscm_marking_roots(gc->marking), &counts, err)))
+        goto out;
+    vmscm_lockfile_release(&lock);
+    rc = vmscm_gitgc_finish(history, &counts, err);
+    if (counts.packing.code)
+        vmscm_handle_warn(gc->events, "history: not packed: %s", counts.packing.message);
+    gc->result->history_objects = counts.removed;
+    gc->result->history_bytes = counts.freed > counts.written ? counts.freed - counts.written : 0;
+out:
+    vmscm_lockfile_release(&lock);
+    vmscm_gitgc_free(history);
+    return rc;
+}
+
 /* With everything marked. */
 static int collect(struct gc *gc, struct vmscm_error *err)
 {
@@ -313,12 +354,11 @@ static int collect(struct gc *gc, struct vmscm_error *err)
              &plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err)))
         goto out;
     count_packs(gc, &plan);
-    if (gc->set.dry_run) {
+    if (gc->set.dry_run)
         foretell(gc, &plan);
+    if (!gc->set.dry_run && ((rc = carry_out(gc, &plan, err)) || (rc = finish_trash(gc, err))))
         goto out;
-    }
-    if (!(rc = carry_out(gc, &plan, err)))
-        rc = finish_trash(gc, err);
+    rc = collect_history(gc, err);
 out:
     vmscm_plan_release(&plan);
     return rc;

@@ -122,6 +122,7 @@ check 'the history of what was removed goes too, and plain git agrees' '
     vmscm checkin a2 a4.raw -q
     vmscm rm a2 -q
     vmscm gc --grace 0 --threshold 0 -q
+    git --git-dir=.vmscm/git symbolic-ref HEAD refs/heads/a
     [ -z "$(git --git-dir=.vmscm/git fsck --strict --no-dangling --unreachable 2>&1)" ]
     [ "$(git --git-dir=.vmscm/git count-objects)" = "0 objects, 0 kilobytes" ]
     vmscm log a >/dev/null

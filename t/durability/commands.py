@@ -4,7 +4,7 @@
 import os
 import re
 
-from lab import REPO, VMSCM, Failed, plain, read_state, run, sha_file
+from lab import REPO, VMSCM, Failed, plain, read_pruned, read_state, run, sha_file
 
 
 class Command:
@@ -27,6 +27,14 @@ GARBAGE = (
     ("rm", "db"),
     ("config", "gc.auto", "false"),
 )
+# Revisions that only their machine and a tag lead to, one of which has much that no other has; pruned.
+ALONE = (
+    ("config", "gc.auto", "false"),
+    ("rm", "qa/test"),
+    ("checkin", "web", "@new.raw", "@vdb.raw", "-m", "m"),
+    ("checkin", "web", "@vda.raw", "@vdb.raw", "-m", "m"),
+)
+PRUNE = ("prune", "--keep-last", "1", "--no-keep-tagged", "web")
 # Several packs, none of them large.
 SMALL = tuple(("checkin", "many%d" % n, "@many%d.raw" % n, "-m", "m") for n in range(6))
 
@@ -49,6 +57,10 @@ COMMANDS = [
     Command("gc-trash", "gc", "--grace", "1h", "--threshold", "1", before=GARBAGE, collects=True),
     Command("gc-auto", "gc", "--auto", before=SMALL, collects=True),
     Command("gc-aggressive", "gc", "--aggressive", "--grace", "0", before=GARBAGE, collects=True),
+    Command("prune", *PRUNE, before=ALONE),
+    Command("prune-undo", "prune", "--undo", "web:first", before=ALONE + (PRUNE,)),
+    Command("gc-pruned", "gc", "--grace", "0", "--threshold", "1", before=ALONE + (PRUNE,),
+            collects=True),
     Command("init", "init", "--bare", "@fresh.vmscm", repo=False, output="fresh.vmscm"),
 ]
 
@@ -115,6 +127,8 @@ class Done:
     def wrong(self, lab, command):
         """None, or what is not as it must be after the command."""
         why = lab.wrong(self.state)
+        if not why and read_pruned(lab.repo, plain(lab.env)) != self.state.pruned:
+            why = "not what must be is pruned"
         if not why and command.output:
             made = listing(os.path.join(lab.path, command.output))
             if made != self.output:

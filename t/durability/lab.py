@@ -132,17 +132,18 @@ class Checker:
 
 
 class State:
-    """What a repository must hold: names, revisions, comments."""
+    """What a repository must hold: names, revisions, comments; of pruned revisions no disk."""
 
     def __init__(self):
         self.names = {}  # "web", "web:tag" -> id
         self.revisions = {}  # id -> {disk: hash}
         self.comments = set()  # (id, text)
+        self.pruned = set()  # ids
 
     def copy(self):
         new = State()
         new.names, new.revisions = dict(self.names), dict(self.revisions)
-        new.comments = set(self.comments)
+        new.comments, new.pruned = set(self.comments), set(self.pruned)
         return new
 
 
@@ -151,6 +152,8 @@ def expectation(before, after=None):
     either."""
     lines = []
     for rev, disks in sorted(before.revisions.items()):
+        if after and rev in after.pruned:
+            continue
         for name, digest in sorted(disks.items()):
             lines.append("rev\t%s\t%s\t%s" % (rev, name, digest))
     both = set(before.names) | set(after.names if after else ())
@@ -178,9 +181,18 @@ def plain(env):
     return env
 
 
+def read_pruned(repo, env):
+    """The ids of the revisions that were pruned, from git."""
+    found = subprocess.run(
+        ["git", "--git-dir=" + os.path.join(repo, "git"), "ls-tree", "-r", "--name-only",
+         "refs/notes/pruned"], env=env, check=False, capture_output=True, text=True)
+    return {line.replace("/", "") for line in found.stdout.split()}
+
+
 def read_state(repo, env):
     """What a repository holds, from git and vmscm."""
     state = State()
+    state.pruned = read_pruned(repo, env)
     git = ["git", "--git-dir=" + os.path.join(repo, "git")]
     refs = subprocess.run(
         git + ["for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"], env=env,
@@ -200,7 +212,7 @@ def read_state(repo, env):
         state.revisions[rev] = {
             d["id"]: sha(subprocess.run([VMSCM, "-C", repo, "cat", "%s:%s" % (rev, d["id"])],
                                         env=env, check=True, capture_output=True).stdout)
-            for d in show["hardware"]["disks"]}
+            for d in show["hardware"]["disks"] if rev not in state.pruned}
         for comment in show["comments"]:
             state.comments.add((rev, comment["text"]))
     return state

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "history/reflog.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/refdir.h"
@@ -7,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOG_MAX ((size_t)256 << 20)
@@ -90,7 +93,7 @@ int vmscm_reflog_read(struct vmscm_reflog *out, const struct vmscm_gitdb *db, co
     for (const char *p = vmscm_buf_str(&buf), *end = p + buf.len; p < end;) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
         size_t len = newline ? (size_t)(newline - p) : (size_t)(end - p);
-        if (parse_line(&entry, p, len)) {
+        if (parse_line(&entry, p, len) && !vmscm_reflog_is_zero(entry.after)) {
             if ((rc = vmscm_vec_add(&list, &slot, err)))
                 goto out;
             *slot = entry;
@@ -214,6 +217,118 @@ out:
         close(fd);
     vmscm_buf_release(&tail);
     free(path);
+    return rc;
+}
+
+int vmscm_reflog_note_removal(const struct vmscm_gitdb *db, const char *ref, const char *id,
+    struct vmscm_error *err)
+{
+    static const char zeros[] = "0000000000000000000000000000000000000000";
+    struct vmscm_buf line = VMSCM_BUF_INIT;
+    char *path = NULL;
+    int fd = -1, rc;
+
+    if ((rc = vmscm_reflog_mend(db, ref, err)) ||
+        (rc = vmscm_buf_printf(&line, err, "%s %s vmscm <vmscm> %lld +0000\tremoved\n", id, zeros,
+             (long long)time(NULL))) ||
+        (rc = log_path(&path, db, ref, err)))
+        goto out;
+    rc = vmscm_file_open(&fd, path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0, err);
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+        goto out;
+    }
+    if (!rc && !(rc = vmscm_file_write(fd, line.data, line.len, path, err)))
+        rc = vmscm_file_fsync(fd, path, err);
+out:
+    if (fd >= 0)
+        close(fd);
+    vmscm_buf_release(&line);
+    free(path);
+    return rc;
+}
+
+int vmscm_reflog_is_removed(bool *removed, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err)
+{
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    struct vmscm_reflog_entry entry;
+    int rc = load(&buf, db, ref, err);
+
+    *removed = false;
+    if (!rc && buf.len && buf.data[buf.len - 1] == '\n') {
+        size_t start = buf.len - 1;
+        while (start && buf.data[start - 1] != '\n')
+            start--;
+        *removed = parse_line(&entry, (const char *)buf.data + start, buf.len - 1 - start) &&
+            vmscm_reflog_is_zero(entry.after);
+    }
+    vmscm_buf_release(&buf);
+    return rc;
+}
+
+/* The lines that stay. The last one that is not whole tells of nothing that happened. */
+static int trim_lines(struct vmscm_buf *out, uint64_t *removed, const struct vmscm_buf *buf,
+    enum vmscm_reflog_trim how, int64_t before, struct vmscm_error *err)
+{
+    struct vmscm_reflog_entry entry;
+    const char *text = vmscm_buf_str(buf), *end = text + whole_lines(buf);
+    char last[VMSCM_GITDB_ID] = "0000000000000000000000000000000000000000";
+    uint64_t count = 0;
+
+    for (const char *p = text, *next; p < end; p = next) {
+        next = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
+        size_t len = (size_t)(next - p) - 1;
+        if (!parse_line(&entry, p, len)) {
+            *removed = 0;
+            return 0;
+        }
+        if (entry.time < before && (how != VMSCM_REFLOG_KEEP_NEWEST || next < end)) {
+            count++;
+            continue;
+        }
+        int rc = count ? vmscm_buf_puts(out, last, err)
+                       : vmscm_buf_append(out, p, VMSCM_ID_HEX, err);
+        if (rc || (rc = vmscm_buf_append(out, p + VMSCM_ID_HEX, (size_t)(next - p) - VMSCM_ID_HEX, err)))
+            return rc;
+        memcpy(last, entry.after, sizeof last);
+    }
+    *removed = count;
+    return 0;
+}
+
+int vmscm_reflog_trim(uint64_t *removed, const struct vmscm_gitdb *db, const char *ref,
+    enum vmscm_reflog_trim how, int64_t before, bool dry, struct vmscm_error *err)
+{
+    struct vmscm_buf buf = VMSCM_BUF_INIT, rest = VMSCM_BUF_INIT;
+    char *path = NULL, *dir = NULL;
+    uint64_t count = 0;
+    int rc = load(&buf, db, ref, err);
+
+    if (rc)
+        goto out;
+    if (how == VMSCM_REFLOG_WHOLE)
+        for (size_t i = 0; i < buf.len; i++)
+            count += buf.data[i] == '\n';
+    else if ((rc = trim_lines(&rest, &count, &buf, how, before, err)))
+        goto out;
+    *removed += count;
+    if (dry || (!count && how != VMSCM_REFLOG_WHOLE) || (rc = log_path(&path, db, ref, err)))
+        goto out;
+    if (rest.len) {
+        rc = vmscm_file_replace(path, rest.data, rest.len, 0666, err);
+    } else if (unlink(path) < 0) {
+        if (errno != ENOENT)
+            rc = vmscm_error_errno(err, errno, "%s", path);
+    } else if (!(rc = vmscm_path_dirname(&dir, path, err))) {
+        rc = vmscm_file_sync_dir(dir, err);
+    }
+out:
+    vmscm_buf_release(&buf);
+    vmscm_buf_release(&rest);
+    free(path);
+    free(dir);
     return rc;
 }
 

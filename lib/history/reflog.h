@@ -15,7 +15,7 @@ struct vmscm_reflog_entry {
 };
 
 struct vmscm_reflog {
-    struct vmscm_reflog_entry *entries; /* oldest first */
+    struct vmscm_reflog_entry *entries; /* oldest first; without those that note a removal */
     size_t count;
 };
 
@@ -39,6 +39,27 @@ bool vmscm_reflog_is_zero(const char *id);
 /* Cut off a last line that was not written to its end, before another is appended to it: what it was to
  * tell of did not happen. locks/refs is held. */
 int vmscm_reflog_mend(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err);
+
+/* Note in the reflog that its ref, which is on id, is about to be removed: if it is found without the
+ * ref, that was meant. Durable. locks/refs is held. */
+int vmscm_reflog_note_removal(const struct vmscm_gitdb *db, const char *ref, const char *id,
+    struct vmscm_error *err);
+
+/* Whether that is what it ends with. */
+int vmscm_reflog_is_removed(bool *removed, const struct vmscm_gitdb *db, const char *ref,
+    struct vmscm_error *err);
+
+enum vmscm_reflog_trim {
+    VMSCM_REFLOG_KEEP_NEWEST, /* old lines, but for the newest of all */
+    VMSCM_REFLOG_ANY,         /* old lines */
+    VMSCM_REFLOG_WHOLE,       /* all */
+};
+
+/* Remove lines, of which *removed are then counted, and the file with the last one; with dry only
+ * count. One with a line that cannot be read keeps all, unless it goes. Atomic and durable. The ref
+ * is locked. */
+int vmscm_reflog_trim(uint64_t *removed, const struct vmscm_gitdb *db, const char *ref,
+    enum vmscm_reflog_trim how, int64_t before, bool dry, struct vmscm_error *err);
 
 /* Give `to` the history of `from`, with a line for the rename; `from` stays. Durable. */
 int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char *to,

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "history/head.h"
 #include "history/reflist.h"
+#include "history/reflock.h"
 #include "history/reflog.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What a ref is to a user: "machine web", "tag web:golden"; else its name. */
@@ -111,33 +111,6 @@ int vmscm_refs_peel(char *commit, struct vmscm_gitdb *db, const char *id, struct
     return rc ? rc : peel(commit, db, &oid, id, err);
 }
 
-/* Remove a lock file that a dead process left: one that is still the same after `ms`. Called with
- * locks/refs held, so that it can only be plain git's otherwise. */
-static void clear_stale(const char *path, unsigned ms)
-{
-    struct stat first, now;
-
-    if (lstat(path, &first) < 0)
-        return;
-    for (unsigned waited = 0; waited < ms; waited += 10) {
-        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
-        if (lstat(path, &now) < 0 || now.st_ino != first.st_ino ||
-            now.st_ctim.tv_sec != first.st_ctim.tv_sec ||
-            now.st_ctim.tv_nsec != first.st_ctim.tv_nsec)
-            return;
-    }
-    unlink(path);
-}
-
-static void clear_stale_lock(const struct vmscm_gitdb *db, const char *name, unsigned ms)
-{
-    char *path = NULL;
-
-    if (vmscm_str_printf(&path, NULL, "%s/%s.lock", db->path, name) == 0)
-        clear_stale(path, ms);
-    free(path);
-}
-
 /* fsync the directories of a ref below the git directory; those that are gone are passed over. */
 static int sync_dirs(const struct vmscm_gitdb *db, const char *below, const char *ref,
     struct vmscm_error *err)
@@ -203,27 +176,6 @@ static int check_clash(struct vmscm_gitdb *db, const char *ref, struct vmscm_err
     }
     free(prefix);
     return rc;
-}
-
-/* git's own lock on one ref, beside ours, so that plain git can work at the same time. */
-static int begin(git_transaction **tx, const struct vmscm_gitdb *db, const char *ref,
-    struct vmscm_error *err)
-{
-    char what[300];
-    int e = 0;
-
-    *tx = NULL;
-    for (int attempt = 0; attempt < 5; attempt++) {
-        if ((e = git_transaction_new(tx, db->repo)) >= 0 &&
-            (e = git_transaction_lock_ref(*tx, ref)) >= 0)
-            return 0;
-        git_transaction_free(*tx);
-        *tx = NULL;
-        if (e != GIT_ELOCKED)
-            break;
-        clear_stale_lock(db, ref, 1000);
-    }
-    return vmscm_git_error(err, e, VMSCM_EIO, "%s: locking", describe(what, ref));
 }
 
 /* Compare a ref with what the caller expects it to be. */
@@ -296,7 +248,7 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
     }
     if ((!exists &&
             ((rc = check_clash(db, ref, err)) || (rc = vmscm_reflog_clear(db, ref, err)))) ||
-        (rc = vmscm_head_leave_damaged(db, err)) || (rc = begin(&tx, db, ref, err)) ||
+        (rc = vmscm_head_leave_damaged(db, err)) || (rc = vmscm_reflock_begin(&tx, db, ref, err)) ||
         (rc = check_expected(db, ref, expected, &exists, &current, err)))
         goto out;
     if (!expected)
@@ -332,14 +284,14 @@ int vmscm_refs_update(struct vmscm_gitdb *db, const char *ref, const char *expec
     return rc;
 }
 
-/* The removal itself; locks/refs is held. The ref goes first: a reflog without a ref is garbage, a
- * ref without its reflog has lost something. */
+/* The removal itself; locks/refs is held. The ref goes first: a ref without its reflog has lost
+ * something, a reflog without its ref is garbage, if it says that this was meant. */
 static int take(struct vmscm_gitdb *db, const char *ref, const char *expected,
     struct vmscm_error *err)
 {
     git_transaction *tx = NULL;
     bool exists;
-    char what[300];
+    char what[300], id[VMSCM_GITDB_ID];
     git_oid current;
     int rc, e;
 
@@ -348,10 +300,15 @@ static int take(struct vmscm_gitdb *db, const char *ref, const char *expected,
     if (!exists)
         return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: does not exist", describe(what, ref));
     /* Removing a packed ref rewrites packed-refs. */
-    clear_stale_lock(db, "packed-refs", 3000);
-    if ((rc = begin(&tx, db, ref, err)) ||
+    vmscm_reflock_clear(db, "packed-refs", 3000);
+    if ((rc = vmscm_reflock_begin(&tx, db, ref, err)) ||
         (rc = check_expected(db, ref, expected, &exists, &current, err)))
         goto out;
+    git_oid_tostr(id, sizeof id, &current);
+    /* A full disk must not be in the way of what makes room on it. */
+    if ((rc = vmscm_reflog_note_removal(db, ref, id, err)) && rc != VMSCM_EIO)
+        goto out;
+    vmscm_error_clear(err);
     if ((e = git_transaction_remove(tx, ref)) < 0 || (e = git_transaction_commit(tx)) < 0) {
         rc = vmscm_git_error(err, e, VMSCM_EIO, "%s: removing", describe(what, ref));
         goto out;

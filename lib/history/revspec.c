@@ -360,8 +360,8 @@ static int by_date(char *id, struct resolution *r, const struct vmscm_reflog *lo
             return peel(id, log->entries[i].after, r);
     if (log->count && !vmscm_reflog_is_zero(log->entries[0].before))
         return peel(id, log->entries[0].before, r);
-    return vmscm_error_set(
-        r->err, VMSCM_ENOTFOUND, "%.200s: %s did not exist then", r->spec, r->name);
+    return vmscm_error_set(r->err, VMSCM_ENOTFOUND,
+        "%.200s: %s did not exist then, or what it was is forgotten", r->spec, r->name);
 }
 
 static int in_reflog(char *id, struct resolution *r, const char *text, size_t len)

@@ -34,6 +34,11 @@ int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
 int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
     struct vmscm_buf *buf, struct vmscm_error *err);
 
+/* The same for what is only compared with: that its record is as it was written is enough, and much
+ * cheaper to see than that it has its id. */
+int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id,
+    struct vmscm_buf *buf, struct vmscm_error *err);
+
 /* See that a chunk or leaf is somewhere, and all that it is stored against there as well; their packs
  * are marked as relied on. No more than headers is read. VMSCM_EDAMAGED says what is missing. */
 int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,

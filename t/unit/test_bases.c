@@ -12,6 +12,8 @@
 
 #include <sched.h>
 #include <sys/stat.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LEN 20000u /* of a part */
@@ -235,28 +237,106 @@ static void moved_meanwhile(void **state)
     vmscm_store_close(store);
 }
 
-/* Bring contents number n, perhaps near another; returns how many chunks were new. */
-static uint64_t bring(struct vmscm_store *store, unsigned n, const unsigned *near)
+/* Bring contents number n, near others; returns how many chunks were new. */
+static uint64_t bring_near(struct vmscm_store *store, unsigned n, const unsigned *near,
+    size_t count)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_ingest_counts counts;
     struct vmscm_ingest_lane *lane;
     struct vmscm_ingest *ingest;
-    struct vmscm_id id, near_id;
+    struct vmscm_id id, near_ids[2];
     uint8_t bytes[LEN];
 
     make_part(bytes, n);
     part_id(&id, n);
-    if (near)
-        part_id(&near_id, *near);
+    for (size_t i = 0; i < count; i++)
+        part_id(&near_ids[i], near[i]);
     assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
     assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
     assert_done(
-        vmscm_ingest_add_near(lane, 0, &id, bytes, LEN, &near_id, near != NULL, &err), &err);
+        vmscm_ingest_add_near(lane, 0, &id, bytes, LEN, near_ids, count, &err), &err);
     assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
     vmscm_ingest_lane_free(lane);
     assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
     return counts.fresh_chunks;
+}
+
+static uint64_t bring(struct vmscm_store *store, unsigned n, const unsigned *near)
+{
+    return bring_near(store, n, near, near != NULL);
+}
+
+/* Of the chunks at a place only those become bases that have something of the new one. */
+static void others_dropped(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const unsigned near[2][2] = {{2, 1}, {1, 2}};
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    bring(store, 1, NULL);
+    bring(store, 2, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        struct vmscm_id id, is, bases[VMSCM_PACK_BASES_MAX];
+        size_t count = 0;
+        assert_int_equal(bring_near(store, 1001 + 1000 * i, near[i], 2), 1);
+        part_id(&id, 1001 + 1000 * i);
+        assert_done(vmscm_fetch_bases(fetch, &id, bases, &count, &err), &err);
+        part_id(&is, 1);
+        assert_int_equal(count, 1);
+        assert_int_equal(vmscm_hash_cmp(&bases[0], &is), 0);
+        assert_done(read_part(fetch, 1001 + 1000 * i, &err), &err);
+    }
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
+}
+
+/* Nothing is stored against a chunk that is damaged, wherever in its record. */
+static void base_damaged(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const unsigned near = 1;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_pack_entry entry;
+    struct vmscm_id id;
+    unsigned char byte;
+
+    (void)state;
+    assert_done(vmscm_store_open(&store, dir, &err), &err);
+    bring(store, 1, NULL);
+    int fd = open(vmscm_store_pack(store, 0)->path, O_RDONLY);
+    assert_true(fd >= 0 && fchmod(fd, 0600) == 0 && close(fd) == 0);
+    fd = open(vmscm_store_pack(store, 0)->path, O_RDWR);
+    part_id(&id, 1);
+    assert_true(vmscm_store_find(store, &entry, &id));
+    for (unsigned i = 0; i < 2; i++) {
+        off_t at = (off_t)entry.offset + (i ? (off_t)entry.length - 1 : VMSCM_PACK_RECORD_SIZE);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        assert_int_equal(bring(store, 1001 + 1000 * i, &near), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        struct vmscm_pack_entry new;
+        part_id(&id, 1001 + 1000 * i);
+        assert_true(vmscm_store_find(store, &new, &id));
+        assert_false(new.has_base);
+    }
+    close(fd);
+    bring(store, 3001, &near);
+    part_id(&id, 3001);
+    assert_true(vmscm_store_find(store, &entry, &id));
+    assert_true(entry.has_base);
+    assert_done(vmscm_fetch_new(&fetch, store, &err), &err);
+    for (unsigned n = 1; n < 4000; n += 1000)
+        assert_done(read_part(fetch, n, &err), &err);
+    vmscm_fetch_free(fetch);
+    vmscm_store_close(store);
 }
 
 /* A chunk whose base is gone is not one that is there, until it is brought again. */
@@ -401,6 +481,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_bases, setup, teardown),
         cmocka_unit_test_setup_teardown(own_base, setup, teardown),
         cmocka_unit_test_setup_teardown(moved_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(others_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(base_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(base_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(base_relied_on, setup, teardown),
         cmocka_unit_test_setup_teardown(base_in_two, setup, teardown),

@@ -42,3 +42,11 @@ int vmscm_hash_compute(struct vmscm_hash *hash, struct vmscm_id *id, const void 
         return vmscm_error_set(err, VMSCM_ENOMEM, "SHA-256: OpenSSL failed");
     return 0;
 }
+
+int vmscm_hash_sha1(uint8_t out[VMSCM_HASH_SHA1_SIZE], const void *data, size_t len,
+    struct vmscm_error *err)
+{
+    if (!EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL))
+        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "SHA-1: OpenSSL failed");
+    return 0;
+}

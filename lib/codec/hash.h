@@ -37,4 +37,9 @@ void vmscm_hash_free(struct vmscm_hash *hash);
 int vmscm_hash_compute(struct vmscm_hash *hash, struct vmscm_id *id, const void *data, size_t len,
     struct vmscm_error *err);
 
+/* SHA-1, as git's files end with; against accidents only. */
+#define VMSCM_HASH_SHA1_SIZE 20
+int vmscm_hash_sha1(uint8_t out[VMSCM_HASH_SHA1_SIZE], const void *data, size_t len,
+    struct vmscm_error *err);
+
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/path.h"
 #include "base/str.h"
+#include "history/gitpacks.h"
+#include "history/looseodb.h"
 #include "history/treewalk.h"
 #include "sys/file.h"
 
@@ -85,10 +87,18 @@ static int use_own_config(struct vmscm_gitdb *db, struct vmscm_error *err)
 
 static int open_objects(struct vmscm_gitdb *db, struct vmscm_error *err)
 {
+    char *objects = NULL;
     int rc = use_own_config(db, err), e;
 
-    if (!rc && (e = git_repository_odb(&db->odb, db->repo)) < 0)
+    if (rc || (rc = vmscm_path_join(&objects, db->path, "objects", err)) ||
+        (rc = vmscm_gitpacks_check(objects, err)))
+        goto out;
+    if ((e = git_repository_odb(&db->odb, db->repo)) < 0)
         rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "%s: objects", db->path);
+    else
+        rc = vmscm_looseodb_guard(db->odb, objects, err);
+out:
+    free(objects);
     return rc;
 }
 
@@ -458,16 +468,21 @@ struct files {
 static int one_file(void *data, const char *path, const git_oid *blob, const git_oid *tree)
 {
     const struct files *f = data;
+    git_odb_object *object = NULL;
     char id[VMSCM_GITDB_ID];
-    size_t size;
-    int rc;
+    int rc, e;
 
     (void)tree;
     if (!blob)
         return 0;
-    if ((rc = vmscm_git_expect(&size, f->db->odb, blob, GIT_OBJECT_BLOB, SIZE_MAX, f->err)))
+    if ((rc = vmscm_git_expect(NULL, f->db->odb, blob, GIT_OBJECT_BLOB, BLOB_MAX, f->err)))
         return rc;
     git_oid_tostr(id, sizeof id, blob);
+    /* Its header's length alone is covered by no hash. */
+    if ((e = git_odb_read(&object, f->db->odb, blob)) < 0)
+        return vmscm_git_error(f->err, e, VMSCM_EDAMAGED, "%s", id);
+    size_t size = git_odb_object_size(object);
+    git_odb_object_free(object);
     return f->each(f->data, path, id, size);
 }
 
@@ -546,6 +561,8 @@ static int verify(struct vmscm_gitdb *db, const char *id, size_t max, struct vms
         rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", objects);
         goto out;
     }
+    if ((rc = vmscm_looseodb_guard(v.odb, objects, err)))
+        goto out;
     if (!git_odb_exists(v.odb, &oid)) {
         rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: no such revision", id);
         goto out;

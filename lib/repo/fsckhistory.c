@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/reflist.h"
+#include "history/reflogcheck.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "machine/model.h"
@@ -323,6 +324,14 @@ static int check_ref(void *data, const char *ref, const char *id)
     return 0;
 }
 
+static void tell_log(void *data, const char *file, bool note, const char *text)
+{
+    struct vmscm_fsckhistory *w = data;
+
+    vmscm_findings_tell(w->findings,
+        (struct vmscm_fsck_finding){.object = file, .text = text, .note = note});
+}
+
 /* One machine with its history, or one revision. */
 static int check_spec(struct vmscm_fsckhistory *w, const char *spec, struct vmscm_error *err)
 {
@@ -362,6 +371,8 @@ int vmscm_fsckhistory_run(struct vmscm_fsckhistory *w, const char *spec, struct 
         !(rc = vmscm_fetch_new(&w->fetch, store, err)))
         rc = spec ? check_spec(w, spec, err)
                   : vmscm_reflist_walk(w->repo->git, "refs/", check_ref, w, err);
+    if (!rc && !spec)
+        rc = vmscm_reflogcheck_run(w->repo->git, tell_log, w, err);
     vmscm_fetch_free(w->fetch);
     w->fetch = NULL;
     vmscm_pruned_free(w->pruned);

@@ -266,6 +266,30 @@ check "gone is gone" '
 check_fails 1 "undo of what is gone" 'cd space && vmscm prune --undo web~1' 'is gone'
 check_fails 1 "diff with it" 'cd space && vmscm diff web~1 web' "$why"
 
+check "who reads a revision while it is pruned and collected reads it to the end" '
+    cd space
+    vmscm init -q reading
+    cd reading
+    truncate -s 8M disk.raw
+    for n in 1 2; do
+        noise 6000000 $n | put disk.raw 65536
+        vmscm checkin -q web disk.raw
+    done
+    vmscm gc -q --grace 0
+    vmscm cat web~1 | sha256sum >sum
+    mkfifo pipe
+    vmscm cat web~1 >pipe &
+    exec 7<pipe
+    head -c 65536 <&7 >got # it is at it
+    vmscm prune -q --keep-last 1 web
+    vmscm gc -q --grace 0
+    [ "$(stored .vmscm)" -gt 11000000 ]
+    cat <&7 >>got
+    wait $!
+    sha256sum <got | cmp - sum
+    vmscm gc -q --grace 0
+    [ "$(stored .vmscm)" -lt 7000000 ]'
+
 check "machines that share history, once removed, keep nothing" '
     cd space
     vmscm checkout -q web~5 old

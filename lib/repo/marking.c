@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-struct skipped {
+struct revision {
     char id[VMSCM_GITDB_ID];
 };
 
@@ -25,7 +25,8 @@ struct vmscm_marking {
     struct vmscm_ancestry *ancestry;
     struct vmscm_roots roots;
     struct vmscm_pruned *pruned;
-    VMSCM_VEC(struct skipped) skipped; /* revisions whose data was not marked: they were pruned */
+    VMSCM_VEC(struct revision) skipped; /* their data was not marked: they were pruned */
+    VMSCM_VEC(struct revision) leased;
     uint64_t done;                     /* guest bytes of the segments that were looked at */
     bool look;
     struct vmscm_error *err;
@@ -80,6 +81,7 @@ void vmscm_marking_free(struct vmscm_marking *m)
     vmscm_roots_release(&m->roots);
     vmscm_pruned_free(m->pruned);
     vmscm_vec_release(&m->skipped);
+    vmscm_vec_release(&m->leased);
     free(m);
 }
 
@@ -184,7 +186,7 @@ static int mark_data(struct vmscm_marking *m, const char *commit, struct vmscm_e
 static int mark_commit(void *data, const char *commit)
 {
     struct vmscm_marking *m = data;
-    struct skipped *slot;
+    struct revision *slot;
 
     if (!vmscm_pruned_has(m->pruned, commit))
         return mark_data(m, commit, m->err);
@@ -215,12 +217,28 @@ static int add_commit(void *data, const char *id)
 {
     struct vmscm_marking *m = data;
     struct vmscm_gitdb_info info = {0};
+    struct revision *slot;
     int rc = 0;
 
-    if (!vmscm_gitdb_read_commit(&info, m->repo->git, id, NULL))
-        rc = vmscm_roots_add(&m->roots, "a lease", id, m->err);
+    if (!vmscm_gitdb_read_commit(&info, m->repo->git, id, NULL) &&
+        !(rc = vmscm_roots_add(&m->roots, "a lease", id, m->err)) &&
+        !(rc = vmscm_vec_add(&m->leased, &slot, m->err)))
+        memcpy(slot->id, info.id, sizeof slot->id);
     vmscm_gitdb_info_release(&info);
     return rc;
+}
+
+/* Who began to read a revision before it was pruned reads on. Whose data is gone is being told so. */
+static int mark_leased(struct vmscm_marking *m, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->leased.len && !rc; i++)
+        if (vmscm_pruned_has(m->pruned, m->leased.items[i].id) &&
+            (rc = mark_data(m, m->leased.items[i].id, &why)) == VMSCM_EDAMAGED)
+            rc = 0;
+    return rc ? vmscm_error_copy(err, &why) : 0;
 }
 
 int vmscm_marking_update(struct vmscm_marking *m, bool look, struct vmscm_error *err)
@@ -233,10 +251,12 @@ int vmscm_marking_update(struct vmscm_marking *m, bool look, struct vmscm_error 
     vmscm_roots_release(&m->roots);
     vmscm_pruned_free(m->pruned);
     m->pruned = NULL;
+    m->leased.len = 0;
     if ((rc = vmscm_store_reload(m->store, &changed, err)) ||
         (rc = vmscm_roots_read(&m->roots, m->repo->git, err)) ||
         (rc = vmscm_lease_walk(m->repo->path, NULL, add_commit, m, err)) ||
-        (rc = vmscm_pruned_load(&m->pruned, m->repo->git, err)) || (rc = mark_returned(m, err)))
+        (rc = vmscm_pruned_load(&m->pruned, m->repo->git, err)) ||
+        (rc = mark_returned(m, err)) || (rc = mark_leased(m, err)))
         return rc;
     for (size_t i = 0; i < m->roots.count && !rc; i++) {
         const struct vmscm_roots_entry *root = &m->roots.entries[i];

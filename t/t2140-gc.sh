@@ -127,6 +127,26 @@ check 'the history of what was removed goes too, and plain git agrees' '
     [ "$(git --git-dir=.vmscm/git count-objects)" = "0 objects, 0 kilobytes" ]
     vmscm log a >/dev/null
     vmscm fsck'
+check 'what only an old line of a reflog names goes when the line expires' '
+    noise 700000 51 >k.raw
+    vmscm checkin k k.raw -q
+    vmscm checkin k a1.raw -q
+    tip=$(git --git-dir=.vmscm/git rev-parse k)
+    git --git-dir=.vmscm/git update-ref refs/heads/k k~1
+    git --git-dir=.vmscm/git update-ref refs/heads/k "$(git --git-dir=.vmscm/git rev-parse a)"
+    vmscm gc --grace 0 --threshold 0 -q
+    vmscm cat $tip | cmp - a1.raw
+    vmscm config gc.reflogExpire now
+    [ "$(vmscm gc -n --json | jq .reflog_entries)" -gt 0 ]
+    vmscm gc --grace 0 --threshold 0 -q
+    ! vmscm cat $tip >/dev/null 2>&1
+    vmscm config --unset gc.reflogExpire
+    all_right
+    vmscm rm k -q'
+check_fails 2 'times of expiry that are none' '
+    vmscm config gc.reflogExpire whenever
+    vmscm gc' 'gc.reflogExpire'
+vmscm config --unset gc.reflogExpire >/dev/null 2>&1
 check 'tags and comments stay' '
     vmscm tag a golden -m "the best"
     vmscm comment a -m remark

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/expire.h"
 #include "history/gitgc.h"
 #include "repo/gcsettings.h"
 #include "repo/layout.h"
@@ -342,13 +343,19 @@ out:
     return rc;
 }
 
+static int expire_reflogs(struct gc *gc, struct vmscm_error *err)
+{
+    return vmscm_expire_all(&gc->result->reflog_entries, gc->repo->git, gc->set.expire,
+        gc->set.dry_run, err);
+}
+
 /* With everything marked. */
 static int collect(struct gc *gc, struct vmscm_error *err)
 {
     struct vmscm_plan plan = {0};
     int rc;
 
-    if ((rc = check_damage(gc, err)) || (rc = new_marking(gc, err)) ||
+    if ((rc = check_damage(gc, err)) || (rc = expire_reflogs(gc, err)) || (rc = new_marking(gc, err)) ||
         (rc = empty_trash(gc, false, err)) ||
         (rc = vmscm_plan_make(
              &plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err)))

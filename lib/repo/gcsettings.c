@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "codec/compress.h"
+#include "history/expire.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -83,6 +84,21 @@ static int read_grace(int64_t *out, struct vmscm_repo *repo, const char *asked,
     return rc;
 }
 
+static int read_expire(int64_t *before, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    char *text = NULL;
+    int rc = vmscm_gitconfig_get(&text, repo->config, "gc.reflogExpire", err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    if (!rc && (rc = vmscm_expire_parse(before, text ? text : VMSCM_EXPIRE_DEFAULT, err)))
+        vmscm_error_prefix(err, "gc.reflogExpire");
+    free(text);
+    return rc;
+}
+
 int vmscm_gcsettings_read(struct vmscm_gcsettings *set, struct vmscm_repo *repo,
     const struct vmscm_gc_options *options, struct vmscm_error *err)
 {
@@ -97,6 +113,7 @@ int vmscm_gcsettings_read(struct vmscm_gcsettings *set, struct vmscm_repo *repo,
         (threshold == VMSCM_GC_DEFAULT && (rc = vmscm_gitconfig_get_int(&threshold,
              repo->config, "gc.threshold", THRESHOLD, err))) ||
         (rc = read_grace(&set->grace, repo, o->grace, err)) ||
+        (rc = read_expire(&set->expire, repo, err)) ||
         (rc = vmscm_gitconfig_get_int(&level, repo->config,
              o->aggressive ? "gc.aggressiveLevel" : "core.compression",
              o->aggressive ? LEVEL_AGGRESSIVE : VMSCM_COMPRESS_LEVEL_DEFAULT, err)))

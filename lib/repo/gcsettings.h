@@ -12,6 +12,7 @@ struct vmscm_gcsettings {
     unsigned jobs;
     unsigned threshold; /* percent */
     int64_t grace;      /* seconds */
+    int64_t expire;     /* lines of reflogs from before this time go; seconds since 1970 */
     int level;          /* of compression */
 };
 

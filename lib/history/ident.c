@@ -188,7 +188,8 @@ static bool parse_calendar(const char *p, int64_t *seconds, int *offset)
     bool zoned = false;
     time_t t;
 
-    if (!digits(&p, 4, 1970, 9999, &year) || !take(&p, '-') || !digits(&p, 2, 1, 12, &month) ||
+    /* West of Greenwich, 1970 begins in 1969. */
+    if (!digits(&p, 4, 1969, 9999, &year) || !take(&p, '-') || !digits(&p, 2, 1, 12, &month) ||
         !take(&p, '-') || !digits(&p, 2, 1, 31, &tm.tm_mday))
         return false;
     tm.tm_year = year - 1900;
@@ -246,7 +247,7 @@ int vmscm_ident_parse_date(struct vmscm_signature *out, const char *text, struct
     } else {
         good = parse_calendar(text, &seconds, &offset);
     }
-    if (!good || seconds < 0 || seconds > TIME_MAX) {
+    if (!good || seconds < 0 || seconds > TIME_MAX || seconds + offset * 60 > TIME_MAX) {
         vmscm_error_set(err, VMSCM_EUSAGE, "%.100s: not a date", *text ? text : "\"\"");
         return vmscm_error_hint(err,
             "a date is written 2026-11-22, \"2026-11-22 18:00\", 2026-11-22T18:00:00+01:00 or "

@@ -250,20 +250,15 @@ static bool parse_comment(struct comment *out, const char *line, size_t len)
     return true;
 }
 
-int vmscm_notes_comments(struct vmscm_gitdb *db, const char *commit,
+int vmscm_notes_each(const char *note,
     int (*each)(void *data, const struct vmscm_signature *author, const char *text), void *data,
     struct vmscm_error *err)
 {
     VMSCM_VEC(struct comment) list = {0};
-    struct vmscm_buf buf = VMSCM_BUF_INIT;
     struct comment comment, *slot;
-    int rc = vmscm_notes_read(&buf, db, VMSCM_NOTES_COMMENTS, commit, err);
+    int rc = 0;
 
-    if (rc == VMSCM_ENOTFOUND) {
-        vmscm_error_clear(err);
-        return 0;
-    }
-    for (const char *p = vmscm_buf_str(&buf); !rc && *p;) {
+    for (const char *p = note; !rc && *p;) {
         size_t len = strcspn(p, "\n");
         if (len && parse_comment(&comment, p, len)) {
             if ((rc = vmscm_vec_add(&list, &slot, err))) {
@@ -282,6 +277,22 @@ int vmscm_notes_comments(struct vmscm_gitdb *db, const char *commit,
     for (size_t i = 0; i < list.len; i++)
         release_comment(&list.items[i]);
     vmscm_vec_release(&list);
+    return rc;
+}
+
+int vmscm_notes_comments(struct vmscm_gitdb *db, const char *commit,
+    int (*each)(void *data, const struct vmscm_signature *author, const char *text), void *data,
+    struct vmscm_error *err)
+{
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    int rc = vmscm_notes_read(&buf, db, VMSCM_NOTES_COMMENTS, commit, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+    } else if (!rc) {
+        rc = vmscm_notes_each(vmscm_buf_str(&buf), each, data, err);
+    }
     vmscm_buf_release(&buf);
     return rc;
 }

@@ -25,5 +25,9 @@ int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *
 int vmscm_notes_comments(struct vmscm_gitdb *db, const char *commit,
     int (*each)(void *data, const struct vmscm_signature *author, const char *text), void *data,
     struct vmscm_error *err);
+/* Those in the text of a note, oldest first. */
+int vmscm_notes_each(const char *note,
+    int (*each)(void *data, const struct vmscm_signature *author, const char *text), void *data,
+    struct vmscm_error *err);
 
 #endif

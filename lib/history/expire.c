@@ -23,7 +23,7 @@ int vmscm_expire_parse(int64_t *before, const char *text, struct vmscm_error *er
     }
     if (vmscm_when_parse(before, text, NULL) == 0)
         return 0;
-    vmscm_error_set(err, VMSCM_EUSAGE, "gc.reflogExpire: %.100s: not a time", *text ? text : "\"\"");
+    vmscm_error_set(err, VMSCM_EUSAGE, "%.100s: not a time", *text ? text : "\"\"");
     return vmscm_error_hint(err, "like 90.days, 2.weeks, 2026-11-22, never or now");
 }
 

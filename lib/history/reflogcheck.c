@@ -14,6 +14,7 @@ struct check {
     void *data;
     struct vmscm_error *err;
     /* Of the reflog at hand. */
+    size_t removals;
     size_t lines, gap; /* gap: the first line that does not go on where the one before ended, or 0 */
     char last[VMSCM_GITDB_ID], missing[VMSCM_GITDB_ID];
 };
@@ -31,6 +32,7 @@ static int see_line(void *data, const char *before, const char *after)
     struct check *c = data;
 
     c->lines++;
+    c->removals += vmscm_reflog_is_zero(after);
     if (c->lines > 1 && !c->gap && strcmp(c->last, before) != 0)
         c->gap = c->lines;
     if (!c->missing[0] && !is_there(c, before))
@@ -64,7 +66,7 @@ static int check_log(void *data, const char *ref)
 
     /* Again, if the ref or the reflog changed in between. */
     for (int turn = 0; turn < 3; turn++) {
-        c->lines = c->gap = 0;
+        c->lines = c->gap = c->removals = 0;
         c->last[0] = c->missing[0] = '\0';
         vmscm_reflog_release(&log);
         damage = vmscm_reflog_scan(c->db, ref, see_line, c, &why);
@@ -81,7 +83,7 @@ static int check_log(void *data, const char *ref)
     } else if (c->missing[0]) {
         snprintf(text, sizeof text, "object %s is missing", c->missing);
         c->tell(c->data, file, false, text);
-    } else if (log.count != c->lines) {
+    } else if (log.count != c->lines - c->removals) {
         c->tell(c->data, file, true, "a line has no date that can be read");
     } else if (c->gap) {
         snprintf(text, sizeof text, "line %zu does not go on where the line before it ended", c->gap);

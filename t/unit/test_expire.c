@@ -71,8 +71,7 @@ static void times(void **state)
     static const char *const bad[] = {
         "", "90", "soon", "90.days.hence", "-1.day", "1.fortnight", "9999999999.days", "now.ago"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_fails(
-            vmscm_expire_parse(&t, bad[i], &err), &err, VMSCM_EUSAGE, "gc.reflogExpire: ");
+        assert_fails(vmscm_expire_parse(&t, bad[i], &err), &err, VMSCM_EUSAGE, "not a time");
         assert_true(err.hint[0]);
     }
 }

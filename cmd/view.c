@@ -67,8 +67,11 @@ static int print_pruned(const struct ctx *ctx, struct vmscm_revision *rev, bool 
     struct vmscm_signature by;
     const char *rule;
     char date[TEXT_MAX];
-    int pruned, rc = vmscm_revision_pruned(&pruned, &by, &rule, rev, err);
+    int pruned, rc = line ? vmscm_revision_pruned(&pruned, &by, &rule, rev, err)
+                          : vmscm_revision_pruned(&pruned, NULL, NULL, rev, err);
 
+    if (rc == VMSCM_EDAMAGED)
+        return 0; /* for fsck to tell: the revision may be whole */
     if (rc || !pruned)
         return rc;
     if (!line) {
@@ -166,6 +169,8 @@ static int add_pruned(json_t *root, struct vmscm_revision *rev, struct vmscm_err
     int pruned, rc = vmscm_revision_pruned(&pruned, &by, &rule, rev, err);
     json_t *object = json_put(root, "pruned", !rc && pruned ? json_object() : json_null());
 
+    if (rc == VMSCM_EDAMAGED)
+        return 0;
     if (!rc && pruned) {
         json_put(object, "by", json_person(&by));
         json_put(object, "time", json_time(by.time, by.offset));

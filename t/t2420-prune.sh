@@ -349,10 +349,16 @@ check "notes that cannot be read: told, and what is whole can be read" '
     echo junk >.vmscm/git/refs/notes/pruned
     vmscm cat web >/dev/null
     vmscm checkout -q web whole
+    vmscm list | grep "number 3$"
+    vmscm log web | grep "number 1$"
+    vmscm show --json web | jq -e .hardware
+    record web 4 2026-01-04
+    vmscm cat web | cmp - disk.raw
     vmscm fsck >said && exit 1
     grep "^refs/notes/pruned: " said
     vmscm tag web x && exit 1
     vmscm prune --keep-last 1 web && exit 1
+    vmscm gc && exit 1
     rm .vmscm/git/refs/notes/pruned
     vmscm fsck'
 

@@ -82,7 +82,8 @@ VMSCM_API int vmscm_revision_names(struct vmscm_revision *rev,
     struct vmscm_error *err);
 
 /* From now on vmscm_revision_names tells, for all revisions of repo, the names there are at this
- * moment, without looking again: for showing many. May be called again. */
+ * moment, without looking again, and vmscm_revision_pruned what is pruned: for showing many. May be
+ * called again. */
 VMSCM_API int vmscm_revision_names_hold(struct vmscm_repo *repo, struct vmscm_error *err);
 
 /* What the machine list tells of each. */

@@ -389,11 +389,14 @@ static int check_parents(struct checkin *c, struct vmscm_error *err)
 static int take_back(struct checkin *c, const char *id, const struct vmscm_signature *who,
     struct vmscm_error *err)
 {
-    int rc = vmscm_snapshot_kept(c->repo, id, err);
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = vmscm_snapshot_kept(c->repo, id, &why);
 
+    /* While notes cannot be read gc removes nothing, and what is checked in is not turned away. */
+    if (!rc || rc == VMSCM_EDAMAGED)
+        return 0;
     if (rc != VMSCM_ENOTFOUND)
-        return rc;
-    vmscm_error_clear(err);
+        return vmscm_error_copy(err, &why);
     return vmscm_pruned_remove(c->repo->git, &id, 1, who, err);
 }
 

@@ -27,6 +27,7 @@ struct vmscm_repo {
     struct vmscm_gitconfig *config;
     struct vmscm_store *store;      /* opened on first use: most commands need only history */
     struct vmscm_names *names;      /* held, or NULL: looked up whenever asked for */
+    struct vmscm_pruned *pruned;    /* likewise */
     struct vmscm_signature author;  /* set by vmscm_revision_set_author; name NULL: not set */
     int64_t when;                   /* likewise */
     int when_offset;

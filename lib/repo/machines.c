@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "history/ident.h"
+#include "history/pruned.h"
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
@@ -18,6 +19,7 @@
 struct list_walk {
     struct vmscm_repo *repo;
     const char *pattern;
+    struct vmscm_pruned *pruned; /* NULL: none */
     int (*each)(void *data, const struct vmscm_machine_entry *entry);
     void *data;
 };
@@ -48,7 +50,7 @@ static int list_one(void *data, const char *ref, const char *id)
                 entry.size += machine->disks[i].size;
         }
     }
-    entry.pruned = id && vmscm_snapshot_kept(w->repo, id, NULL) == VMSCM_ENOTFOUND;
+    entry.pruned = id && vmscm_pruned_has(w->pruned, id);
     entry.damage = why.code ? why.message : NULL;
     rc = w->each(w->data, &entry);
     vmscm_model_free(machine);
@@ -61,9 +63,14 @@ int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
     int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
     struct vmscm_error *err)
 {
-    struct list_walk walk = {repo, pattern, each, data};
+    struct list_walk walk = {repo, pattern, NULL, each, data};
+    int rc;
 
-    return vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
+    /* Where it cannot be told, fsck tells. */
+    vmscm_pruned_load(&walk.pruned, repo->git, NULL);
+    rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
+    vmscm_pruned_free(walk.pruned);
+    return rc;
 }
 
 int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vmscm_error *err)

@@ -208,11 +208,15 @@ static int protect_tag(struct prune *p, const struct ref *ref, struct vmscm_erro
     const struct machine *machine = machine_of_tag(p, name);
     char commit[VMSCM_GITDB_ID];
     uint32_t node;
-    int rc = vmscm_refs_peel(commit, p->repo->git, ref->id, err);
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = vmscm_refs_peel(commit, p->repo->git, ref->id, &why);
 
+    /* Plain git can tag other things than revisions, but not as a machine's. */
+    if (rc == VMSCM_EDAMAGED && !machine)
+        return 0;
     if (rc) {
-        vmscm_error_prefix(err, "%s", ref->name);
-        return rc;
+        vmscm_error_prefix(&why, "%s", ref->name);
+        return vmscm_error_copy(err, &why);
     }
     if (machine && machine->selected && !tag_keeps(p->options, strrchr(name, '/') + 1))
         return 0;
@@ -388,7 +392,7 @@ static int decide_and_let_go(struct prune *p, struct vmscm_error *err)
             break;
         if ((rc = vmscm_handle_commit_lock_alone(&lock, p->repo, err)))
             break;
-        if (attempt == ATTEMPTS)
+        if (attempt >= ATTEMPTS)
             rc = decide(p, err);
         if (!rc && !(rc = compare_refs(&same, p, err)) && same)
             rc = let_go(p, err);

@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "history/ident.h"
+#include "history/pruned.h"
 #include "repo/handle.h"
 #include "repo/names.h"
 #include "repo/workfile.h"
@@ -236,6 +237,7 @@ void vmscm_repo_close(struct vmscm_repo *repo)
         return;
     vmscm_store_close(repo->store);
     vmscm_names_free(repo->names);
+    vmscm_pruned_free(repo->pruned);
     vmscm_gitdb_close(repo->git);
     vmscm_gitconfig_close(repo->config);
     vmscm_ident_release(&repo->author);

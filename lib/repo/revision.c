@@ -91,9 +91,13 @@ int vmscm_revision_machine(const struct vmscm_machine **out, struct vmscm_revisi
 int vmscm_revision_pruned(int *pruned, struct vmscm_signature *by, const char **rule,
     struct vmscm_revision *rev, struct vmscm_error *err)
 {
+    bool held = rev->repo->pruned != NULL;
     int rc = 0;
 
-    if (!rev->note.rule &&
+    *pruned = held && vmscm_pruned_has(rev->repo->pruned, rev->info.id);
+    if (*pruned && !by && !rule)
+        return 0;
+    if ((!held || *pruned) && !rev->note.rule &&
         (rc = vmscm_pruned_read(&rev->note, rev->repo->git, rev->info.id, err)) ==
             VMSCM_ENOTFOUND) {
         vmscm_error_clear(err);
@@ -188,14 +192,24 @@ int vmscm_revision_names(struct vmscm_revision *rev,
 
 int vmscm_revision_names_hold(struct vmscm_repo *repo, struct vmscm_error *err)
 {
+    struct vmscm_pruned *pruned = NULL;
     struct vmscm_names *names;
     int rc = vmscm_names_read(&names, repo->git, err);
 
-    if (!rc) {
-        vmscm_names_free(repo->names);
-        repo->names = names;
+    if (rc)
+        return rc;
+    /* What is damaged is told of each revision that is asked for. */
+    rc = vmscm_pruned_load(&pruned, repo->git, err);
+    if (rc && rc != VMSCM_EDAMAGED) {
+        vmscm_names_free(names);
+        return rc;
     }
-    return rc;
+    vmscm_names_free(repo->names);
+    vmscm_pruned_free(repo->pruned);
+    repo->names = names;
+    repo->pruned = pruned;
+    vmscm_error_clear(err);
+    return 0;
 }
 
 int vmscm_revision_set_author(struct vmscm_repo *repo, const char *author, const char *date,

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "history/ident.h"
 #include "history/notes.h"
+#include "history/pruned.h"
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
@@ -74,6 +75,7 @@ out:
 struct tag_walk {
     struct vmscm_repo *repo;
     const char *machine;
+    struct vmscm_pruned *pruned; /* NULL: none */
     int (*each)(void *data, const struct vmscm_tag_entry *entry);
     void *data;
     struct vmscm_error *err;
@@ -104,7 +106,7 @@ static int list_tag(void *data, const char *ref, const char *id)
     entry.machine = machine;
     entry.tag = slash + 1;
     entry.id = commit;
-    entry.pruned = vmscm_snapshot_kept(w->repo, commit, NULL) == VMSCM_ENOTFOUND;
+    entry.pruned = vmscm_pruned_has(w->pruned, commit);
     rc = w->each(w->data, &entry);
 out:
     free(message);
@@ -117,13 +119,16 @@ int vmscm_revision_tags(struct vmscm_repo *repo, const char *machine,
     int (*each)(void *data, const struct vmscm_tag_entry *entry), void *data,
     struct vmscm_error *err)
 {
-    struct tag_walk walk = {repo, machine, each, data, err};
+    struct tag_walk walk = {repo, machine, NULL, each, data, err};
     char *prefix = NULL;
     int rc = machine ? vmscm_handle_tag(&prefix, machine, NULL, err)
                      : vmscm_str_dup(&prefix, VMSCM_HANDLE_TAGS, err);
 
+    /* Where it cannot be told, fsck tells. */
+    vmscm_pruned_load(&walk.pruned, repo->git, NULL);
     if (!rc)
         rc = vmscm_reflist_walk(repo->git, prefix, list_tag, &walk, err);
+    vmscm_pruned_free(walk.pruned);
     free(prefix);
     return rc;
 }

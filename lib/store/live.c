@@ -164,16 +164,17 @@ static int missing(const struct vmscm_id *id, const char *what, struct vmscm_err
     return vmscm_error_set(err, VMSCM_EDAMAGED, "%s %.16s: missing", what, hex);
 }
 
-/* All that a copy is stored against; nothing is marked unless all of it is there. */
-static int mark_bases(struct vmscm_live *live, const struct copy *copy, struct vmscm_error *err)
+/* The best copies of all that a copy is stored against. */
+static int find_bases(struct vmscm_live *live, struct copy found[VMSCM_PACK_BASES_MAX],
+    size_t *count, const struct copy *copy, struct vmscm_error *err)
 {
     struct vmscm_id bases[VMSCM_PACK_BASES_MAX];
-    struct copy found[VMSCM_PACK_BASES_MAX];
-    size_t count = 0;
-    int rc = vmscm_fetch_bases_at(
-        live->fetch, live->packs.items[copy->pack].pack, &copy->entry, bases, &count, err);
+    int rc;
 
-    for (size_t i = 0; i < count && !rc; i++) {
+    *count = 0;
+    rc = vmscm_fetch_bases_at(
+        live->fetch, live->packs.items[copy->pack].pack, &copy->entry, bases, count, err);
+    for (size_t i = 0; i < *count && !rc; i++) {
         if ((rc = find_copies(live, &bases[i], true, err)))
             break;
         if (live->copies.len)
@@ -181,6 +182,16 @@ static int mark_bases(struct vmscm_live *live, const struct copy *copy, struct v
         else
             rc = missing(&bases[i], "base", err);
     }
+    return rc;
+}
+
+/* Nothing is marked unless all of it is there. */
+static int mark_bases(struct vmscm_live *live, const struct copy *copy, struct vmscm_error *err)
+{
+    struct copy found[VMSCM_PACK_BASES_MAX];
+    size_t count;
+    int rc = find_bases(live, found, &count, copy, err);
+
     for (size_t i = 0; i < count && !rc; i++)
         rc = mark_copy(live, &found[i], err);
     return rc;
@@ -235,6 +246,39 @@ int vmscm_live_enter(struct vmscm_live *live, const struct vmscm_id *id, bool *f
         return rc;
     struct vmscm_live_pack *p = &live->packs.items[copy.pack];
     return set_bit(&p->entered, p->pack, copy.entry.number, first, err);
+}
+
+void vmscm_live_leave(struct vmscm_live *live, const struct vmscm_id *id)
+{
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack;
+
+    for (size_t nth = 0; (pack = vmscm_store_locate(live->store, &entry, id, nth)); nth++) {
+        uint64_t *bits = pack->marks ? live->packs.items[pack->marks - 1].entered : NULL;
+        if (bits)
+            bits[entry.number / 64] &= ~(UINT64_C(1) << (entry.number % 64));
+    }
+}
+
+int vmscm_live_has_bases(struct vmscm_live *live, bool *yes, const struct vmscm_live_pack *pack,
+    struct vmscm_error *err)
+{
+    struct copy own = {.pack = (size_t)(pack - live->packs.items)};
+    struct copy found[VMSCM_PACK_BASES_MAX];
+    const struct vmscm_packfile *file = pack->pack;
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    size_t count;
+    int rc = 0;
+
+    *yes = true;
+    for (uint32_t i = 0; i < file->trailer.entry_count && *yes && !rc; i++) {
+        vmscm_packfile_entry(file, &own.entry, i);
+        if (!own.entry.has_base)
+            continue;
+        *yes = (rc = find_bases(live, found, &count, &own, &why)) != VMSCM_EDAMAGED;
+        rc = *yes ? rc : 0;
+    }
+    return rc ? vmscm_error_copy(err, &why) : 0;
 }
 
 int vmscm_live_mark_pack(struct vmscm_live *live, struct vmscm_live_pack *pack,
@@ -298,13 +342,17 @@ int vmscm_live_take(struct vmscm_live *live, struct vmscm_packfile **pack,
 struct vmscm_packfile *vmscm_live_other(struct vmscm_live *live, struct vmscm_pack_entry *entry,
     const struct vmscm_packfile *pack, const struct vmscm_id *id)
 {
-    struct vmscm_packfile *other;
+    struct vmscm_packfile *other, *best = NULL;
+    struct vmscm_pack_entry found;
 
-    for (size_t nth = 0; (other = vmscm_store_locate(live->store, entry, id, nth)); nth++)
+    for (size_t nth = 0; (other = vmscm_store_locate(live->store, &found, id, nth)); nth++)
         if (other != pack && other->marks &&
-            has_bit(live->packs.items[other->marks - 1].marked, entry->number))
-            return other;
-    return NULL;
+            has_bit(live->packs.items[other->marks - 1].marked, found.number) &&
+            (!best || (entry->has_base && !found.has_base))) {
+            best = other;
+            *entry = found;
+        }
+    return best;
 }
 
 struct vmscm_live_pack *vmscm_live_named(struct vmscm_live *live,

@@ -42,6 +42,13 @@ int vmscm_live_mark(struct vmscm_live *live, const struct vmscm_id *id, struct v
 int vmscm_live_enter(struct vmscm_live *live, const struct vmscm_id *id, bool *first,
     struct vmscm_error *err);
 
+/* Its chunks could not be marked, and are to be asked for again. */
+void vmscm_live_leave(struct vmscm_live *live, const struct vmscm_id *id);
+
+/* *yes: all that chunks of a pack are stored against is somewhere. Its index is mapped. */
+int vmscm_live_has_bases(struct vmscm_live *live, bool *yes, const struct vmscm_live_pack *pack,
+    struct vmscm_error *err);
+
 /* All of a chosen pack is needed, but for what is better had from another that is. Its index is
  * mapped. */
 int vmscm_live_mark_pack(struct vmscm_live *live, struct vmscm_live_pack *pack,
@@ -61,8 +68,8 @@ bool vmscm_live_has(const struct vmscm_live_pack *pack, uint32_t number);
 /* The same, unless it was copied. */
 bool vmscm_live_wants(const struct vmscm_live_pack *pack, uint32_t number);
 
-/* Whether another pack's copy of an id is the one that is needed: that pack and its entry, or
- * NULL. */
+/* Whether another pack's copy of an id is one that is needed: that pack and its entry, or NULL. If
+ * several are, one without bases. */
 struct vmscm_packfile *vmscm_live_other(struct vmscm_live *live, struct vmscm_pack_entry *entry,
     const struct vmscm_packfile *pack, const struct vmscm_id *id);
 

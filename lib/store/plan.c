@@ -78,7 +78,8 @@ static int merge_small(struct vmscm_plan *plan, struct vmscm_error *err)
     if (!small)
         return vmscm_error_nomem(err);
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->packs[i].what != VMSCM_PLAN_DROP && plan->packs[i].needed < VMSCM_PLAN_SMALL)
+        if (plan->packs[i].what != VMSCM_PLAN_DROP && !plan->packs[i].left &&
+            plan->packs[i].needed < VMSCM_PLAN_SMALL)
             small[count++] = &plan->packs[i];
     qsort(small, count, sizeof *small, by_size);
     while (take < count && (take < VMSCM_PLAN_MERGE || small[take]->needed <= 2 * before))
@@ -120,12 +121,40 @@ int vmscm_plan_make(struct vmscm_plan *plan, struct vmscm_store *store, struct v
     return rc;
 }
 
+/* Choose the small packs that are whole. */
+static int choose_whole(struct vmscm_plan *plan, struct vmscm_store *store,
+    struct vmscm_live *live, struct vmscm_error *err)
+{
+    bool again = true;
+    int rc = 0;
+
+    while (again && !rc) {
+        again = false;
+        for (size_t i = 0; i < plan->count; i++)
+            plan->packs[i].what = VMSCM_PLAN_KEEP;
+        if ((rc = merge_small(plan, err)))
+            break;
+        for (size_t i = 0; i < plan->count && !rc; i++) {
+            struct vmscm_plan_pack *item = &plan->packs[i];
+            struct vmscm_packfile *pack = vmscm_live_pack(live, item->number)->pack;
+            bool whole = true;
+            if (item->what != VMSCM_PLAN_REPACK || (rc = vmscm_store_pin(store, pack, err)))
+                continue;
+            rc = vmscm_live_has_bases(live, &whole, vmscm_live_pack(live, item->number), err);
+            vmscm_store_unpin(store, pack);
+            item->left = !whole;
+            again = again || !whole;
+        }
+    }
+    return rc;
+}
+
 int vmscm_plan_merge(struct vmscm_plan *plan, struct vmscm_store *store, struct vmscm_live *live,
     struct vmscm_error *err)
 {
     int rc = list(plan, store, live, err);
 
-    if (rc || (rc = merge_small(plan, err)))
+    if (rc || (rc = choose_whole(plan, store, live, err)))
         goto out;
     for (size_t i = 0; i < plan->count; i++)
         vmscm_live_pack(live, plan->packs[i].number)->chosen =

@@ -21,6 +21,7 @@ struct vmscm_plan_pack {
     uint64_t bytes;  /* of the file */
     uint64_t needed; /* of these, by the share of plain bytes */
     uint32_t marks;  /* entries that were needed when the plan was made */
+    bool left;       /* not to be merged: some of it cannot be had */
 };
 
 struct vmscm_plan {
@@ -33,7 +34,8 @@ struct vmscm_plan {
 int vmscm_plan_make(struct vmscm_plan *plan, struct vmscm_store *store, struct vmscm_live *live,
     unsigned threshold, bool all, struct vmscm_error *err);
 
-/* Without knowing what is needed: small ones only. Marks all of those to be repacked. */
+/* Without knowing what is needed: small ones only. Marks all of those to be repacked. One with chunks
+ * whose bases are gone, as they may be where nobody needs the chunks, is left alone. */
 int vmscm_plan_merge(struct vmscm_plan *plan, struct vmscm_store *store, struct vmscm_live *live,
     struct vmscm_error *err);
 

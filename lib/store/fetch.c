@@ -212,10 +212,12 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
     bool changed;
     int rc;
 
-    for (int again = 0; again < 3; again++) {
+    /* In packs, in packs as they are now, in the trash; and in case that gc was quicker, again. */
+    for (int again = 0; again < 5; again++) {
         struct vmscm_packfile *(*locate)(struct vmscm_store *, struct vmscm_pack_entry *,
-            const struct vmscm_id *, size_t) = again < 2 ? vmscm_store_locate
-                                                         : vmscm_store_locate_trash;
+            const struct vmscm_id *, size_t) = again && again % 2 == 0
+            ? vmscm_store_locate_trash
+            : vmscm_store_locate;
         struct vmscm_pack_entry entry;
         struct vmscm_packfile *pack;
         for (size_t nth = 0; (pack = locate(fetch->store, &entry, id, nth)); nth++) {
@@ -242,7 +244,7 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
             }
         }
         /* What changed may be known already, from another thread's look or one for a base. */
-        if (again == 0 && (rc = vmscm_store_reload(fetch->store, &changed, err)))
+        if (again % 2 == 0 && again < 4 && (rc = vmscm_store_reload(fetch->store, &changed, err)))
             return rc;
     }
     vmscm_str_hex(hex, id->bytes, VMSCM_HASH_SIZE);

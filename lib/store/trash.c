@@ -36,11 +36,18 @@ static int move(const char *repo_dir, const char *from_dir, const char *to_dir,
     const uint8_t *name, struct vmscm_error *err)
 {
     char *from = NULL, *to = NULL;
+    struct stat x, y;
     int rc;
 
     if (!(rc = path_of(&from, repo_dir, from_dir, name, err)) &&
         !(rc = path_of(&to, repo_dir, to_dir, name, err)))
         rc = vmscm_file_rename_new(from, to, err);
+    /* Where a file has two names while it is renamed, both may be left of one that was killed. */
+    if (rc == VMSCM_EEXIST && lstat(from, &x) == 0 && lstat(to, &y) == 0 &&
+        x.st_dev == y.st_dev && x.st_ino == y.st_ino) {
+        vmscm_error_clear(err);
+        rc = unlink(from) == 0 ? 0 : vmscm_error_errno(err, errno, "%s", from);
+    }
     free(from);
     free(to);
     return rc;
@@ -136,8 +143,16 @@ int vmscm_trash_is_covered(bool *yes, const char *repo_dir, struct vmscm_store *
 
     *yes = false;
     if ((rc = vmscm_path_join(&dir, repo_dir, TRASH, err)) ||
-        (rc = vmscm_packfile_new(&pack, name, err)) || (rc = vmscm_packfile_map(pack, dir, err)))
+        (rc = vmscm_packfile_new(&pack, name, err)))
         goto out;
+    if ((rc = vmscm_packfile_map(pack, dir, err))) {
+        /* What is in it is not known. */
+        if (rc == VMSCM_EDAMAGED || rc == VMSCM_EUNSUPPORTED) {
+            vmscm_error_clear(err);
+            rc = 0;
+        }
+        goto out;
+    }
     *yes = true;
     for (uint32_t i = 0; i < pack->trailer.entry_count && *yes; i++) {
         vmscm_packfile_entry(pack, &entry, i);

@@ -61,31 +61,73 @@ static bool is_short_of_space(const struct gc *gc)
         (uint64_t)st.f_bavail * st.f_frsize < VMSCM_PACKQUEUE_PACK;
 }
 
-/* What is not needed in a pack because it is needed somewhere else can be had there. */
-static int check_others(struct gc *gc, const struct vmscm_plan_pack *item,
+struct other {
+    struct vmscm_packfile *pack;
+    struct vmscm_pack_entry entry;
+};
+
+struct others {
+    VMSCM_VEC(struct other) list;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct other *x = a, *y = b;
+
+    if (x->pack != y->pack)
+        return memcmp(x->pack->name, y->pack->name, sizeof x->pack->name);
+    if (x->entry.offset != y->entry.offset)
+        return x->entry.offset < y->entry.offset ? -1 : 1;
+    return (int)x->entry.part - (int)y->entry.part;
+}
+
+/* Where what is not needed in a pack is needed somewhere else. */
+static int find_others(struct gc *gc, struct others *others, size_t number,
     struct vmscm_error *err)
 {
-    struct vmscm_packfile *pack = vmscm_live_pack(gc->live, item->number)->pack, *other;
-    struct vmscm_fetch *fetch = NULL;
-    struct vmscm_buf bytes = VMSCM_BUF_INIT;
-    struct vmscm_pack_entry own, entry;
+    struct vmscm_packfile *pack = vmscm_live_pack(gc->live, number)->pack;
+    struct vmscm_pack_entry own;
+    struct other other, *slot;
     int rc = vmscm_store_pin(gc->store, pack, err);
 
     if (rc)
         return rc;
-    if (!(rc = vmscm_fetch_new(&fetch, gc->store, err)))
-        for (uint32_t i = 0; i < pack->trailer.entry_count && !rc; i++) {
-            vmscm_packfile_entry(pack, &own, i);
-            if (!vmscm_live_has(vmscm_live_pack(gc->live, item->number), i) &&
-                (other = vmscm_live_other(gc->live, &entry, pack, &own.id)))
-                rc = vmscm_fetch_part(fetch, other, &entry, &bytes, err);
-            if (!rc && i % 1024 == 0)
-                rc = vmscm_handle_canceled(gc->events, err);
-        }
-    vmscm_fetch_free(fetch);
-    vmscm_buf_release(&bytes);
+    for (uint32_t i = 0; i < pack->trailer.entry_count && !rc; i++) {
+        vmscm_packfile_entry(pack, &own, i);
+        if (!vmscm_live_has(vmscm_live_pack(gc->live, number), i) &&
+            (other.pack = vmscm_live_other(gc->live, &other.entry, pack, &own.id)) &&
+            !(rc = vmscm_vec_add(&others->list, &slot, err)))
+            *slot = other;
+        if (!rc && i % 1024 == 0)
+            rc = vmscm_handle_canceled(gc->events, err);
+    }
     vmscm_packfile_forget(pack);
     vmscm_store_unpin(gc->store, pack);
+    return rc;
+}
+
+/* It can be had there. Records are read one after the other: each is decompressed once. */
+static int check_others(struct gc *gc, const struct vmscm_plan_pack *item,
+    struct vmscm_error *err)
+{
+    struct others others = {{0}};
+    struct vmscm_fetch *fetch = NULL;
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    int rc = find_others(gc, &others, item->number, err);
+
+    if (!rc && others.list.len) {
+        qsort(others.list.items, others.list.len, sizeof *others.list.items, by_place);
+        rc = vmscm_fetch_new(&fetch, gc->store, err);
+    }
+    for (size_t i = 0; i < others.list.len && !rc; i++) {
+        const struct other *other = &others.list.items[i];
+        if (!(rc = vmscm_fetch_part(fetch, other->pack, &other->entry, &bytes, err)) &&
+            i % 64 == 0)
+            rc = vmscm_handle_canceled(gc->events, err);
+    }
+    vmscm_fetch_free(fetch);
+    vmscm_buf_release(&bytes);
+    vmscm_vec_release(&others.list);
     return rc;
 }
 
@@ -210,8 +252,9 @@ static int finish_trash(struct gc *gc, struct vmscm_error *err)
     bool now = gc->set.grace == 0 || is_short_of_space(gc);
     int rc;
 
+    /* What was there before was looked at by the first. */
     if (!gc->result->moved_bytes || !now)
-        return empty_trash(gc, false, err);
+        return empty_trash(gc, now, err);
     if (gc->marking && (rc = new_marking(gc, err)))
         return rc;
     return empty_trash(gc, true, err);
@@ -260,8 +303,12 @@ static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error 
             !(rc = vmscm_vec_add(&batch, &slot, err)))
             *slot = plan->packs[i];
     if (!rc && batch.len && !(rc = settle(gc, batch.items, batch.len, err)) &&
-        is_short_of_space(gc))
-        rc = finish_trash(gc, err);
+        is_short_of_space(gc) && !(rc = finish_trash(gc, err))) {
+        /* All was marked anew, and packs have other numbers. */
+        vmscm_plan_release(plan);
+        rc = vmscm_plan_make(
+            plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err);
+    }
     batch.len = 0;
     for (size_t i = 0; i < plan->count && !rc; i++) {
         if (plan->packs[i].what == VMSCM_PLAN_REPACK) {
@@ -356,7 +403,7 @@ static int collect(struct gc *gc, struct vmscm_error *err)
     int rc;
 
     if ((rc = check_damage(gc, err)) || (rc = expire_reflogs(gc, err)) || (rc = new_marking(gc, err)) ||
-        (rc = empty_trash(gc, false, err)) ||
+        (rc = empty_trash(gc, is_short_of_space(gc), err)) ||
         (rc = vmscm_plan_make(
              &plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err)))
         goto out;

@@ -141,6 +141,9 @@ static int mark_leaf(struct vmscm_marking *m, const struct vmscm_id *id, uint32_
     for (size_t i = 0; i < count && !rc; i++)
         if (!entries[i].zero)
             rc = mark(m, &entries[i].id, NULL, err);
+    /* Where a failure ends nothing, another revision may need all of it. */
+    if (rc)
+        vmscm_live_leave(m->live, id);
     free(entries);
     m->done += length;
     return rc;
@@ -218,10 +221,12 @@ static int add_commit(void *data, const char *id)
     struct vmscm_marking *m = data;
     struct vmscm_gitdb_info info = {0};
     struct revision *slot;
-    int rc = 0;
+    int rc = vmscm_gitdb_read_commit(&info, m->repo->git, id, m->err);
 
-    if (!vmscm_gitdb_read_commit(&info, m->repo->git, id, NULL) &&
-        !(rc = vmscm_roots_add(&m->roots, "a lease", id, m->err)) &&
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(m->err);
+        rc = 0;
+    } else if (!rc && !(rc = vmscm_roots_add(&m->roots, "a lease", id, m->err)) &&
         !(rc = vmscm_vec_add(&m->leased, &slot, m->err)))
         memcpy(slot->id, info.id, sizeof slot->id);
     vmscm_gitdb_info_release(&info);

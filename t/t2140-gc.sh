@@ -96,6 +96,34 @@ check 'a chunk that others are stored against stays while they do' '
     same e~1 d0.raw
     vmscm fsck --full'
 
+check 'nor do chunks that nobody needs, and whose bases are gone, stop small packs from being merged' '
+    mkdir bases && cd bases
+    vmscm init >/dev/null
+    noise 1003520 35 >v0.raw # in blocks
+    cp v0.raw v1.raw
+    change v1.raw 100000 40 36
+    noise 3000000 37 >rest.raw
+    noise 1003520 38 >other.raw
+    cat rest.raw >>v1.raw
+    cat other.raw rest.raw >keep.raw
+    vmscm checkin m v0.raw -q
+    vmscm checkin m v1.raw -q
+    vmscm checkin keep keep.raw -q
+    vmscm rm m -q
+    [ "$(vmscm gc --grace 0 --json | jq -c "[.dropped_packs, .repacked_packs]")" = "[1,0]" ]
+    for i in 1 2 3 4 5 6 7 8 9; do
+        noise 100000 39$i >s.raw
+        vmscm checkin s$i s.raw -q
+    done
+    [ "$(packs | wc -l)" = 11 ]
+    vmscm gc --auto -q --grace 0
+    [ "$(packs | wc -l)" -le 3 ]
+    same keep keep.raw
+    same s9 s.raw
+    vmscm gc -q --grace 0 --threshold 0
+    same keep keep.raw
+    vmscm fsck --full'
+
 check 'everything is written anew with --aggressive, and is the same' '
     vmscm gc --threshold 0 --grace 0 -q
     packs >before
@@ -177,6 +205,33 @@ check 'what is needed is brought back from the trash' '
     vmscm gc 2>&1 | grep "brought back"
     all_right
     vmscm fsck'
+check 'but nothing new relies on what is in there' '
+    head -c 5996544 a10.raw >zeros.raw # whole blocks
+    vmscm checkin y zeros.raw -q
+    truncate -s +1M zeros.raw # another leaf for the same chunks
+    packs >before
+    vmscm checkin z zeros.raw -q
+    packs | comm -13 before - >leaf
+    [ "$(wc -l <leaf)" = 1 ]
+    vmscm show --json z | jq -r .id >z.id
+    vmscm rm z -q
+    mv "$(cat leaf)" .vmscm/trash/'
+check_fails 1 'a revision of which a leaf is there is not whole' \
+    'vmscm clone "$(cat z.id)" z2' 'gc has removed parts'
+check 'but when it is back, it is' '
+    mv ".vmscm/trash/$(basename "$(cat leaf)")" .vmscm/packs/
+    vmscm clone "$(cat z.id)" z2 -q
+    same z2 zeros.raw
+    vmscm rm z2 -q
+    vmscm gc -q --grace 0'
+check 'a pack of which two names are left goes all the same' '
+    vmscm checkin z zeros.raw -q
+    vmscm rm z -q
+    pack=$(packs | comm -13 before -)
+    ln "$pack" .vmscm/trash/
+    vmscm gc -q --grace 0
+    [ ! -e "$pack" ]
+    [ ! -e ".vmscm/trash/${pack##*/}" ]'
 check 'a reader looks into the trash' '
     pack=$(packs | head -n 1)
     mv "$pack" .vmscm/trash/
@@ -255,6 +310,25 @@ check -p "ROOT TMPFS" 'and with room again, it goes on' '
     [ "$(vmscm gc -n --threshold 0 --json | jq .moved_bytes)" = 0 ]
     same keep a3.raw
     vmscm fsck --full'
+check -p "ROOT TMPFS" 'packs that go make room for those that are written anew' '
+    mkdir "$TEST_DIR/small/m" && cd "$TEST_DIR/small/m"
+    rm -rf "$TEST_DIR/small/r.vmscm"
+    vmscm init >/dev/null
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        noise 500000 72$i >d.raw
+        vmscm checkin d$i d.raw -q
+    done
+    noise 2002944 73 >m.raw # in blocks
+    noise 1003520 74 >n.raw
+    cat n.raw >>m.raw
+    vmscm checkin m m.raw -q
+    vmscm checkin n n.raw -q
+    vmscm rm m -q
+    for i in 1 2 3 4 5 6 7 8 9 10; do vmscm rm d$i -q; done
+    vmscm gc --json >told
+    [ "$(jq -c "[.dropped_packs, .repacked_packs, .trash_bytes]" told)" = "[10,1,0]" ]
+    same n n.raw
+    vmscm fsck'
 check -p ROOT 'a file system that is read-only: all can be read' '
     mkdir "$TEST_DIR/frozen"
     mount --bind .vmscm "$TEST_DIR/frozen"

@@ -81,7 +81,7 @@ static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const c
 {
     struct vmscm_leaf_entry *entries = NULL;
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    size_t count;
+    size_t count = 0;
     uint64_t *state;
     bool added, damaged = false, lost;
     int rc = vmscm_idset_get(&w->leaves, &state, &added, id, err);
@@ -89,7 +89,9 @@ static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const c
     /* A whole leaf is right only where a segment has its length. */
     if (rc || *state == ((uint64_t)length << 8 | LEAF_WHOLE))
         return rc;
-    rc = vmscm_leafread_entries(&entries, &count, w->fetch, &w->bytes, id, length, &why);
+    /* Reading looks into the trash, too. */
+    if (!w->in_packs || !(rc = vmscm_fetch_find(w->fetch, id, &why)))
+        rc = vmscm_leafread_entries(&entries, &count, w->fetch, &w->bytes, id, length, &why);
     if (rc == VMSCM_ENOMEM)
         return vmscm_error_copy(err, &why);
     if (rc) {

@@ -81,7 +81,9 @@ struct cmd {
 /* Open the repository to work on as ctx->repo: VMSCM_DIR's, else the one that serves the current
  * directory. Once open it stays. */
 int ctx_repo(struct ctx *ctx, struct vmscm_error *err);
-/* The same, but path's where VMSCM_DIR is not set. */
+/* Where that repository is; the caller frees it with vmscm_free. */
+int ctx_path(char **path, struct vmscm_error *err);
+/* As ctx_repo, but path's where VMSCM_DIR is not set. */
 int ctx_repo_at(struct ctx *ctx, const char *path, struct vmscm_error *err);
 
 #endif

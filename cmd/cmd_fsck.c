@@ -147,10 +147,18 @@ static int repair(struct ctx *ctx, const struct opts *o, struct found *found,
 {
     struct vmscm_repair_options options = {o->jobs, o->from.items, o->from.len};
     struct vmscm_repair_result result = {0};
-    char aside[TEXT_MAX], saved[TEXT_MAX], restored[TEXT_MAX];
-    int rc = vmscm_repair(
-        ctx->repo, &options, progress_events(ctx), on_done, on_found, found, &result, err);
+    char aside[TEXT_MAX], saved[TEXT_MAX], restored[TEXT_MAX], *path = NULL;
+    uint64_t before = 0;
+    int rc = ctx_path(&path, err);
 
+    if (!rc)
+        rc = vmscm_repair_prepare(path, progress_events(ctx), on_done, found, &before, err);
+    vmscm_free(path);
+    if (rc || (rc = ctx_repo(ctx, err)))
+        return rc;
+    rc = vmscm_repair(
+        ctx->repo, &options, progress_events(ctx), on_done, on_found, found, &result, err);
+    result.set_aside += before;
     if (rc == VMSCM_EDAMAGED && result.left.findings > 0)
         rc = 1;
     if (rc < 0)
@@ -183,7 +191,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         return report_set(err, VMSCM_EUSAGE, "--repair: of the whole repository: no REV with it");
     if (o->from.len && !o->repair)
         return report_set(err, VMSCM_EUSAGE, "--from: only with --repair");
-    if ((rc = ctx_repo(ctx, err)))
+    if (!o->repair && (rc = ctx_repo(ctx, err)))
         return rc;
     if (ctx->common.json) {
         found.findings = json_array();

@@ -23,6 +23,13 @@ static int open_named(struct ctx *ctx, const char *path, struct vmscm_error *err
     return rc;
 }
 
+int ctx_path(char **path, struct vmscm_error *err)
+{
+    const char *dir = environment();
+
+    return vmscm_repo_discover(path, dir ? dir : ".", err);
+}
+
 int ctx_repo(struct ctx *ctx, struct vmscm_error *err)
 {
     const char *dir = environment();

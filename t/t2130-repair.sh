@@ -246,6 +246,90 @@ check 'an unreadable part of an image is passed over' '
     never_wrong bad.vmscm
     repair 0 --from whole.vmscm'
 
+# History. Each of its objects is in a file of its own.
+objects() { find bad.vmscm/git/objects -type f -path "*/??/*"; }
+check 'damaged objects of history: set aside, and taken from another repository' '
+    for what in flip cut empty gone; do
+        fresh
+        for object in $(objects); do
+            case $what in
+            flip) flip "$object" $(($(stat -c %s "$object") / 2)) ;;
+            cut) truncate -s -3 "$object" ;;
+            empty) truncate -s 0 "$object" ;;
+            gone) rm "$object" ;;
+            esac
+        done
+        repair 1
+        [ $what = gone ] || find bad.vmscm/damaged -name "git-*" | grep -q .
+        repair 0 --from whole.vmscm
+        grep "whole.vmscm: commit [0-9a-f]* restored" said
+        all_there bad.vmscm
+        git --git-dir=bad.vmscm/git fsck --strict >fsck 2>&1 || fail "$(cat fsck)"
+    done'
+check 'one after the other: the others are not touched' '
+    fresh
+    for object in $(objects); do
+        fresh
+        flip "$object" 12
+        repair 0 --from one.raw --from whole.vmscm
+        grep "^1 file set aside" said || fail "$object: $(cat said)"
+        all_there bad.vmscm >checked
+    done'
+check 'a pack of plain git that is damaged: what is good is unpacked' '
+    fresh
+    git --git-dir=bad.vmscm/git repack -adq
+    cp -r bad.vmscm/git packed
+    [ -z "$(objects)" ]
+    chmod -R u+w bad.vmscm packed
+    pack=$(ls bad.vmscm/git/objects/pack/*.pack)
+    size=$(stat -c %s "$pack")
+    for n in 1 2 3 4 5; do
+        rm -rf bad.vmscm/git bad.vmscm/damaged
+        cp -r packed bad.vmscm/git
+        flip "$pack" $((n * size / 6))
+        repair 0 --from whole.vmscm
+        [ ! -e "$pack" ] && ls bad.vmscm/damaged/*.pack bad.vmscm/damaged/*.idx
+        all_there bad.vmscm
+    done'
+check 'its index, damaged or gone, is made anew' '
+    rm -rf bad.vmscm/git
+    cp -r packed bad.vmscm/git
+    pack=$(ls bad.vmscm/git/objects/pack/*.pack)
+    index=${pack%.pack}.idx
+    size=$(stat -c %s "$index")
+    for n in 1 2 3 4 5 gone; do
+        rm -rf bad.vmscm/git bad.vmscm/damaged
+        cp -r packed bad.vmscm/git
+        if [ $n = gone ]; then rm "$index"; else flip "$index" $((n * size / 6)); fi
+        repair 0
+        [ -e "$pack" ]
+        all_there bad.vmscm
+        git --git-dir=bad.vmscm/git fsck --strict >fsck 2>&1 || fail "$(cat fsck)"
+    done'
+check 'a hostile source of history' '
+    fresh
+    for object in $(objects); do rm "$object"; done
+    rm -rf liar.vmscm
+    cp -r whole.vmscm liar.vmscm
+    chmod -R u+w liar.vmscm
+    # Each object under the name of another.
+    for object in $(cd liar.vmscm/git/objects && find ?? -type f); do
+        echo "hello $object" | zlib-flate -compress >liar.vmscm/git/objects/$object 2>/dev/null ||
+            echo "hello" >liar.vmscm/git/objects/$object
+    done
+    repair 1 --from liar.vmscm
+    [ -z "$(objects)" ]
+    repair 0 --from whole.vmscm
+    all_there bad.vmscm'
+check 'a ref is not changed: it is told what leads to a machine again' '
+    fresh
+    id=$(vmscm -C bad.vmscm show --json one~1 | jq -r .id)
+    tip=$(cat bad.vmscm/git/refs/heads/one)
+    echo 0123456789012345678901234567890123456789 >bad.vmscm/git/refs/heads/one
+    repair 1
+    grep "^hint: its reflog leads to ${tip%"${tip#????????????}"}, ${id%"${id#????????????}"}" said
+    [ "$(cat bad.vmscm/git/refs/heads/one)" = 0123456789012345678901234567890123456789 ]'
+
 check 'beside check-ins: each succeeds, and is there' '
     fresh
     flip "$(biggest)" 2

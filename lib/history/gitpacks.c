@@ -3,6 +3,7 @@
 #include "base/endian.h"
 #include "base/str.h"
 #include "codec/hash.h"
+#include "sys/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -89,6 +90,20 @@ out:
     if (fd >= 0)
         close(fd);
     free(pack_name);
+    return rc;
+}
+
+int vmscm_gitpacks_check_index(const char *objects, const char *name, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int dir = -1, rc;
+
+    if (!(rc = vmscm_str_printf(&path, err, "%s/pack", objects)) &&
+        !(rc = vmscm_file_open(&dir, path, O_RDONLY | O_DIRECTORY, 0, err)))
+        rc = check_index(dir, objects, name, err);
+    if (dir >= 0)
+        close(dir);
+    free(path);
     return rc;
 }
 

@@ -11,6 +11,29 @@
 
 #define DEFAULT_JOBS_MAX 12 /* each costs a few MiB, and 128 MiB are promised */
 
+int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,
+    struct vmscm_error *err)
+{
+    int64_t version = 0;
+    int rc = vmscm_gitconfig_get_int(&version, config, "core.repositoryformatversion", 0, err);
+
+    if (rc)
+        return rc;
+    if (version == 0)
+        return vmscm_error_set(
+            err, VMSCM_EDAMAGED, "%s/config: no core.repositoryformatversion", path);
+    if (version > VMSCM_HANDLE_VERSION) {
+        vmscm_error_set(err, VMSCM_EUNSUPPORTED,
+            "%s: repository format %lld is newer than this vmscm knows (%d)", path,
+            (long long)version, VMSCM_HANDLE_VERSION);
+        return vmscm_error_hint(err, "use a newer vmscm");
+    }
+    if (version != VMSCM_HANDLE_VERSION)
+        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "%s: repository format %lld is not known",
+            path, (long long)version);
+    return 0;
+}
+
 int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err)
 {
     int rc = repo->store ? 0 : vmscm_store_open(&repo->store, repo->path, err);

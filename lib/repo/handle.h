@@ -34,6 +34,10 @@ struct vmscm_repo {
     int has_when;
 };
 
+/* Whether the configuration is of a repository that this vmscm knows; path is for messages. */
+int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,
+    struct vmscm_error *err);
+
 /* The store, opened if need be; borrowed. */
 int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Repairing a repository, one step after the other, each of which can be the last: packs and indexes
- * (repairpacks.c); then, as long as something is found, what revisions still miss, from damaged/, trash/
- * and sources (source.c); then a check of history.
+ * (repairpacks.c); history (repairgit.c); then, as long as something is found, what revisions still
+ * miss, from damaged/, trash/ and sources (source.c); then a check of history.
  *
  * locks/gc is held throughout: what is found stays. Check-ins go on meanwhile.
  */
@@ -13,6 +13,7 @@
 #include "repo/fsckhistory.h"
 #include "repo/fsckpacks.h"
 #include "repo/lost.h"
+#include "repo/repairgit.h"
 #include "repo/repairpacks.h"
 #include "repo/source.h"
 #include "store/salvage.h"
@@ -47,16 +48,15 @@ static void close_sources(struct sources *s)
 }
 
 /* gc removes what nothing leads to, and that nothing leads to something may be what is repaired. */
-static int lock_gc(int *fd, struct vmscm_repo *repo, struct vmscm_error *err)
+static int lock_gc(int *fd, const char *repo, struct vmscm_error *err)
 {
     char *path = NULL;
-    int rc = vmscm_str_printf(&path, err, "%s/locks/gc", repo->path);
+    int rc = vmscm_str_printf(&path, err, "%s/locks/gc", repo);
 
     if (!rc)
         rc = vmscm_lockfile_try(fd, path, VMSCM_LOCK_EXCLUSIVE, err);
     if (rc == VMSCM_EBUSY) {
-        vmscm_error_set(
-            err, rc, "%s: gc or another repair is at work on it", repo->path);
+        vmscm_error_set(err, rc, "%s: gc or another repair is at work on it", repo);
         vmscm_error_hint(err, "try again when it is done");
     }
     free(path);
@@ -233,6 +233,30 @@ static int check(struct vmscm_repairing *r,
     return 0;
 }
 
+int vmscm_repair_prepare(const char *path, const struct vmscm_events *events,
+    void (*done)(void *, const struct vmscm_repair_action *), void *data, uint64_t *set_aside,
+    struct vmscm_error *err)
+{
+    struct vmscm_repair_result result = {0};
+    struct vmscm_repairing r = {
+        .path = path, .events = events, .done = done, .data = data, .result = &result};
+    struct vmscm_gitconfig *config = NULL;
+    char *file = NULL;
+    int lock = -1, rc;
+
+    if (!(rc = vmscm_path_join(&file, path, "config", err)) &&
+        !(rc = vmscm_gitconfig_open(&config, file, err)) &&
+        !(rc = vmscm_handle_check_version(config, path, err)) &&
+        !(rc = lock_gc(&lock, path, err)))
+        rc = vmscm_repairgit_packs(&r, err);
+    if (set_aside)
+        *set_aside = result.set_aside;
+    vmscm_lockfile_release(&lock);
+    vmscm_gitconfig_close(config);
+    free(file);
+    return rc;
+}
+
 int vmscm_repair(struct vmscm_repo *repo, const struct vmscm_repair_options *options,
     const struct vmscm_events *events, void (*done)(void *, const struct vmscm_repair_action *),
     void (*found)(void *, const struct vmscm_fsck_finding *), void *data,
@@ -240,8 +264,12 @@ int vmscm_repair(struct vmscm_repo *repo, const struct vmscm_repair_options *opt
 {
     static const struct vmscm_repair_options defaults;
     struct vmscm_repair_result own = {0};
-    struct vmscm_repairing r = {
-        .repo = repo, .events = events, .done = done, .data = data, .result = result ? result : &own};
+    struct vmscm_repairing r = {.path = repo->path,
+        .repo = repo,
+        .events = events,
+        .done = done,
+        .data = data,
+        .result = result ? result : &own};
     struct sources sources = {0};
     int lock = -1, rc;
 
@@ -251,8 +279,10 @@ int vmscm_repair(struct vmscm_repo *repo, const struct vmscm_repair_options *opt
     if ((rc = vmscm_handle_jobs(&r.jobs, repo, options->jobs, err)) ||
         (rc = find_level(&r.level, repo, err)) ||
         (rc = vmscm_handle_store(&r.store, repo, err)) ||
-        (rc = open_sources(&sources, &r, options, err)) || (rc = lock_gc(&lock, repo, err)) ||
-        (rc = vmscm_repairpacks_run(&r, err)) || (rc = restore_all(&r, &sources, err)))
+        (rc = open_sources(&sources, &r, options, err)) || (rc = lock_gc(&lock, repo->path, err)) ||
+        (rc = vmscm_repairpacks_run(&r, err)) ||
+        (rc = vmscm_repairgit_run(&r, sources.items, sources.count, err)) ||
+        (rc = restore_all(&r, &sources, err)))
         goto out;
     rc = check(&r, found, err);
 out:

@@ -25,7 +25,7 @@ int vmscm_repairing_set_aside(const struct vmscm_repairing *r, const char *file,
     const char *why, struct vmscm_error *err)
 {
     char *to = NULL;
-    int rc = vmscm_aside_move(&to, r->repo->path, file, name, err);
+    int rc = vmscm_aside_move(&to, r->path, file, name, err);
 
     if (!rc) {
         r->result->set_aside++;

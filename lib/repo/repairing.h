@@ -8,7 +8,8 @@
 #include <vmscm/repair.h>
 
 struct vmscm_repairing {
-    struct vmscm_repo *repo;
+    const char *path; /* of the repository */
+    struct vmscm_repo *repo; /* and store: NULL before it is opened */
     struct vmscm_store *store;
     const struct vmscm_events *events;
     unsigned jobs;

@@ -163,29 +163,6 @@ int vmscm_repo_discover(char **path, const char *start, struct vmscm_error *err)
     return rc;
 }
 
-static int check_version(struct vmscm_repo *repo, struct vmscm_error *err)
-{
-    int64_t version = 0;
-    int rc = vmscm_gitconfig_get_int(
-        &version, repo->config, "core.repositoryformatversion", 0, err);
-
-    if (rc)
-        return rc;
-    if (version == 0)
-        return vmscm_error_set(
-            err, VMSCM_EDAMAGED, "%s/config: no core.repositoryformatversion", repo->path);
-    if (version > VMSCM_HANDLE_VERSION) {
-        vmscm_error_set(err, VMSCM_EUNSUPPORTED,
-            "%s: repository format %lld is newer than this vmscm knows (%d)", repo->path,
-            (long long)version, VMSCM_HANDLE_VERSION);
-        return vmscm_error_hint(err, "use a newer vmscm");
-    }
-    if (version != VMSCM_HANDLE_VERSION)
-        return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "%s: repository format %lld is not known",
-            repo->path, (long long)version);
-    return 0;
-}
-
 int vmscm_repo_open(struct vmscm_repo **out, const char *path, struct vmscm_error *err)
 {
     struct vmscm_repo *repo = calloc(1, sizeof *repo);
@@ -216,7 +193,7 @@ int vmscm_repo_open(struct vmscm_repo **out, const char *path, struct vmscm_erro
         (rc = vmscm_path_join(&git, repo->path, "git", err)) ||
         (rc = vmscm_path_join(&locks, repo->path, "locks", err)) ||
         (rc = vmscm_gitconfig_open(&repo->config, config, err)) ||
-        (rc = check_version(repo, err)))
+        (rc = vmscm_handle_check_version(repo->config, repo->path, err)))
         goto out;
     rc = vmscm_gitdb_open(&repo->git, git, locks, err);
 out:

@@ -126,6 +126,11 @@ void vmscm_source_close(struct vmscm_source *s)
     free(s);
 }
 
+const char *vmscm_source_path(const struct vmscm_source *s)
+{
+    return s->path;
+}
+
 struct vmscm_repo *vmscm_source_repo(const struct vmscm_source *s)
 {
     return s->repo;

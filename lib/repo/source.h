@@ -17,6 +17,9 @@ int vmscm_source_open(struct vmscm_source **out, const char *path,
     const struct vmscm_repairing *r, struct vmscm_error *err);
 void vmscm_source_close(struct vmscm_source *source); /* NULL is fine */
 
+/* As it was given; borrowed. */
+const char *vmscm_source_path(const struct vmscm_source *source);
+
 /* The repository it is, borrowed; NULL for an image. */
 struct vmscm_repo *vmscm_source_repo(const struct vmscm_source *source);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define PIECE (512u << 10) /* handed out at once, where a record's chunks lie side by side */
+#define TURN (4u << 20)    /* what a thread takes: a record and what is stored against it lie together */
 
 /* A chunk at a place of the disk. */
 struct place {
@@ -145,6 +146,20 @@ static int read_record(const struct run *run, struct vmscm_fetch *fetch,
     return rc ? rc : s->each(s->data, piece, have, start, err);
 }
 
+/* A thread's turn: the next records, of about TURN bytes. */
+static void take(struct run *run, size_t *at, size_t *end)
+{
+    uint64_t len = 0;
+
+    pthread_mutex_lock(&run->lock);
+    *at = *end = run->next;
+    while (*end < run->places.len && len < TURN)
+        for (size_t n = same_record(run, *end); n; n--)
+            len += run->places.items[(*end)++].length;
+    run->next = *end;
+    pthread_mutex_unlock(&run->lock);
+}
+
 static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
     struct run *run = p->data;
@@ -154,13 +169,14 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
 
     (void)index;
     while (!rc && !atomic_load(&p->stop)) {
-        pthread_mutex_lock(&run->lock);
-        size_t at = run->next, n = at < run->places.len ? same_record(run, at) : 0;
-        run->next += n;
-        pthread_mutex_unlock(&run->lock);
-        if (!n)
+        size_t at, end;
+        take(run, &at, &end);
+        if (at == end)
             break;
-        rc = read_record(run, fetch, &run->places.items[at], n, piece, err);
+        for (size_t n; at < end && !rc && !atomic_load(&p->stop); at += n) {
+            n = same_record(run, at);
+            rc = read_record(run, fetch, &run->places.items[at], n, piece, err);
+        }
     }
     vmscm_fetch_free(fetch);
     free(piece);

@@ -6,13 +6,14 @@
 
 #include <stdlib.h>
 
-#define SLOTS 4
+#define SLOTS 8
 #define SLOT_KEEP (2u << 20) /* a larger buffer is given back */
 
 /* A record of several parts, decompressed. */
 struct slot {
     bool full;
     bool checked; /* its checksum was right */
+    bool verified[VMSCM_PACK_PARTS_MAX]; /* parts that had the id they were last asked for by */
     uint8_t pack[VMSCM_MIDX_NAME_SIZE];
     uint32_t offset;
     uint64_t last; /* used */
@@ -30,7 +31,7 @@ struct vmscm_fetch {
     struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
     struct slot slots[SLOTS];
     uint64_t clock;
-    bool quick; /* a record's checksum is enough */
+    bool quick; /* a record's checksum is enough, or that a part had its id */
 };
 
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err)
@@ -154,6 +155,7 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
     slot->plain.len = fetch->record.plain_len;
     slot->record = fetch->record;
     slot->checked = fetch->quick;
+    memset(slot->verified, 0, sizeof slot->verified);
     memcpy(slot->pack, pack->name, sizeof slot->pack);
     slot->offset = entry->offset;
     slot->full = true;
@@ -196,9 +198,11 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
             return rc;
     }
     const uint8_t *data = part_of(slot, entry->part);
-    if (!(fetch->quick && slot->checked) &&
-        (rc = verify(fetch, &entry->id, data, entry->plain_len, err)))
-        return rc;
+    if (!fetch->quick || !(slot->checked || slot->verified[entry->part])) {
+        if ((rc = verify(fetch, &entry->id, data, entry->plain_len, err)))
+            return rc;
+        slot->verified[entry->part] = true;
+    }
     memcpy(out, data, entry->plain_len);
     return 0;
 }
@@ -263,6 +267,7 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_buf part = VMSCM_BUF_INIT, bytes = fetch->bytes;
     struct vmscm_pack_record record;
+    bool quick = fetch->quick;
     int rc = 0;
 
     if (!fetch->record.base_count)
@@ -270,10 +275,13 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
     fetch->base.len = 0;
     record = fetch->record;
     fetch->bytes = fetch->spare;
+    /* What comes of them is verified. */
+    fetch->quick = true;
     for (unsigned i = 0; i < record.base_count && !rc; i++)
         if (!(rc = read_any(fetch, record.type, &record.bases[i], true, &part, NULL,
                   VMSCM_PACK_PART_MAX, err)))
             rc = vmscm_buf_append(&fetch->base, part.data, part.len, err);
+    fetch->quick = quick;
     fetch->spare = fetch->bytes;
     fetch->bytes = bytes;
     fetch->record = record;

@@ -111,6 +111,7 @@ check 'nor do chunks that nobody needs, and whose bases are gone, stop small pac
     vmscm checkin keep keep.raw -q
     vmscm rm m -q
     [ "$(vmscm gc --grace 0 --json | jq -c "[.dropped_packs, .repacked_packs]")" = "[1,0]" ]
+    vmscm fsck --full # nor are they damage
     for i in 1 2 3 4 5 6 7 8 9; do
         noise 100000 39$i >s.raw
         vmscm checkin s$i s.raw -q

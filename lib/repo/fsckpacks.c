@@ -72,7 +72,10 @@ static void damaged_record(void *data, const struct vmscm_packfile *pack,
     }
     vmscm_str_hex(hex, id->bytes, VMSCM_HASH_SIZE);
     snprintf(text, sizeof text, "record %.16s: %.200s", hex, why->message);
-    vmscm_findings_tell(p->findings, (struct vmscm_fsck_finding){.object = object, .text = text});
+    /* Its base is gone, or its pack went to the trash meanwhile: history tells if anyone misses it. */
+    if (why->code != VMSCM_ENOTFOUND)
+        vmscm_findings_tell(
+            p->findings, (struct vmscm_fsck_finding){.object = object, .text = text});
     if (!p->rc)
         p->rc = vmscm_idset_get(p->bad, &value, &added, id, p->err);
 }

@@ -291,6 +291,18 @@ check 'a pack of plain git that is damaged: what is good is unpacked' '
         [ ! -e "$pack" ] && ls bad.vmscm/damaged/*.pack bad.vmscm/damaged/*.idx
         all_there bad.vmscm
     done'
+check 'one whose header or trailer is damaged has all its objects' '
+    rm -rf bad.vmscm/git
+    cp -r packed bad.vmscm/git
+    pack=$(ls bad.vmscm/git/objects/pack/*.pack)
+    for offset in 0 6 11 $(($(stat -c %s "$pack") - 7)); do
+        rm -rf bad.vmscm/git bad.vmscm/damaged
+        cp -r packed bad.vmscm/git
+        flip "$pack" "$offset"
+        repair 0
+        [ ! -e "$pack" ] && ls bad.vmscm/damaged/*.pack bad.vmscm/damaged/*.idx
+        all_there bad.vmscm
+    done'
 check 'its index, damaged or gone, is made anew' '
     rm -rf bad.vmscm/git
     cp -r packed bad.vmscm/git

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define INDEX_MAX ((size_t)1 << 30)
+#define INDEX_COUNT (8 + 255 * 4) /* where it has the number of objects */
+#define SHA1 20u
 #define PIECE (1u << 20)
 #define OBJECT_MAX ((size_t)300 << 20)
 
@@ -31,7 +33,8 @@ struct pack {
     git_odb *loose;
     char *base; /* "objects/pack/pack-HEX" */
     char *index, *file; /* whole paths of its two files */
-    git_odb *odb; /* of this pack alone; NULL: the index is of no use */
+    bool indexed; /* the index can be followed */
+    git_odb *odb; /* of this pack alone; NULL: it cannot be opened */
     struct ids ids;
 };
 
@@ -46,15 +49,35 @@ static int add_id(const git_oid *oid, void *data)
     return 0;
 }
 
-/* Open it by its index, if that can be followed, and list what it names. */
+static void close_pack(struct pack *p)
+{
+    git_odb_free(p->odb);
+    p->odb = NULL;
+    p->ids.list.len = 0;
+}
+
+/* Open a pack by the path of its index, and list what that names. */
+static int open_index(struct pack *p, const char *index, struct vmscm_error *err)
+{
+    git_odb_backend *backend = NULL;
+
+    p->ids.err = err;
+    if (git_odb_new(&p->odb) < 0)
+        return vmscm_error_nomem(err);
+    if (git_odb_backend_one_pack(&backend, index) < 0 ||
+        git_odb_add_backend(p->odb, backend, 1) < 0 ||
+        git_odb_foreach(p->odb, add_id, &p->ids) < 0)
+        close_pack(p);
+    return 0;
+}
+
+/* The same, if its index can be followed. */
 static int open_pack(struct pack *p, struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    git_odb_backend *backend = NULL;
     char *objects = NULL;
     int rc = vmscm_str_printf(&objects, err, "%s/objects", p->git_dir);
 
-    p->ids.err = err;
     if (rc)
         return rc;
     rc = vmscm_gitpacks_check_index(objects, strrchr(p->index, '/') + 1, &why);
@@ -63,16 +86,8 @@ static int open_pack(struct pack *p, struct vmscm_error *err)
         return 0;
     if (rc)
         return vmscm_error_copy(err, &why);
-    if (git_odb_new(&p->odb) < 0)
-        return vmscm_error_nomem(err);
-    if (git_odb_backend_one_pack(&backend, p->index) < 0 ||
-        git_odb_add_backend(p->odb, backend, 1) < 0 ||
-        git_odb_foreach(p->odb, add_id, &p->ids) < 0) {
-        git_odb_free(p->odb);
-        p->odb = NULL;
-        p->ids.list.len = 0;
-    }
-    return 0;
+    p->indexed = true;
+    return open_index(p, p->index, err);
 }
 
 static git_odb_object *read_object(const struct pack *p, const git_oid *oid)
@@ -171,17 +186,76 @@ out:
     return rc;
 }
 
-/* Without its index it is no pack any more: so that goes first. */
-static int unpack(const struct pack *p, struct vmscm_error *err)
+/* Into *index the path of a copy of the index, beside one of the pack that has the header and trailer the
+ * index says: libgit2 reads no other, whatever is between. */
+static int copy_pack(const struct pack *p, const char *dir, char **index, struct vmscm_error *err)
 {
-    int rc = 0;
+    static const uint8_t magic[8] = {'P', 'A', 'C', 'K', 0, 0, 0, 2};
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    uint8_t *piece = malloc(PIECE);
+    char *to = NULL;
+    uint64_t at = 0;
+    size_t got = 1;
+    int in = -1, out = -1, rc;
 
+    if (!piece)
+        return vmscm_error_nomem(err);
+    if ((rc = vmscm_str_printf(index, err, "%s/pack-copy.idx", dir)) ||
+        (rc = vmscm_str_printf(&to, err, "%s/pack-copy.pack", dir)) ||
+        (rc = vmscm_file_read(&bytes, p->index, INDEX_MAX, err)) ||
+        (rc = vmscm_file_replace(*index, bytes.data, bytes.len, 0600, err)) ||
+        (rc = vmscm_file_open(&in, p->file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err)) ||
+        (rc = vmscm_file_open(&out, to, O_WRONLY | O_CREAT | O_EXCL, 0600, err)))
+        goto out;
+    while (!(rc = vmscm_file_pread_some(in, piece, PIECE, at, &got, p->file, err)) && got) {
+        if ((rc = vmscm_file_pwrite(out, piece, got, at, to, err)))
+            goto out;
+        at += got;
+    }
+    /* The index was checked: it is long enough, and so is the pack. */
+    if (!rc && !(rc = vmscm_file_pwrite(out, magic, sizeof magic, 0, to, err)) &&
+        !(rc = vmscm_file_pwrite(out, bytes.data + INDEX_COUNT, 4, sizeof magic, to, err)))
+        rc = vmscm_file_pwrite(
+            out, bytes.data + bytes.len - 2 * SHA1, SHA1, at - SHA1, to, err);
+out:
+    if (in >= 0)
+        close(in);
+    if (out >= 0)
+        close(out);
+    vmscm_buf_release(&bytes);
+    free(piece);
+    free(to);
+    return rc;
+}
+
+/* Write what is good in a pack to files, one an object. */
+static int save_objects(struct pack *p, struct vmscm_error *err)
+{
+    char *dir = NULL, *index = NULL;
+    int rc;
+
+    close_pack(p);
+    if ((rc = vmscm_tempdir_make(&dir, NULL, err)) || (rc = copy_pack(p, dir, &index, err)) ||
+        (rc = open_index(p, index, err)))
+        goto out;
     for (size_t i = 0; i < p->ids.list.len && !rc; i++) {
         git_odb_object *object = read_object(p, &p->ids.list.items[i]);
         if (object)
             rc = vmscm_gitloose_write(p->loose, p->git_dir, object, err);
         git_odb_object_free(object);
     }
+out:
+    close_pack(p);
+    vmscm_tempdir_remove(dir);
+    free(index);
+    return rc;
+}
+
+/* Without its index it is no pack any more: so that goes first. */
+static int unpack(struct pack *p, struct vmscm_error *err)
+{
+    int rc = p->indexed ? save_objects(p, err) : 0;
+
     if (!rc && vmscm_file_exists(p->index))
         rc = set_aside(p, ".idx", err);
     return rc ? rc : set_aside(p, ".pack", err);
@@ -208,7 +282,7 @@ static int mend_pack(struct pack *p, const char *name, struct vmscm_error *err)
 
 static void release(struct pack *p)
 {
-    git_odb_free(p->odb);
+    close_pack(p);
     vmscm_vec_release(&p->ids.list);
     free(p->base);
     free(p->index);

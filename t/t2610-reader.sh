@@ -157,6 +157,19 @@ check 'many packs, with a multi-pack index and without' '
     for n in 1 5 8; do reader many.vmscm cat db~$((8 - n)) | cmp - "db.$n"; done
     restores_all many.vmscm'
 
+check 'a pruned revision is no damage, and what is in the trash is found' '
+    cp -r many.vmscm gone.vmscm
+    vmscm -C gone.vmscm prune --keep-last 1 db
+    vmscm -C gone.vmscm gc --grace 0
+    vmscm -C gone.vmscm gc --grace 0
+    reader gone.vmscm verify >said
+    [ "$(grep -c "pruned$" said)" = 7 ]
+    grep -c "ok$" said
+    fails "(the revision was pruned)" reader gone.vmscm cat db~3
+    reader gone.vmscm cat db | cmp - db.8
+    mv gone.vmscm/packs/pack-* gone.vmscm/trash
+    reader gone.vmscm cat db | cmp - db.8
+    mv gone.vmscm/trash/pack-* gone.vmscm/packs'
 check 'what is not there is named' '
     fails "nothing: no such revision" reader repo.vmscm cat nothing
     fails "which disk? sda sdb sdc" reader repo.vmscm cat qa/web

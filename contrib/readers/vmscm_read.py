@@ -356,20 +356,22 @@ def decompress(frame, length, prefix):
 class Store:
     """Finds parts by id in all packs."""
 
-    def __init__(self, path):
-        self.path, self.packs, self.recent = path, {}, collections.OrderedDict()
+    def __init__(self, repository):
+        self.repository, self.packs, self.recent = repository, {}, collections.OrderedDict()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # a pack is a descriptor
-        self.reload()
+        self.reload(["packs"])
 
-    def reload(self):
-        names = [n for n in sorted(os.listdir(self.path)) if re.fullmatch(r"pack-[0-9a-f]{32}\.vpk", n)]
+    def reload(self, folders):
         known, self.packs = self.packs, {}
-        for name in names:                                                              # P20
-            try:
-                self.packs[name] = known.get(name) or Pack(f"{self.path}/{name}")
-            except (Bad, OSError) as e:
-                print(f"warning: {name}: {e}", file=sys.stderr)
+        for folder in folders:
+            folder = f"{self.repository}/{folder}"
+            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+                if re.fullmatch(r"pack-[0-9a-f]{32}\.vpk", name) and name not in self.packs:  # P20
+                    try:
+                        self.packs[name] = known.get(name) or Pack(f"{folder}/{name}")
+                    except (Bad, OSError) as e:
+                        print(f"warning: {name}: {e}", file=sys.stderr)
 
     def plain(self, pack, entry):
         """The plain bytes of an entry's record, and where its parts are."""
@@ -391,7 +393,7 @@ class Store:
         why = []
         for again in (False, True):
             if again:
-                self.reload()                                                           # P22
+                self.reload(["packs", "trash"])                                         # P22, R24
             for pack in list(self.packs.values()):
                 entry = pack.find(ident)
                 if entry is None or as_base and entry.has_base:                         # P11
@@ -522,7 +524,7 @@ class Repository:
         with open(path + "/config", encoding="utf-8", errors="replace") as f:
             version = re.search(r"(?:^|\])\s*repositoryformatversion\s*=\s*(.*?)\s*$", f.read(), re.M | re.I)
         need(version and version[1] == "1", f"{path}: a layout that this reader does not know")  # R3
-        self.git, self.store = Git(path + "/git"), Store(path + "/packs")
+        self.git, self.store = Git(path + "/git"), Store(path)
         self.refs = self.git.refs()
         self.machines = {n[11:]: i for n, i in self.refs.items() if n.startswith("refs/heads/")}  # R8
         self.tags = {":".join(n[10:].rsplit("/", 1)): i for n, i in self.refs.items()
@@ -590,26 +592,33 @@ class Repository:
         need(disk.size == disks[name], f"disk {name}: the disk map is of another size")  # L13
         return disk
 
-    def comments(self, ident):
-        """The comments on a revision, oldest first (R10)."""
-        found = []
-
+    def notes(self, ref, ident):
+        """The blobs of the notes on a revision in a ref (R10)."""
         def look(tree, rest):
             for name, mode, item in self.git.tree(tree):
                 if stat.S_ISDIR(mode) and len(name) == 2 and rest.startswith(name):
-                    look(item, rest[2:])
+                    yield from look(item, rest[2:])
                 elif name == rest:
-                    for line in self.git.object(item, "blob")[1].splitlines():
-                        try:
-                            c = json.loads(line.decode("utf-8"))
-                            c = [c[k] for k in ("date", "author", "email", "text")]
-                        except (KeyError, TypeError, ValueError, RecursionError):
-                            continue
-                        if all(isinstance(v, str) for v in c) and c[3]:
-                            found.append(c)
-        if "refs/notes/comments" in self.refs:
-            look(self.git.commit(self.refs["refs/notes/comments"])[0], ident)
+                    yield self.git.object(item, "blob")[1]
+        if ref in self.refs:
+            yield from look(self.git.commit(self.refs[ref])[0], ident)
+
+    def comments(self, ident):
+        """The comments on a revision, oldest first."""
+        found = []
+        for note in self.notes("refs/notes/comments", ident):
+            for line in note.splitlines():
+                try:
+                    c = json.loads(line.decode("utf-8"))
+                    c = [c[k] for k in ("date", "author", "email", "text")]
+                except (KeyError, TypeError, ValueError, RecursionError):
+                    continue
+                if all(isinstance(v, str) for v in c) and c[3]:
+                    found.append(c)
         return sorted(found, key=lambda c: c[0])
+
+    def is_pruned(self, ident):
+        return any(True for _ in self.notes("refs/notes/pruned", ident))
 
 
 # Commands
@@ -655,7 +664,10 @@ def do_cat(repo, what):
         name, = disks
     need(name in disks, f"{printable(what)}: no such disk; there are: " + " ".join(disks))
     need(not sys.stdout.isatty(), "standard output is a terminal")
-    repo.disk(files, disks, name).write(sys.stdout.buffer)
+    try:
+        repo.disk(files, disks, name).write(sys.stdout.buffer)
+    except Bad as e:
+        raise Bad(f"{e} (the revision was pruned)" if repo.is_pruned(ident) else str(e)) from None
 
 
 def do_restore(repo, rev, folder):
@@ -682,6 +694,9 @@ def do_verify(repo, rev=None):
                 for _ in repo.disk(files, disks, name).pieces(seen):
                     pass
         except Bad as e:
+            if repo.is_pruned(ident):
+                print(ident, "pruned")
+                continue
             bad += 1
             print(f"{ident}: {e}")
         else:

@@ -33,7 +33,8 @@ static int see_line(void *data, const char *before, const char *after)
 
     c->lines++;
     c->removals += vmscm_reflog_is_zero(after);
-    if (c->lines > 1 && !c->gap && strcmp(c->last, before) != 0)
+    /* Where expiry took lines away, zeros may be in their place. */
+    if (c->lines > 1 && !c->gap && strcmp(c->last, before) != 0 && !vmscm_reflog_is_zero(before))
         c->gap = c->lines;
     if (!c->missing[0] && !is_there(c, before))
         memcpy(c->missing, before, sizeof c->missing);
@@ -90,9 +91,9 @@ static int check_log(void *data, const char *ref)
         c->tell(c->data, file, true, text);
     } else if (!vmscm_str_starts(ref, "refs/")) {
         /* HEAD means nothing here. */
-    } else if (!tip[0]) {
+    } else if (!tip[0] && (!c->lines || !vmscm_reflog_is_zero(c->last))) {
         c->tell(c->data, file, true, "there is no such ref");
-    } else if (c->lines && strcmp(tip, c->last) != 0) {
+    } else if (tip[0] && c->lines && strcmp(tip, c->last) != 0) {
         c->tell(c->data, file, true, "does not end with what the ref leads to");
     }
     vmscm_reflog_release(&log);

@@ -62,8 +62,12 @@ static void reflogs(void **state)
     char one[VMSCM_GITDB_ID], two[VMSCM_GITDB_ID], text[1000];
     struct said said = {0, 0, ""};
 
-    assert_done(vmscm_gitdb_commit(one, r->db, &file, 1, NULL, 0, &gitrepo_who, &gitrepo_who, "1", &err), &err);
-    assert_done(vmscm_gitdb_commit(two, r->db, &file, 1, NULL, 0, &gitrepo_who, &gitrepo_who, "2", &err), &err);
+    assert_done(vmscm_gitdb_commit(
+                    one, r->db, &file, 1, NULL, 0, &gitrepo_who, &gitrepo_who, "1", &err),
+        &err);
+    assert_done(vmscm_gitdb_commit(
+                    two, r->db, &file, 1, NULL, 0, &gitrepo_who, &gitrepo_who, "2", &err),
+        &err);
     assert_done(vmscm_refs_update(r->db, "refs/heads/web", "", one, &gitrepo_who, "x", &err), &err);
     assert_done(vmscm_refs_update(r->db, "refs/heads/web", one, two, &gitrepo_who, "x", &err), &err);
     assert_done(vmscm_reflogcheck_run(r->db, hear, &said, &err), &err);
@@ -79,7 +83,8 @@ static void reflogs(void **state)
     EXPECT(0, 0, "", "%s %s" BY, one, two);
     EXPECT(0, 0, "", "%s", "");
     EXPECT(0, 1, "does not end with", "%s %s" BY, ZERO, one);
-    EXPECT(0, 1, "line 2 does not go on", "%s %s" BY "%s %s" BY, ZERO, one, ZERO, two);
+    EXPECT(0, 1, "line 2 does not go on", "%s %s" BY "%s %s" BY, ZERO, one, two, two);
+    EXPECT(0, 0, "", "%s %s" BY "%s %s" BY, ZERO, one, ZERO, two);
     EXPECT(0, 1, "no date", "%s %s" BY "%s %s A <a> soon +0100\tx\n", ZERO, one, one, two);
     EXPECT(1, 0, GHOST " is missing", "%s %s" BY "%s %s" BY, ZERO, GHOST, GHOST, two);
     EXPECT(1, 0, GHOST " is missing", "%s %s" BY, GHOST, two);
@@ -90,8 +95,10 @@ static void reflogs(void **state)
     EXPECT(0, 0, "", "%s %s" BY "%.30s", ZERO, two, two);
     snprintf(text, sizeof text, "%s %s" BY, ZERO, one);
     expect(r, "refs/heads/gone", text, 0, 1, "git/logs/refs/heads/gone: there is no such ref");
-    expect(r, "refs/heads/gone", "", 0, 1, "there is no such ref");
     expect(r, "HEAD", text, 0, 1, "gone");
+    expect(r, "refs/heads/gone", "", 0, 1, "there is no such ref");
+    snprintf(text, sizeof text, "%s %s" BY, one, ZERO); /* it was removed, by someone who then died */
+    expect(r, "refs/heads/gone", text, 0, 0, "");
 }
 
 /* An index of version 2 with these offsets, whose hashes are right. */

@@ -11,14 +11,13 @@ Usage: kill.py [--distinct] [--every N] [COMMAND...]
 The last line says how many points there were."""
 
 import argparse
-import multiprocessing
 import signal
 import sys
 
 import commands
 import lab as labs
+from pool import run_all
 
-JOBS = 2  # processes at once
 SAME = ("fsync", "close", "sync_file_range")
 
 
@@ -42,26 +41,6 @@ def kill_at(lab, command, done, mode, point):
         return "%s: run again: %s" % (where, why)
     why = done.left(lab, command)
     return "%s: in the end: %s" % (where, why) if why else None
-
-
-class Worker:
-    """Held by each process of the pool."""
-    lab = None
-    done = {}
-
-
-def start(base, numbers):
-    with numbers.get_lock():
-        numbers.value += 1
-        Worker.lab = labs.Lab(base, numbers.value)
-
-
-def work(task):
-    name, mode, point = task
-    command = commands.named([name])[0]
-    if name not in Worker.done:
-        Worker.done[name] = commands.Done(Worker.lab, command)
-    return kill_at(Worker.lab, command, Worker.done[name], mode, point)
 
 
 def main():
@@ -89,13 +68,11 @@ def main():
                 tasks.append((command.name, "tear", int(number)))
         count += len(points)
     tasks = tasks[::options.every]
-    numbers = multiprocessing.Value("i", 0)
     bad = 0
-    with multiprocessing.Pool(JOBS, start, (base, numbers)) as pool:
-        for task, why in zip(tasks, pool.imap(work, tasks, 4)):
-            if why:
-                bad += 1
-                print("%s: %s" % (task[0], why), flush=True)
+    for task, why in run_all(base, kill_at, tasks):
+        if why:
+            bad += 1
+            print("%s: %s" % (task[0], why), flush=True)
     print("%d points of %d commands, %d deaths, %d failures" %
           (count, len(wanted), len(tasks), bad))
     return 1 if bad else 0

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "history/git.h"
+#include "history/stalelock.h"
 #include "sys/file.h"
 
 #include <ctype.h>
@@ -295,6 +296,40 @@ out:
     return rc;
 }
 
+static int lock_dir(int fd, const char *dir, struct vmscm_error *err)
+{
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return vmscm_error_errno(err, errno, "%s: locking", dir);
+    return 0;
+}
+
+int vmscm_gitconfig_sweep(struct vmscm_gitconfig *config, struct vmscm_error *err)
+{
+    const char *file = config->files[VMSCM_CONFIG_REPOSITORY];
+    char *dir = NULL, *path = NULL;
+    int fd = -1, rc;
+
+    if (!file)
+        return 0;
+    if ((rc = vmscm_path_dirname(&dir, file, err)) ||
+        (rc = vmscm_file_open(&fd, dir, O_RDONLY | O_DIRECTORY, 0, err)) ||
+        (rc = lock_dir(fd, dir, err)))
+        goto out;
+    vmscm_file_sweep(file);
+    for (int n = 1; n <= 2 && !rc; n++) {
+        free(path);
+        if (!(rc = vmscm_str_printf(&path, err, "%s%s", file, n == 1 ? ".lock" : ".lock.lock")))
+            vmscm_stalelock_clear(path, 1000);
+    }
+out:
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    free(dir);
+    return rc;
+}
+
 int vmscm_gitconfig_set(struct vmscm_gitconfig *config, enum vmscm_config_level level,
     const char *key, const char *value, struct vmscm_error *err)
 {
@@ -320,12 +355,8 @@ int vmscm_gitconfig_set(struct vmscm_gitconfig *config, enum vmscm_config_level 
     if ((rc = vmscm_path_dirname(&dir, real, err)) ||
         (rc = vmscm_file_open(&fd, dir, O_RDONLY | O_DIRECTORY, 0, err)))
         goto out;
-    while (flock(fd, LOCK_EX) < 0) {
-        if (errno != EINTR) {
-            rc = vmscm_error_errno(err, errno, "%s: locking", dir);
-            goto out;
-        }
-    }
+    if ((rc = lock_dir(fd, dir, err)))
+        goto out;
     vmscm_error_clear(err);
     if (!(rc = rewrite(real, key, value, err)))
         rc = load(config, level, err);

@@ -24,6 +24,8 @@ int vmscm_gitconfig_get_int(int64_t *value, struct vmscm_gitconfig *config, cons
 /* value NULL removes. The file and its directory are made if need be; written atomically. */
 int vmscm_gitconfig_set(struct vmscm_gitconfig *config, enum vmscm_config_level level,
     const char *key, const char *value, struct vmscm_error *err);
+/* Remove what processes that died over it left beside the repository's file. */
+int vmscm_gitconfig_sweep(struct vmscm_gitconfig *config, struct vmscm_error *err);
 int vmscm_gitconfig_list(struct vmscm_gitconfig *config,
     int (*each)(void *data, enum vmscm_config_level level, const char *key, const char *value),
     void *data, struct vmscm_error *err);

@@ -1,34 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "history/reflock.h"
 #include "base/str.h"
+#include "history/stalelock.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-static void clear_stale(const char *path, unsigned ms)
-{
-    struct stat first, now;
-
-    if (lstat(path, &first) < 0)
-        return;
-    for (unsigned waited = 0; waited < ms; waited += 10) {
-        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
-        if (lstat(path, &now) < 0 || now.st_ino != first.st_ino ||
-            now.st_ctim.tv_sec != first.st_ctim.tv_sec ||
-            now.st_ctim.tv_nsec != first.st_ctim.tv_nsec)
-            return;
-    }
-    unlink(path);
-}
 
 void vmscm_reflock_clear(const struct vmscm_gitdb *db, const char *name, unsigned ms)
 {
     char *path = NULL;
 
     if (vmscm_str_printf(&path, NULL, "%s/%s.lock", db->path, name) == 0)
-        clear_stale(path, ms);
+        vmscm_stalelock_clear(path, ms);
     free(path);
 }
 

@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "history/expire.h"
 #include "history/gitgc.h"
+#include "history/stalelock.h"
 #include "repo/gcsettings.h"
 #include "repo/layout.h"
 #include "repo/marking.h"
@@ -396,6 +397,14 @@ static int expire_reflogs(struct gc *gc, struct vmscm_error *err)
         gc->set.dry_run, err);
 }
 
+/* Locks and half-written files of processes that died. */
+static int sweep(struct gc *gc, struct vmscm_error *err)
+{
+    int rc = vmscm_stalelock_sweep(gc->repo->git, err);
+
+    return rc ? rc : vmscm_gitconfig_sweep(gc->repo->config, err);
+}
+
 /* With everything marked. */
 static int collect(struct gc *gc, struct vmscm_error *err)
 {
@@ -412,7 +421,8 @@ static int collect(struct gc *gc, struct vmscm_error *err)
         foretell(gc, &plan);
     if (!gc->set.dry_run && ((rc = carry_out(gc, &plan, err)) || (rc = finish_trash(gc, err))))
         goto out;
-    rc = collect_history(gc, err);
+    if (!(rc = collect_history(gc, err)) && !gc->set.dry_run)
+        rc = sweep(gc, err);
 out:
     vmscm_plan_release(&plan);
     return rc;

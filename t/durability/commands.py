@@ -36,7 +36,10 @@ ALONE = (
 )
 PRUNE = ("prune", "--keep-last", "1", "--no-keep-tagged", "web")
 # Several packs, none of them large.
-SMALL = tuple(("checkin", "many%d" % n, "@many%d.raw" % n, "-m", "m") for n in range(6))
+SMALL = (
+    (("config", "gc.auto", "false"),) +
+    tuple(("checkin", "many%d" % n, "@many%d.raw" % n, "-m", "m") for n in range(6)) +
+    (("config", "gc.auto", "true"),))
 
 # A word that begins with "@" is a path in the lab.
 COMMANDS = [

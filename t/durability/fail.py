@@ -45,7 +45,7 @@ def ways(call):
 
 
 def fail_at(lab, command, done, point, error, times):
-    """None, or what went wrong; and whether it was done though it said it failed."""
+    """None, or what went wrong; and whether names had moved though it said that it failed."""
     lab.fresh(done.base)
     got = lab.run(command, mode="fail", reads=1, point=point, errno=error, times=times)
     name = "half done" if error < 0 else errno.errorcode[error]
@@ -66,7 +66,8 @@ def fail_at(lab, command, done, point, error, times):
     if why:
         return "%s: run again: %s" % (where, why), False
     why = done.left(lab, command)
-    return ("%s: in the end: %s" % (where, why) if why else None), was_done and got.code != 0
+    told = was_done and got.code != 0 and done.state.names != done.before.names
+    return ("%s: in the end: %s" % (where, why) if why else None), told
 
 
 def main():
@@ -97,8 +98,8 @@ def main():
         if why:
             bad += 1
             print("%s: %s" % (task[0], why), flush=True)
-    print("%d points of %d commands, %d failures injected; %d times it was done, durable or not, though "
-          "it said it failed; %d wrong" % (count, len(wanted), len(tasks), done, bad))
+    print("%d points of %d commands, %d failures injected; %d times a name had moved though it said "
+          "that it failed; %d wrong" % (count, len(wanted), len(tasks), done, bad))
     return 1 if bad else 0
 
 

@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The calls of commands fail, each in turn: what a command says is true, and nothing is lost.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+[ -e "$VMSCM_BUILD/durability/shim.so" ] || skip_all "the shim was not built"
+
+case ${VMSCM_TEST_VARIANT:-default} in
+durability) some= ;;
+quick) some='--every 397' ;;
+asan) some='--every 997' ;;
+*) some='--every 97' ;;
+esac
+
+check 'calls that fail' '
+    "$TEST_SOURCE/t/durability/fail.py" $some >said || { cat said; exit 1; }'
+sed 's/^#*/# /' said
+done_testing

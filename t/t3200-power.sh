@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Power is lost at every point of many commands, and of what no fsync made durable some is gone: what
+# was acknowledged is there.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+[ -e "$VMSCM_BUILD/durability/shim.so" ] || skip_all "the shim was not built"
+
+case ${VMSCM_TEST_VARIANT:-default} in
+durability) some='--limit 100 --resume 500' ;;
+quick | asan) some='--limit 4 --every 25 --resume 50' ;;
+*) some='--limit 8 --every 4 --resume 100' ;;
+esac
+
+check 'power that is lost' '
+    "$TEST_SOURCE/t/durability/power.py" $some >said || { cat said; exit 1; }'
+sed 's/^#*/# /' said
+done_testing

@@ -78,7 +78,7 @@ check_fails 1 'not one whose data is gone' '
     vmscm cat $gone >/dev/null
     for pack in damaged.vmscm/packs/*; do
         mv $pack hidden
-        vmscm cat web >/dev/null && ! vmscm cat $gone >/dev/null 2>&1 && break
+        vmscm cat web >/dev/null 2>&1 && ! vmscm cat $gone >/dev/null 2>&1 && break
         mv hidden $pack
     done
     [ -e hidden ]

@@ -181,6 +181,22 @@ static size_t whole_lines(const struct vmscm_buf *buf)
     return parse_line(&entry, (const char *)buf->data + start, end - 1 - start) ? end : start;
 }
 
+/* The bytes of whole lines, without last ones that note a removal: it did not come to that. */
+static size_t without_removal(const struct vmscm_buf *buf)
+{
+    struct vmscm_reflog_entry entry;
+    size_t end = whole_lines(buf), start;
+
+    for (; end; end = start) {
+        for (start = end - 1; start && buf->data[start - 1] != '\n';)
+            start--;
+        if (!parse_line(&entry, (const char *)buf->data + start, end - 1 - start) ||
+            !vmscm_reflog_is_zero(entry.after))
+            break;
+    }
+    return end;
+}
+
 int vmscm_reflog_mend(const struct vmscm_gitdb *db, const char *ref, struct vmscm_error *err)
 {
     struct vmscm_buf tail = VMSCM_BUF_INIT;
@@ -342,7 +358,7 @@ int vmscm_reflog_copy(const struct vmscm_gitdb *db, const char *from, const char
 
     if ((rc = load(&buf, db, from, err)))
         goto out;
-    buf.len = whole_lines(&buf);
+    buf.len = without_removal(&buf);
     if ((rc = vmscm_buf_printf(&buf, err, "%s %s %s <%s> %lld %c%02d%02d\t%s\n", id, id, who->name,
              who->email, (long long)who->time, who->offset < 0 ? '-' : '+', minutes / 60,
              minutes % 60, why)) ||
@@ -366,6 +382,7 @@ int vmscm_reflog_is_copy(bool *is, bool *whole, const struct vmscm_gitdb *db, co
     *is = *whole = false;
     if ((rc = load(&old, db, from, err)) || (rc = load(&fresh, db, to, err)))
         goto out;
+    old.len = without_removal(&old);
     /* The last line gives the reason. */
     if (fresh.len < len + 2 || fresh.data[fresh.len - 1] != '\n' ||
         fresh.data[fresh.len - len - 2] != '\t' ||

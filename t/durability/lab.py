@@ -326,11 +326,11 @@ class Lab:
             shutil.copytree(self.path, path, symlinks=True)
         return path
 
-    def run(self, command, **shim):
+    def run(self, command, preload=SHIM, **shim):
         """A command of commands.py, under the shim if it is told something; the log is emptied."""
         if os.path.exists(self.log):
             os.unlink(self.log)
-        env = dict(self.env)
+        env = dict(self.env, LD_PRELOAD=preload)
         for key, value in shim.items():
             env["VMSCM_SHIM_" + key.upper()] = str(value)
         return run([VMSCM] + command.argv(self), env, self.path)

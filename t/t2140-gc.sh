@@ -346,6 +346,45 @@ check -p ROOT 'a file system that is read-only: all can be read' '
 check_fails -p ROOT 3 'but gc says that it is' 'vmscm -C "$TEST_DIR/frozen" gc' 'Read-only'
 check -p ROOT 'it thaws' 'umount "$TEST_DIR/frozen"'
 
+# A check-in of FILE as NAME, and COMMANDS between the moment it has stored all and that it records it.
+between() { # NAME FILE COMMANDS
+    local pid
+    exec 8<.vmscm/locks/commit
+    flock 8
+    vmscm checkin "$1" "$2" -v 2>said >/dev/null 8<&- &
+    pid=$!
+    # It waits for the lock then.
+    until grep -q -e "-> FLOCK.* READ $pid " /proc/locks; do
+        kill -0 $pid
+        sleep 0.05
+    done
+    eval "$3"
+    exec 8<&-
+    wait $pid
+}
+check 'a check-in whose packs gc copies elsewhere meanwhile goes on' '
+    cp a5.raw m.raw
+    change m.raw 900000 5000 80
+    between m m.raw "for p in \$(packs); do
+        mv \$p .vmscm/packs/pack-\$(od -An -N16 -tx1 /dev/urandom | tr -d \" \n\").vpk; done"
+    ! grep "reading again" said
+    same m m.raw
+    all_right'
+check 'and one whose chunks went stores them again' '
+    noise 900000 81 >n.raw
+    vmscm checkin n0 n.raw -q
+    vmscm rm n0 -q
+    change n.raw 300000 5000 82
+    packs >all
+    vmscm fsck -q
+    between n n.raw "for p in \$(packs); do mv \$p .vmscm/trash/; done"
+    grep "reading again" said
+    for p in .vmscm/trash/*.vpk; do
+        [ -e ".vmscm/packs/${p##*/}" ] || mv "$p" .vmscm/packs/
+    done
+    same n n.raw
+    all_right'
+
 check 'small packs are merged after check-ins, without being asked' '
     mkdir auto && cd auto
     vmscm init >/dev/null

@@ -23,6 +23,7 @@
 #include "repo/newtree.h"
 #include "repo/scan.h"
 #include "repo/snapshot.h"
+#include "repo/whole.h"
 #include "store/plan.h"
 #include "sys/file.h"
 #include "sys/lockfile.h"
@@ -400,6 +401,27 @@ static int take_back(struct checkin *c, const char *id, const struct vmscm_signa
     return vmscm_pruned_remove(c->repo->git, &id, 1, who, err);
 }
 
+/* That nothing relied on is gone, or is somewhere else by now: gc moved it. VMSCM_EBUSY: it is not.
+ * The commit lock is held, so nothing more goes. */
+static int confirm(struct checkin *c, struct vmscm_store *store, struct vmscm_error *err)
+{
+    struct vmscm_whole whole = {0};
+    struct vmscm_error gone = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
+    bool changed;
+    int rc = vmscm_store_confirm(store, &gone);
+
+    if (rc != VMSCM_EBUSY)
+        return rc ? vmscm_error_copy(err, &gone) : 0;
+    rc = vmscm_store_reload(store, &changed, err);
+    for (size_t i = 0; i < c->count && !rc; i++)
+        if ((rc = vmscm_whole_check(&whole, store, &c->disks[i].map, &why)))
+            vmscm_error_copy(err, why.code == VMSCM_EDAMAGED ? &gone : &why);
+    vmscm_whole_release(&whole);
+    if (rc == VMSCM_EDAMAGED)
+        return VMSCM_EBUSY;
+    return rc ? rc : vmscm_store_confirm(store, err);
+}
+
 /* Write the commit and move the ref. VMSCM_EBUSY: something relied on is gone. The commit lock is
  * held from before the first git object: until the ref is set, gc cannot know that it is needed. */
 static int record(struct checkin *c, struct vmscm_checkin_result *result, struct vmscm_error *err)
@@ -417,7 +439,7 @@ static int record(struct checkin *c, struct vmscm_checkin_result *result, struct
     if ((rc = vmscm_handle_store(&store, c->repo, err)) ||
         (rc = vmscm_handle_who(&author, &committer, c->repo, err)) ||
         (rc = vmscm_handle_commit_lock(&lock, c->repo, err)) || (rc = check_parents(c, err)) ||
-        (rc = check_known(c, err)) || (rc = vmscm_store_confirm(store, err)) ||
+        (rc = check_known(c, err)) || (rc = confirm(c, store, err)) ||
         (rc = build_tree(&tree, c, err)))
         goto out;
     result->unchanged = parent_count == 1 && vmscm_newtree_is(&tree, c->repo, c->parent);

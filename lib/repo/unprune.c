@@ -4,10 +4,8 @@
 #include "history/ident.h"
 #include "history/pruned.h"
 #include "machine/model.h"
-#include "repo/leafread.h"
 #include "repo/snapshot.h"
-#include "store/fetch.h"
-#include "store/idset.h"
+#include "repo/whole.h"
 #include "store/trash.h"
 #include "sys/lockfile.h"
 
@@ -17,50 +15,14 @@
 
 #define ATTEMPTS 3 /* when packs go while it is looked */
 
-struct look {
-    struct vmscm_fetch *fetch;
-    struct vmscm_buf bytes;
-    struct vmscm_idset leaves; /* of which all is there; the length that was checked */
-};
-
-static int look_at_leaf(struct look *l, const struct vmscm_id *id, uint32_t length,
-    struct vmscm_error *err)
-{
-    struct vmscm_leaf_entry *entries = NULL;
-    size_t count = 0;
-    uint64_t *checked;
-    bool added;
-    int rc = vmscm_idset_get(&l->leaves, &checked, &added, id, err);
-
-    if (rc || *checked == length)
-        return rc;
-    /* Reading looks into the trash, too. */
-    if (!(rc = vmscm_fetch_find(l->fetch, id, err)))
-        rc = vmscm_leafread_entries(&entries, &count, l->fetch, &l->bytes, id, length, err);
-    for (size_t i = 0; i < count && !rc; i++)
-        if (!entries[i].zero)
-            rc = vmscm_fetch_find(l->fetch, &entries[i].id, err);
-    free(entries);
-    if (!rc)
-        *checked = length;
-    return rc;
-}
-
-static int look_at_disk(struct look *l, struct vmscm_revision *rev,
-    const struct vmscm_machine_disk *disk, struct vmscm_error *err)
+static int look_at_disk(struct vmscm_whole *whole, struct vmscm_store *store,
+    struct vmscm_revision *rev, const struct vmscm_machine_disk *disk, struct vmscm_error *err)
 {
     struct vmscm_map map = {0};
     int rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, disk, err);
 
-    for (size_t i = 0; i < map.runs.len && !rc; i++) {
-        const struct vmscm_map_run *run = &map.runs.items[i];
-        /* Of a run all segments but the disk's last have one length. */
-        if (!run->zero &&
-            !(rc = look_at_leaf(
-                  l, &run->leaf, vmscm_map_segment_length(map.size, run->first), err)))
-            rc = look_at_leaf(l, &run->leaf,
-                vmscm_map_segment_length(map.size, run->first + run->count - 1), err);
-    }
+    if (!rc)
+        rc = vmscm_whole_check(whole, store, &map, err);
     vmscm_map_release(&map);
     return rc;
 }
@@ -69,21 +31,17 @@ static int look_at_disk(struct look *l, struct vmscm_revision *rev,
 static int look_at_all(struct vmscm_store *store, struct vmscm_revision *rev,
     struct vmscm_error *err)
 {
-    struct look look = {0};
+    struct vmscm_whole whole = {0};
     const struct vmscm_machine *machine;
     bool changed;
     int rc;
 
     if ((rc = vmscm_store_reload(store, &changed, err)) ||
-        (rc = vmscm_revision_machine(&machine, rev, err)) ||
-        (rc = vmscm_fetch_new(&look.fetch, store, err)))
-        goto out;
+        (rc = vmscm_revision_machine(&machine, rev, err)))
+        return rc;
     for (size_t i = 0; i < machine->disk_count && !rc; i++)
-        rc = look_at_disk(&look, rev, &machine->disks[i], err);
-out:
-    vmscm_fetch_free(look.fetch);
-    vmscm_buf_release(&look.bytes);
-    vmscm_idset_release(&look.leaves);
+        rc = look_at_disk(&whole, store, rev, &machine->disks[i], err);
+    vmscm_whole_release(&whole);
     return rc;
 }
 

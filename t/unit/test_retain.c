@@ -344,5 +344,5 @@ int main(void)
         cmocka_unit_test(spans),
         cmocka_unit_test_setup_teardown(order, gitrepo_setup, gitrepo_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return unit_run(tests);
 }

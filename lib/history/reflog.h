@@ -29,7 +29,7 @@ int vmscm_reflog_list(const struct vmscm_gitdb *db, int (*each)(void *data, cons
     void *data, struct vmscm_error *err);
 
 /* Both ids of every line, oldest first. Here a line that does not begin with two ids is
- * VMSCM_EDAMAGED, but for a last one that has no end. */
+ * VMSCM_EDAMAGED, but for a last one that has no end, or zeros at its beginning. */
 int vmscm_reflog_scan(const struct vmscm_gitdb *db, const char *ref,
     int (*each)(void *data, const char *before, const char *after), void *data,
     struct vmscm_error *err);

@@ -55,7 +55,7 @@ check 'larger groups compress better' '
 check 'large repositories: generated, checked into, and measured' '
     VMSCM_BUILD=$VMSCM_BUILD "$perf/scale" -w . -n 1 -g 3 -g 12 one.raw >table
     cat table
-    [ "$(wc -l <table)" = 14 ]
+    [ "$(wc -l <table)" = 16 ]
     [ "$(awk "/all new/ && \$6 > 0 && \$NF > 1" table | wc -l)" = 2 ]
     rc=0; "$perf/scale" -w . -g 99999999 one.raw 2>said || rc=$?
     [ $rc = 3 ] && grep "^scale: .* are needed, .* are free" said'

@@ -7,8 +7,9 @@
 [ -e "$VMSCM_BUILD/durability/shim.so" ] || skip_all "the shim was not built"
 
 case ${VMSCM_TEST_VARIANT:-default} in
+asan) skip_all "what the shim records with cannot be freed beside the sanitizer" ;;
 durability) some='--limit 100 --resume 500' ;;
-quick | asan) some='--limit 4 --every 25 --resume 50' ;;
+quick) some='--limit 4 --every 25 --resume 50' ;;
 *) some='--limit 8 --every 4 --resume 100' ;;
 esac
 

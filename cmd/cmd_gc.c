@@ -50,14 +50,15 @@ static void print_line(const struct vmscm_gc_result *r, bool would)
 {
     char packs[TEXT_MAX], bytes[TEXT_MAX], moved[TEXT_MAX], freed[TEXT_MAX], trash[TEXT_MAX];
 
+    /* What is copied takes room again. */
+    uint64_t back = r->moved_bytes > r->written_bytes ? r->moved_bytes - r->written_bytes : 0;
+
     printf("%s, %s: %" PRIu64 " %sdropped, %" PRIu64 " %swritten anew; ",
         text_count(packs, r->packs, "pack"), text_size(bytes, r->pack_bytes), r->dropped_packs,
         would ? "would be " : "", r->repacked_packs, would ? "would be " : "");
     if (would)
         printf("%s would come back\n",
-            text_size(moved, r->moved_bytes - (r->written_bytes < r->moved_bytes ? r->written_bytes
-                                                                                   : r->moved_bytes) +
-                    r->freed_bytes + r->trash_bytes));
+            text_size(moved, back + r->freed_bytes + r->trash_bytes));
     else
         printf("%s freed, %s in the trash\n", text_size(freed, r->freed_bytes),
             text_size(trash, r->trash_bytes));

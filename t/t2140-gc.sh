@@ -301,7 +301,7 @@ check_fails -p "ROOT TMPFS" 3 'no room to write a pack anew: that is said, and n
     vmscm rm j -q
     avail=$(df --output=avail -k "$TEST_DIR/small" | tail -n 1)
     head -c $((avail - 3000))k /dev/zero >"$TEST_DIR/small/rest"
-    vmscm gc --aggressive -q' 'No space'
+    vmscm gc --aggressive -q || { rc=$?; grep "^hint: nothing is lost" "$TEST_DIR/err"; exit $rc; }' 'No space'
 check -p "ROOT TMPFS" 'and with room again, it goes on' '
     export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
     same i i.raw

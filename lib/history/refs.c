@@ -362,7 +362,9 @@ static int copy(char *id, struct vmscm_gitdb *db, const char *from, const char *
     return is ? vmscm_refs_sync(db, to, err) : 0;
 }
 
-int vmscm_refs_copy(struct vmscm_gitdb *db, const char *from, const char *to,
+/* The new ref is whole before the old one goes: killed in between, both are there. (libgit2's own
+ * rename removes the old one first.) */
+static int copy_locked(struct vmscm_gitdb *db, const char *from, const char *to, bool remove,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
 {
     char id[VMSCM_GITDB_ID];
@@ -371,26 +373,23 @@ int vmscm_refs_copy(struct vmscm_gitdb *db, const char *from, const char *to,
     if ((rc = check_name(from, err)) || (rc = check_name(to, err)) ||
         (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
         return rc;
-    rc = copy(id, db, from, to, who, why, err);
+    if (!(rc = copy(id, db, from, to, who, why, err)) && remove &&
+        !(rc = take(db, from, id, err)))
+        vmscm_head_adopt(db, to);
     vmscm_lockfile_release(&lock);
     return rc;
 }
 
-/* The new ref is whole before the old one goes: killed in between, both are there. (libgit2's own
- * rename removes the old one first.) */
+int vmscm_refs_copy(struct vmscm_gitdb *db, const char *from, const char *to,
+    const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
+{
+    return copy_locked(db, from, to, false, who, why, err);
+}
+
 int vmscm_refs_rename(struct vmscm_gitdb *db, const char *from, const char *to,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
 {
-    char id[VMSCM_GITDB_ID];
-    int lock = -1, rc;
-
-    if ((rc = check_name(from, err)) || (rc = check_name(to, err)) ||
-        (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)))
-        return rc;
-    if (!(rc = copy(id, db, from, to, who, why, err)) && !(rc = take(db, from, id, err)))
-        vmscm_head_adopt(db, to);
-    vmscm_lockfile_release(&lock);
-    return rc;
+    return copy_locked(db, from, to, true, who, why, err);
 }
 
 int vmscm_refs_log_ids(struct vmscm_gitdb *db, const char *ref,

@@ -137,6 +137,7 @@ static int settle(struct gc *gc, const struct vmscm_plan_pack *items, size_t cou
     struct vmscm_error *err)
 {
     struct vmscm_packfile **packs = calloc(count + 1, sizeof *packs);
+    uint64_t bytes = 0, dropped = 0;
     size_t moved = 0;
     bool changed;
     int lock = -1, rc;
@@ -153,14 +154,15 @@ static int settle(struct gc *gc, const struct vmscm_plan_pack *items, size_t cou
         if (pack->entries != items[i].marks || pack->pack->gone)
             continue;
         packs[moved++] = pack->pack;
-        gc->result->moved_bytes += items[i].bytes;
-        if (items[i].what == VMSCM_PLAN_DROP)
-            gc->result->dropped_packs++;
-        else
-            gc->result->repacked_packs++;
+        bytes += items[i].bytes;
+        dropped += items[i].what == VMSCM_PLAN_DROP;
     }
-    if (moved && !(rc = vmscm_trash_move(gc->repo->path, packs, moved, err)))
-        rc = vmscm_store_reload(gc->store, &changed, err);
+    if (!moved || (rc = vmscm_trash_move(gc->repo->path, packs, moved, err)))
+        goto out;
+    gc->result->moved_bytes += bytes;
+    gc->result->dropped_packs += dropped;
+    gc->result->repacked_packs += moved - dropped;
+    rc = vmscm_store_reload(gc->store, &changed, err);
 out:
     vmscm_lockfile_release(&lock);
     free(packs);
@@ -488,8 +490,9 @@ int vmscm_gc(struct vmscm_repo *repo, const struct vmscm_gc_options *options,
         vmscm_error_set(err, rc, "%s: another gc or a repair is running", repo->path);
         vmscm_error_hint(err, "it ends by itself; nothing needs to be removed");
     }
-    if (!rc)
-        rc = run(&gc, err);
+    if (!rc && (rc = run(&gc, err)) == VMSCM_EIO && is_short_of_space(&gc))
+        vmscm_error_hint(err, "nothing is lost, and what was done is kept; free some space, then "
+                              "vmscm gc goes on");
     if (result)
         *result = own;
 out:

@@ -22,7 +22,7 @@ struct vmscm_trash {
 int vmscm_trash_list(struct vmscm_trash *out, const char *repo_dir, struct vmscm_error *err);
 void vmscm_trash_release(struct vmscm_trash *trash);
 
-/* Durable when it returns. Each of those that could be moved is. */
+/* Durable when it returns. The first that cannot be moved ends it; those before it are moved. */
 int vmscm_trash_move(const char *repo_dir, struct vmscm_packfile *const *packs, size_t count,
     struct vmscm_error *err);
 

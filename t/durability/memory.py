@@ -34,11 +34,7 @@ def main():
     lab = labs.Lab(base, 0)
     tasks = []
     for command in wanted:
-        lab.fresh(lab.prepare(command))
-        got = lab.run(command, mode="memory", point=0, preload=labs.SHIM_MEMORY)
-        if got.code != 0 or not lab.logged():
-            raise labs.Failed("%s, counted, %s" % (command.name, got))
-        count = int(lab.logged()[-1])
+        count = int(lab.count(command, mode="memory", point=0, preload=labs.SHIM_MEMORY)[-1])
         print("# %s: %d allocations" % (command.name, count))
         tasks += [(command.name, n, t) for n in range(1, count + 1) for t in (1, 0)]
     tasks = tasks[::options.every]

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "image/readback.h"
 #include "image/writer_parts.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct job {
     struct vmscm_blockdev *source;
     const char *path;
     int fd;
+    int direct; /* the same file, past the page cache; -1: not */
     const struct vmscm_writer_options *options;
     bool compare; /* the file had contents */
     bool reserve; /* it has no holes to begin with, and gets none */
@@ -85,6 +87,19 @@ static enum todo block_todo(const uint8_t *data, const uint8_t *old, size_t len)
     return old ? TODO_CLEAR : TODO_NOTHING;
 }
 
+static int put(const struct job *job, const uint8_t *data, size_t len, uint64_t offset,
+    struct vmscm_error *err)
+{
+    size_t done = 0;
+    int rc = job->direct < 0
+        ? 0
+        : vmscm_direct_put(job->direct, &done, data, len, offset, job->path, err);
+
+    return rc || done == len
+        ? rc
+        : vmscm_file_pwrite(job->fd, data + done, len - done, offset + done, job->path, err);
+}
+
 /* Runs of blocks that need the same are done at once. */
 static int write_piece(struct job *job, const uint8_t *data, const uint8_t *old, size_t len,
     uint64_t offset, uint64_t *written, struct vmscm_error *err)
@@ -105,8 +120,7 @@ static int write_piece(struct job *job, const uint8_t *data, const uint8_t *old,
             end += n;
         }
         if (todo == TODO_WRITE) {
-            rc = vmscm_file_pwrite(
-                job->fd, data + start, end - start, offset + start, job->path, err);
+            rc = put(job, data + start, end - start, offset + start, err);
             *written += end - start;
         } else if (todo == TODO_CLEAR) {
             rc = clear(job, offset + start, end - start, err);
@@ -263,7 +277,8 @@ static int write_handed(void *data, const void *bytes, size_t len, uint64_t offs
         rc = write_piece(job, bytes, NULL, len, offset, &written, err);
     finish(job, len, written, rc, err);
     /* One in a while starts writing back, for all that is there by then. */
-    if (atomic_fetch_add(&job->handed, written) % WRITEBACK + written >= WRITEBACK)
+    if (job->direct < 0 &&
+        atomic_fetch_add(&job->handed, written) % WRITEBACK + written >= WRITEBACK)
         sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     /* Whatever stopped another thread is what the caller is told, whoever returns first. */
     return !rc && is_stopped(job) ? vmscm_error_copy(err, &job->error) : rc;
@@ -275,6 +290,7 @@ static int run_scatter(struct job *job, struct vmscm_error *err)
     uint64_t size = job->source->size;
     int rc = 0;
 
+    job->direct = vmscm_direct_reopen(job->fd);
     for (uint64_t offset = 0, end; offset < size && !rc; offset = end) {
         end = size - offset < WINDOW ? size : offset + WINDOW;
         if ((rc = job->source->ops->scatter(
@@ -285,6 +301,8 @@ static int run_scatter(struct job *job, struct vmscm_error *err)
         if (is_stopped(job))
             rc = vmscm_error_copy(err, &job->error);
     }
+    if (job->direct >= 0)
+        close(job->direct);
     return rc;
 }
 
@@ -385,7 +403,7 @@ static int open_target(struct job *job, struct vmscm_error *err)
 int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
 {
-    struct job job = {.source = source, .path = path, .fd = -1, .options = options,
+    struct job job = {.source = source, .path = path, .fd = -1, .direct = -1, .options = options,
         .error = VMSCM_ERROR_INIT};
     char *dir = NULL;
     int rc;

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE (512u << 10) /* handed out at once, where a record's chunks lie side by side */
-#define TURN (4u << 20)    /* what a thread takes: a record and what is stored against it lie together */
+#define CHUNK_MAX (512u << 10) /* far above what any cutter made */
+#define TURN (4u << 20) /* what a thread takes: a record and what is stored against it lie together */
+#define WRITERS 2u      /* threads that only hand out: they wait for a disk while others work */
+#define QUEUE 8u       /* pieces that wait to be handed out */
 
 /* A chunk at a place of the disk. */
 struct place {
@@ -22,11 +24,23 @@ struct place {
     uint64_t first;  /* the lowest offset of what its record has */
 };
 
+/* What lies together in memory and on the disk. */
+struct piece {
+    struct vmscm_plain *plain; /* a reference to what the bytes are in */
+    const uint8_t *bytes;
+    size_t len; /* 0: none */
+    uint64_t offset;
+};
+
 struct run {
     const struct vmscm_scatter *scatter;
     VMSCM_VEC(struct place) places;
-    pthread_mutex_t lock;
-    size_t next; /* place; guarded by the lock */
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    size_t next;      /* place */
+    unsigned reading; /* threads that have taken places */
+    struct piece queue[QUEUE];
+    unsigned first, waiting;
 };
 
 static int by_record(const void *a, const void *b)
@@ -77,7 +91,7 @@ static int add_segment(struct run *run, struct vmscm_fetch *fetch, uint64_t segm
         struct place *place;
         if (entries[i].zero)
             continue;
-        if (entries[i].length > PIECE) {
+        if (entries[i].length > CHUNK_MAX) {
             rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s, segment %llu: chunk of %u bytes",
                 s->name, (unsigned long long)segment, entries[i].length);
             break;
@@ -121,65 +135,148 @@ static int list_places(struct run *run, uint64_t first, uint64_t count, struct v
     return 0;
 }
 
-/* Read the places of one record; those side by side are handed out together. */
-static int read_record(const struct run *run, struct vmscm_fetch *fetch,
-    const struct place *places, size_t count, uint8_t *piece, struct vmscm_error *err)
+static int hand_out(const struct run *run, struct piece *piece, struct vmscm_error *err)
 {
     const struct vmscm_scatter *s = run->scatter;
-    uint64_t start = places->offset;
-    size_t have = 0;
+    int rc = piece->len ? s->each(s->data, piece->bytes, piece->len, piece->offset, err) : 0;
+
+    vmscm_plain_unref(piece->plain);
+    *piece = (struct piece){0};
+    return rc;
+}
+
+/* The piece is for whoever is free, or, if that is nobody, for this thread. */
+static int pass_on(struct run *run, struct piece *piece, struct vmscm_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    bool room = piece->len && run->waiting < QUEUE;
+    if (room) {
+        run->queue[(run->first + run->waiting++) % QUEUE] = *piece;
+        pthread_cond_signal(&run->changed);
+    }
+    pthread_mutex_unlock(&run->lock);
+    if (!room)
+        return hand_out(run, piece, err);
+    *piece = (struct piece){0};
+    return 0;
+}
+
+/* Read the places of one record; those side by side are handed out together. */
+static int read_record(struct run *run, struct vmscm_fetch *fetch, const struct place *places,
+    size_t count, struct vmscm_error *err)
+{
+    struct piece piece = {0};
     int rc = 0;
 
     for (size_t i = 0; i < count && !rc; i++) {
         const struct place *p = &places[i];
-        if (p->offset != start + have || have + p->length > PIECE) {
-            if ((rc = s->each(s->data, piece, have, start, err)))
-                break;
-            start = p->offset;
-            have = 0;
+        struct vmscm_plain *plain;
+        const uint8_t *bytes;
+        if ((rc = vmscm_fetch_plain(
+                 fetch, VMSCM_PACK_CHUNK, &p->id, p->length, &bytes, &plain, err))) {
+            vmscm_error_prefix(
+                err, "%s, offset %llu", run->scatter->name, (unsigned long long)p->offset);
+            break;
         }
-        if ((rc = vmscm_fetch_read(
-                 fetch, VMSCM_PACK_CHUNK, &p->id, piece + have, p->length, err)))
-            vmscm_error_prefix(err, "%s, offset %llu", s->name, (unsigned long long)p->offset);
-        have += p->length;
+        if (piece.plain == plain && piece.bytes + piece.len == bytes &&
+            piece.offset + piece.len == p->offset) {
+            piece.len += p->length;
+            vmscm_plain_unref(plain);
+            continue;
+        }
+        rc = pass_on(run, &piece, err);
+        piece = (struct piece){plain, bytes, p->length, p->offset};
     }
-    return rc ? rc : s->each(s->data, piece, have, start, err);
+    if (!rc)
+        return pass_on(run, &piece, err);
+    vmscm_plain_unref(piece.plain);
+    return rc;
 }
 
-/* A thread's turn: the next records, of about TURN bytes. */
-static void take(struct run *run, size_t *at, size_t *end)
+/* Take the next records, of about TURN bytes. The lock is held. */
+static void take_places(struct run *run, size_t *at, size_t *end)
 {
     uint64_t len = 0;
 
-    pthread_mutex_lock(&run->lock);
     *at = *end = run->next;
     while (*end < run->places.len && len < TURN)
         for (size_t n = same_record(run, *end); n; n--)
             len += run->places.items[(*end)++].length;
     run->next = *end;
+}
+
+static int read_turn(struct run *run, struct vmscm_fetch *fetch, const struct vmscm_parallel *p,
+    size_t at, size_t end, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t n; at < end && !rc && !atomic_load(&p->stop); at += n) {
+        n = same_record(run, at);
+        rc = read_record(run, fetch, &run->places.items[at], n, err);
+    }
+    pthread_mutex_lock(&run->lock);
+    run->reading--;
+    /* The others have nothing to wait for any more if these were the last. */
+    pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
+    return rc;
+}
+
+enum todo { TODO_END, TODO_READ, TODO_HAND_OUT };
+
+/* What there is to do for a thread, which waits if that is nothing yet. A reader hands out only
+ * where it cannot read. */
+static enum todo next_todo(struct run *run, const struct vmscm_parallel *p, bool reader,
+    size_t *at, size_t *end, struct piece *piece)
+{
+    enum todo todo = TODO_END;
+
+    pthread_mutex_lock(&run->lock);
+    while (!atomic_load(&p->stop)) {
+        if (reader && run->next < run->places.len) {
+            take_places(run, at, end);
+            run->reading++;
+            todo = TODO_READ;
+            break;
+        }
+        if (run->waiting) {
+            *piece = run->queue[run->first];
+            run->first = (run->first + 1) % QUEUE;
+            run->waiting--;
+            todo = TODO_HAND_OUT;
+            break;
+        }
+        if (!run->reading && run->next == run->places.len)
+            break;
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    pthread_mutex_unlock(&run->lock);
+    return todo;
 }
 
 static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
     struct run *run = p->data;
+    bool reader = index == 0 || index < run->scatter->jobs;
     struct vmscm_fetch *fetch = NULL;
-    uint8_t *piece = malloc(PIECE);
-    int rc = piece ? vmscm_fetch_new(&fetch, run->scatter->store, err) : vmscm_error_nomem(err);
+    struct piece piece;
+    size_t at, end;
+    int rc = reader ? vmscm_fetch_new(&fetch, run->scatter->store, err) : 0;
 
-    (void)index;
-    while (!rc && !atomic_load(&p->stop)) {
-        size_t at, end;
-        take(run, &at, &end);
-        if (at == end)
+    while (!rc) {
+        enum todo todo = next_todo(run, p, reader, &at, &end, &piece);
+        if (todo == TODO_END)
             break;
-        for (size_t n; at < end && !rc && !atomic_load(&p->stop); at += n) {
-            n = same_record(run, at);
-            rc = read_record(run, fetch, &run->places.items[at], n, piece, err);
-        }
+        rc = todo == TODO_READ ? read_turn(run, fetch, p, at, end, err)
+                               : hand_out(run, &piece, err);
+    }
+    if (rc) {
+        pthread_mutex_lock(&run->lock);
+        atomic_store(&p->stop, true);
+        pthread_cond_broadcast(&run->changed);
+        pthread_mutex_unlock(&run->lock);
     }
     vmscm_fetch_free(fetch);
-    free(piece);
     return rc;
 }
 
@@ -190,9 +287,13 @@ int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint6
     int rc;
 
     pthread_mutex_init(&run.lock, NULL);
+    pthread_cond_init(&run.changed, NULL);
     if (!(rc = list_places(&run, first, count, err)) && run.places.len)
-        rc = vmscm_parallel_run(scatter->jobs, work, &run, err);
+        rc = vmscm_parallel_run(scatter->jobs + WRITERS, work, &run, err);
+    for (; run.waiting; run.waiting--, run.first = (run.first + 1) % QUEUE)
+        vmscm_plain_unref(run.queue[run.first].plain);
     vmscm_vec_release(&run.places);
+    pthread_cond_destroy(&run.changed);
     pthread_mutex_destroy(&run.lock);
     return rc;
 }

@@ -18,7 +18,16 @@ struct slot {
     uint32_t offset;
     uint64_t last; /* used */
     struct vmscm_pack_record record;
-    struct vmscm_buf plain;
+    struct vmscm_plain *plain; /* NULL: none yet */
+};
+
+/* Where the bytes of a chunk or leaf go: one of the three is set. */
+struct target {
+    void *out;             /* exactly `len` bytes */
+    struct vmscm_buf *buf; /* at most `len` */
+    const uint8_t **bytes; /* exactly `len` bytes of *plain, which gets a reference */
+    struct vmscm_plain **plain;
+    size_t len;
 };
 
 struct vmscm_fetch {
@@ -61,7 +70,7 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch)
     vmscm_buf_release(&fetch->spare);
     vmscm_buf_release(&fetch->base);
     for (size_t i = 0; i < SLOTS; i++)
-        vmscm_buf_release(&fetch->slots[i].plain);
+        vmscm_plain_unref(fetch->slots[i].plain);
     free(fetch);
 }
 
@@ -145,14 +154,15 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
         if (fetch->slots[i].last < slot->last)
             slot = &fetch->slots[i];
     slot->full = false;
-    slot->plain.len = 0;
     slot->last = ++fetch->clock;
-    if (slot->plain.cap > SLOT_KEEP)
-        vmscm_buf_release(&slot->plain);
-    if ((rc = vmscm_buf_reserve(&slot->plain, fetch->record.plain_len, err)) ||
-        (rc = decode(fetch, slot->plain.data, err)))
+    if (slot->plain && (slot->plain->cap < fetch->record.plain_len ||
+                           slot->plain->cap > SLOT_KEEP || !vmscm_plain_is_own(slot->plain))) {
+        vmscm_plain_unref(slot->plain);
+        slot->plain = NULL;
+    }
+    if ((!slot->plain && (rc = vmscm_plain_new(&slot->plain, fetch->record.plain_len, err))) ||
+        (rc = decode(fetch, slot->plain->data, err)))
         return rc;
-    slot->plain.len = fetch->record.plain_len;
     slot->record = fetch->record;
     slot->checked = fetch->quick;
     memset(slot->verified, 0, sizeof slot->verified);
@@ -169,13 +179,15 @@ static const uint8_t *part_of(const struct slot *slot, unsigned part)
 
     for (unsigned i = 0; i < part; i++)
         at += slot->record.parts[i];
-    return slot->plain.data + at;
+    return slot->plain->data + at;
 }
 
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err);
 
+/* out: room for the part. NULL: it is left in *where. */
 static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
+    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct slot **where,
+    struct vmscm_error *err)
 {
     struct slot *slot = find_slot(fetch, pack, entry);
     int rc = slot ? match(&slot->record, entry, err)
@@ -190,7 +202,7 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     if (!slot) {
         if ((rc = read_bases(fetch, err)))
             return rc;
-        if (fetch->record.part_count == 1) {
+        if (fetch->record.part_count == 1 && out) {
             rc = decode(fetch, out, err);
             return rc || fetch->quick ? rc : verify(fetch, &entry->id, out, entry->plain_len, err);
         }
@@ -203,13 +215,42 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
             return rc;
         slot->verified[entry->part] = true;
     }
-    memcpy(out, data, entry->plain_len);
+    if (out)
+        memcpy(out, data, entry->plain_len);
+    else
+        *where = slot;
+    return 0;
+}
+
+static int read_to(struct vmscm_fetch *fetch, const struct target *to,
+    struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool is_base,
+    struct vmscm_error *err)
+{
+    struct slot *slot = NULL;
+    int rc;
+
+    /* Not the type: a disk can hold the very bytes of a leaf, and is stored once as either. */
+    if (entry->plain_len > to->len || (!to->buf && entry->plain_len != to->len))
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "another length than expected");
+    if (to->out)
+        return read_at(fetch, pack, entry, is_base, to->out, NULL, err);
+    if (to->buf) {
+        to->buf->len = 0;
+        if (!(rc = vmscm_buf_reserve(to->buf, entry->plain_len, err)) &&
+            !(rc = read_at(fetch, pack, entry, is_base, to->buf->data, NULL, err)))
+            to->buf->len = entry->plain_len;
+        return rc;
+    }
+    if ((rc = read_at(fetch, pack, entry, is_base, NULL, &slot, err)))
+        return rc;
+    *to->plain = vmscm_plain_ref(slot->plain);
+    *to->bytes = part_of(slot, entry->part);
     return 0;
 }
 
 /* Read a part from wherever it can be read. is_base: it must not need a base itself. */
 static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *id, bool is_base,
-    struct vmscm_buf *buf, void *out, size_t len, struct vmscm_error *err)
+    const struct target *to, struct vmscm_error *err)
 {
     struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
     char hex[VMSCM_HASH_HEX];
@@ -225,19 +266,7 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
         struct vmscm_pack_entry entry;
         struct vmscm_packfile *pack;
         for (size_t nth = 0; (pack = locate(fetch->store, &entry, id, nth)); nth++) {
-            size_t want = entry.plain_len;
-            /* Not the type: a disk can hold the very bytes of a leaf, and is stored once as either. */
-            if (want > len || (!buf && want != len)) {
-                rc = vmscm_error_set(&why, VMSCM_EDAMAGED, "another length than expected");
-            } else if (buf) {
-                buf->len = 0;
-                if ((rc = vmscm_buf_reserve(buf, want, err)))
-                    return rc;
-                rc = read_at(fetch, pack, &entry, is_base, buf->data, &why);
-                buf->len = rc ? 0 : want;
-            } else {
-                rc = read_at(fetch, pack, &entry, is_base, out, &why);
-            }
+            rc = read_to(fetch, to, pack, &entry, is_base, &why);
             if (!rc)
                 return 0;
             if (rc == VMSCM_ENOMEM)
@@ -266,6 +295,7 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_buf part = VMSCM_BUF_INIT, bytes = fetch->bytes;
+    const struct target to = {.buf = &part, .len = VMSCM_PACK_PART_MAX};
     struct vmscm_pack_record record;
     bool quick = fetch->quick;
     int rc = 0;
@@ -278,8 +308,7 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
     /* What comes of them is verified. */
     fetch->quick = true;
     for (unsigned i = 0; i < record.base_count && !rc; i++)
-        if (!(rc = read_any(fetch, record.type, &record.bases[i], true, &part, NULL,
-                  VMSCM_PACK_PART_MAX, err)))
+        if (!(rc = read_any(fetch, record.type, &record.bases[i], true, &to, err)))
             rc = vmscm_buf_append(&fetch->base, part.data, part.len, err);
     fetch->quick = quick;
     fetch->spare = fetch->bytes;
@@ -292,19 +321,34 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err)
 {
-    return read_any(fetch, (int)type, id, false, NULL, out, len, err);
+    const struct target to = {.out = out, .len = len};
+
+    return read_any(fetch, (int)type, id, false, &to, err);
+}
+
+int vmscm_fetch_plain(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
+    const struct vmscm_id *id, size_t len, const uint8_t **bytes, struct vmscm_plain **plain,
+    struct vmscm_error *err)
+{
+    const struct target to = {.bytes = bytes, .plain = plain, .len = len};
+
+    return read_any(fetch, (int)type, id, false, &to, err);
 }
 
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err)
 {
-    return read_any(fetch, (int)type, id, false, buf, NULL, max, err);
+    const struct target to = {.buf = buf, .len = max};
+
+    return read_any(fetch, (int)type, id, false, &to, err);
 }
 
 int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
     struct vmscm_buf *buf, struct vmscm_error *err)
 {
-    return read_any(fetch, VMSCM_PACK_CHUNK, id, true, buf, NULL, VMSCM_PACK_PART_MAX, err);
+    const struct target to = {.buf = buf, .len = VMSCM_PACK_PART_MAX};
+
+    return read_any(fetch, VMSCM_PACK_CHUNK, id, true, &to, err);
 }
 
 int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id,
@@ -504,7 +548,7 @@ int vmscm_fetch_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     buf->len = 0;
     if ((rc = vmscm_buf_reserve(buf, entry->plain_len, err)))
         return rc;
-    if ((rc = read_at(fetch, pack, entry, false, buf->data, err)))
+    if ((rc = read_at(fetch, pack, entry, false, buf->data, NULL, err)))
         return vmscm_error_prefix(err, "%s", pack->path);
     buf->len = entry->plain_len;
     return 0;

@@ -13,6 +13,7 @@
 #define STORE_FETCH_H
 
 #include "base/buf.h"
+#include "store/plain.h"
 #include "store/store.h"
 
 struct vmscm_fetch;
@@ -25,6 +26,11 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
  * either type, and stored once. */
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err);
+
+/* The same without a copy: *bytes are in *plain, of which the caller gets a reference. */
+int vmscm_fetch_plain(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
+    const struct vmscm_id *id, size_t len, const uint8_t **bytes, struct vmscm_plain **plain,
+    struct vmscm_error *err);
 
 /* The same where the length, at most max, is not known; buf is emptied first. */
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,

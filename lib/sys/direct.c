@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,6 +22,34 @@ bool vmscm_direct_set(int fd, bool on)
     if (fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) < 0)
         return (flags & O_DIRECT) != 0;
     return on;
+}
+
+int vmscm_direct_reopen(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
+int vmscm_direct_put(int fd, size_t *done, const void *data, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err)
+{
+    const size_t mask = VMSCM_DIRECT_BLOCK - 1;
+
+    *done = 0;
+    while (len - *done > mask && !(((uintptr_t)data + *done) & mask) && !((offset + *done) & mask)) {
+        ssize_t n = pwrite(fd, (const char *)data + *done, (len - *done) & ~mask,
+            (off_t)(offset + *done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 && (!n || errno == EINVAL))
+            break;
+        if (n < 0)
+            return vmscm_error_errno(err, errno, "%s: writing", path);
+        *done += (size_t)n;
+    }
+    return 0;
 }
 
 int vmscm_direct_pwrite(int fd, bool *on, const void *data, size_t len, uint64_t offset,

@@ -24,6 +24,7 @@
 #include "chunk/cutter.h"
 #include "format/leaf.h"
 #include "store/ingest.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 
@@ -237,7 +238,7 @@ int bound_lane_init(struct lane *lane, struct bound *b, struct vmscm_error *err)
     lane->window = malloc(WINDOW);
     lane->group = malloc(most);
     lane->packed = malloc(most);
-    lane->plain = malloc(most > BOUND_WRITE ? most : BOUND_WRITE);
+    lane->plain = vmscm_direct_alloc(most > BOUND_WRITE ? most : BOUND_WRITE);
     return lane->window && lane->group && lane->packed && lane->plain ? 0
                                                                       : vmscm_error_nomem(err);
 }

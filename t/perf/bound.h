@@ -79,7 +79,7 @@ struct bound {
     /* The step at hand. */
     struct image *image;
     bool keep; /* what was compressed, and the pieces: for a checkout */
-    int out;
+    int out, direct; /* the same file, past the page cache; -1: not */
     const char *out_path;
     double start, spent;
     atomic_size_t next;

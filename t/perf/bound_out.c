@@ -5,6 +5,7 @@
  */
 #include "bound.h"
 #include "format/leaf.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 
@@ -101,10 +102,14 @@ struct span {
 static int flush(struct lane *lane, struct span *span, struct vmscm_error *err)
 {
     struct bound *b = lane->bound;
-    int rc = span->len ? vmscm_file_pwrite(
-                             b->out, span->data, span->len, span->offset, b->out_path, err)
-                       : 0;
+    size_t done = 0;
+    int rc = b->direct < 0 ? 0
+                           : vmscm_direct_put(b->direct, &done, span->data, span->len,
+                                 span->offset, b->out_path, err);
 
+    if (!rc && done < span->len)
+        rc = vmscm_file_pwrite(
+            b->out, span->data + done, span->len - done, span->offset + done, b->out_path, err);
     lane->fresh += span->len;
     span->len = 0;
     return rc;
@@ -166,7 +171,7 @@ static int check_out(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
         for (; at < end && !rc; at += taken)
             rc = write_runs(&lane, runs + at, end - at, &taken, err);
         /* Begin to write it back: less is left for the fsync. */
-        if (!rc)
+        if (!rc && b->direct < 0)
             sync_file_range(b->out, start, VMSCM_LEAF_SEGMENT, SYNC_FILE_RANGE_WRITE);
     }
     bound_lane_release(&lane);
@@ -182,15 +187,20 @@ int bound_out_step(struct bound *b, struct image *image, const char *dir, struct
         return vmscm_error_set(err, VMSCM_EUSAGE, "%s: too long", dir);
     if ((rc = gather(b, image, err)))
         return rc;
-    b->out = -1;
+    b->out = b->direct = -1;
     b->out_path = path;
     bound_begin(b, image);
     if ((rc = vmscm_file_open(&b->out, path, O_RDWR | O_CREAT | O_EXCL, 0666, err)))
         return rc;
     if (ftruncate(b->out, (off_t)image->size) < 0)
         rc = vmscm_error_errno(err, errno, "%s", path);
-    if (!rc && !(rc = vmscm_parallel_run(b->jobs, check_out, b, err)))
+    b->direct = vmscm_direct_reopen(b->out);
+    /* While some wait for the disk, others work. */
+    unsigned jobs = b->direct < 0 ? b->jobs : 2 * b->jobs;
+    if (!rc && !(rc = vmscm_parallel_run(jobs, check_out, b, err)))
         rc = vmscm_file_fsync(b->out, path, err);
+    if (b->direct >= 0)
+        close(b->direct);
     int closed = vmscm_file_close(&b->out, path, rc ? NULL : err);
     if (!rc)
         rc = closed;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "image/readback.h"
 #include "codec/checksum.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define PART ((size_t)128 << 10) /* read at once: less than a core's own cache */
+#define PART_DIRECT ((size_t)512 << 10)
 
 void vmscm_readback_init(struct vmscm_readback *rb)
 {
@@ -23,21 +25,57 @@ void vmscm_readback_release(struct vmscm_readback *rb)
     pthread_mutex_destroy(&rb->lock);
 }
 
-int vmscm_readback_note(struct vmscm_readback *rb, uint64_t offset, const void *data, size_t len,
+static int add(struct vmscm_readback *rb, struct vmscm_readback_piece piece,
     struct vmscm_error *err)
 {
-    struct vmscm_readback_piece piece = {offset, len, 0}, *slot;
+    struct vmscm_readback_piece *slot;
     int rc = 0;
 
-    for (size_t at = 0; at < len; at += PART)
-        piece.sum = vmscm_checksum_64(
-            (const uint8_t *)data + at, len - at < PART ? len - at : PART, piece.sum);
     pthread_mutex_lock(&rb->lock);
     if (vmscm_vec_add(&rb->pieces, &slot, err))
         rc = VMSCM_ENOMEM;
     else
         *slot = piece;
     pthread_mutex_unlock(&rb->lock);
+    return rc;
+}
+
+int vmscm_readback_note(struct vmscm_readback *rb, uint64_t offset, const void *data, size_t len,
+    struct vmscm_error *err)
+{
+    struct vmscm_readback_piece piece = {offset, len, 0, false};
+
+    for (size_t at = 0; at < len; at += PART)
+        piece.sum = vmscm_checksum_64(
+            (const uint8_t *)data + at, len - at < PART ? len - at : PART, piece.sum);
+    return add(rb, piece, err);
+}
+
+static int differs(const char *path, uint64_t offset, struct vmscm_error *err)
+{
+    vmscm_error_set(err, VMSCM_EIO, "%s: offset %llu: something else reads back than was written",
+        path, (unsigned long long)offset);
+    return vmscm_error_hint(err, "this machine's memory or disk may be failing");
+}
+
+int vmscm_readback_compare(struct vmscm_readback *rb, size_t *done, int fd, const char *path,
+    uint64_t offset, const void *data, size_t len, struct vmscm_error *err)
+{
+    size_t whole = len & ~((size_t)VMSCM_DIRECT_BLOCK - 1), n = 0;
+    uint8_t *part = vmscm_direct_alloc(PART_DIRECT);
+    int rc = part ? 0 : vmscm_error_nomem(err);
+
+    *done = 0;
+    for (; !rc && *done < whole; *done += n) {
+        size_t want = whole - *done < PART_DIRECT ? whole - *done : PART_DIRECT;
+        if ((rc = vmscm_direct_get(fd, &n, part, want, offset + *done, path, err)) || !n)
+            break;
+        if (memcmp(part, (const uint8_t *)data + *done, n) != 0)
+            rc = differs(path, offset + *done, err);
+    }
+    free(part);
+    if (!rc && *done)
+        rc = add(rb, (struct vmscm_readback_piece){offset, *done, 0, true}, err);
     return rc;
 }
 
@@ -50,13 +88,6 @@ struct check {
     void *data;
     size_t next; /* piece, guarded by rb->lock; the one past the last stands for the end */
 };
-
-static int differs(const struct check *c, uint64_t offset, struct vmscm_error *err)
-{
-    vmscm_error_set(err, VMSCM_EIO, "%s: offset %llu: something else reads back than was written",
-        c->path, (unsigned long long)offset);
-    return vmscm_error_hint(err, "this machine's memory or disk may be failing");
-}
 
 /* From offset to end there are zeros. */
 static int check_gap(const struct check *c, uint64_t offset, uint64_t end, uint8_t *part,
@@ -75,7 +106,7 @@ static int check_gap(const struct check *c, uint64_t offset, uint64_t end, uint8
         size_t n = end - offset < PART ? (size_t)(end - offset) : PART;
         rc = vmscm_file_pread(c->fd, part, n, offset, c->path, err);
         if (!rc && (part[0] || memcmp(part, part + 1, n - 1) != 0))
-            rc = differs(c, offset, err);
+            rc = differs(c->path, offset, err);
         offset += n;
     }
     return rc;
@@ -87,12 +118,14 @@ static int check_piece(const struct check *c, const struct vmscm_readback_piece 
     uint64_t sum = 0;
     int rc = 0;
 
+    if (piece->compared)
+        return 0;
     for (uint64_t at = 0; at < piece->length && !rc; at += PART) {
         size_t n = piece->length - at < PART ? (size_t)(piece->length - at) : PART;
         if (!(rc = vmscm_file_pread(c->fd, part, n, piece->offset + at, c->path, err)))
             sum = vmscm_checksum_64(part, n, sum);
     }
-    return rc || sum == piece->sum ? rc : differs(c, piece->offset, err);
+    return rc || sum == piece->sum ? rc : differs(c->path, piece->offset, err);
 }
 
 /* Each thread takes a piece, and the gap before it. */

@@ -269,12 +269,15 @@ static int write_handed(void *data, const void *bytes, size_t len, uint64_t offs
 {
     struct job *job = data;
     uint64_t written = 0;
-    int rc = 0;
+    size_t same = 0;
+    int rc = write_piece(job, bytes, NULL, len, offset, &written, err);
 
-    if (job->options->readback)
-        rc = vmscm_readback_note(&job->readback, offset, bytes, len, err);
-    if (!rc)
-        rc = write_piece(job, bytes, NULL, len, offset, &written, err);
+    if (!rc && job->options->readback && job->direct >= 0)
+        rc = vmscm_readback_compare(
+            &job->readback, &same, job->direct, job->path, offset, bytes, len, err);
+    if (!rc && job->options->readback && same < len)
+        rc = vmscm_readback_note(&job->readback, offset + same, (const uint8_t *)bytes + same,
+            len - same, err);
     finish(job, len, written, rc, err);
     /* One in a while starts writing back, for all that is there by then. */
     if (job->direct < 0 &&

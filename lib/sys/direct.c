@@ -29,27 +29,43 @@ int vmscm_direct_reopen(int fd)
     char path[32];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    return open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+}
+
+/* Read into `into`, or write from `from`. */
+static int transfer(int fd, size_t *done, char *into, const char *from, size_t len,
+    uint64_t offset, const char *path, struct vmscm_error *err)
+{
+    const size_t mask = VMSCM_DIRECT_BLOCK - 1;
+    uintptr_t memory = into ? (uintptr_t)into : (uintptr_t)from;
+
+    *done = 0;
+    while (len - *done > mask && !((memory + *done) & mask) && !((offset + *done) & mask)) {
+        size_t want = (len - *done) & ~mask;
+        off_t at = (off_t)(offset + *done);
+        ssize_t n = into ? pread(fd, into + *done, want, at) : pwrite(fd, from + *done, want, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0 || (n < 0 && errno == EINVAL))
+            break;
+        if (n < 0)
+            return vmscm_error_errno(
+                err, errno, "%s: %s", path, into ? "reading" : "writing");
+        *done += (size_t)n;
+    }
+    return 0;
 }
 
 int vmscm_direct_put(int fd, size_t *done, const void *data, size_t len, uint64_t offset,
     const char *path, struct vmscm_error *err)
 {
-    const size_t mask = VMSCM_DIRECT_BLOCK - 1;
+    return transfer(fd, done, NULL, data, len, offset, path, err);
+}
 
-    *done = 0;
-    while (len - *done > mask && !(((uintptr_t)data + *done) & mask) && !((offset + *done) & mask)) {
-        ssize_t n = pwrite(fd, (const char *)data + *done, (len - *done) & ~mask,
-            (off_t)(offset + *done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0 && (!n || errno == EINVAL))
-            break;
-        if (n < 0)
-            return vmscm_error_errno(err, errno, "%s: writing", path);
-        *done += (size_t)n;
-    }
-    return 0;
+int vmscm_direct_get(int fd, size_t *done, void *data, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err)
+{
+    return transfer(fd, done, data, NULL, len, offset, path, err);
 }
 
 int vmscm_direct_pwrite(int fd, bool *on, const void *data, size_t len, uint64_t offset,

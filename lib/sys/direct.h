@@ -20,13 +20,17 @@ void *vmscm_direct_alloc(size_t len);
 /* Switch it on or off for an open file; whether it is on then. */
 bool vmscm_direct_set(int fd, bool on);
 
-/* Open the file of fd once more, to write past the page cache. -1: that is not possible here. */
+/* Open the file of fd once more, to read and write past the page cache. -1: that is not possible here. */
 int vmscm_direct_reopen(int fd);
 
 /* Write what can be written to such a descriptor: whole blocks from the start, if memory and offset
  * begin at one. *done: the bytes that were; less than len where the file system refuses the rest, or
  * it is no whole block. */
 int vmscm_direct_put(int fd, size_t *done, const void *data, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err);
+
+/* Read from such a descriptor, the same way. *done is less than len at the end of the file, too. */
+int vmscm_direct_get(int fd, size_t *done, void *data, size_t len, uint64_t offset,
     const char *path, struct vmscm_error *err);
 
 /* As vmscm_file_pwrite. *on: as vmscm_direct_set said; set to false if writing this way is refused,

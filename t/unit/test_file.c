@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Replacing a file: what processes leave that die over it, and what those do that live. */
 #include "base/str.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/tempdir.h"
 #include "unit.h"
@@ -112,11 +113,65 @@ static void together(void **state)
     vmscm_tempdir_remove(dir);
 }
 
+static void past_the_cache(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    const size_t block = VMSCM_DIRECT_BLOCK, len = 3 * block;
+    char path[] = "/var/tmp/vmscm-unit-XXXXXX";
+    uint8_t *bytes = vmscm_direct_alloc(len), *back = vmscm_direct_alloc(len);
+    int fd = mkstemp(path), direct;
+    size_t done;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(bytes && back);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / block);
+    assert_int_equal(ftruncate(fd, (off_t)(8 * block + 100)), 0);
+    direct = vmscm_direct_reopen(fd);
+    if (direct < 0) {
+        print_message("%s: not on this file system\n", path);
+        goto out;
+    }
+    /* Whole blocks are written, what begins or ends inside one is left. */
+    assert_done(vmscm_direct_put(direct, &done, bytes, len, block, path, &err), &err);
+    assert_int_equal(done, len);
+    assert_done(vmscm_direct_put(direct, &done, bytes, len - 1, 5 * block, path, &err), &err);
+    assert_int_equal(done, 2 * block);
+    assert_done(vmscm_direct_put(direct, &done, bytes, len, block + 512, path, &err), &err);
+    assert_int_equal(done, 0);
+    assert_done(vmscm_direct_put(direct, &done, bytes + 1, block, block, path, &err), &err);
+    assert_int_equal(done, 0);
+    assert_int_equal(pread(fd, back, len, (off_t)block), len);
+    assert_memory_equal(back, bytes, len);
+    assert_int_equal(pread(fd, back, 2 * block, (off_t)(5 * block)), 2 * block);
+    assert_memory_equal(back, bytes, 2 * block);
+
+    memset(back, 0, len);
+    assert_done(vmscm_direct_get(direct, &done, back, len, block, path, &err), &err);
+    assert_int_equal(done, len);
+    assert_memory_equal(back, bytes, len);
+    /* Behind the end there is nothing; up to it, what there is. */
+    assert_done(vmscm_direct_get(direct, &done, back, block, 16 * block, path, &err), &err);
+    assert_int_equal(done, 0);
+    close(direct);
+    direct = open(path, O_RDONLY | O_CLOEXEC);
+    assert_fails(vmscm_direct_put(direct, &done, bytes, block, 0, path, &err), &err, VMSCM_EIO,
+        "writing");
+    close(direct);
+out:
+    close(fd);
+    unlink(path);
+    free(bytes);
+    free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leftovers),
         cmocka_unit_test(together),
+        cmocka_unit_test(past_the_cache),
     };
     return unit_run(tests);
 }

@@ -99,6 +99,47 @@ static void test_readback(void **state)
     free(path);
 }
 
+/* What was written past the page cache is compared at once, and what differs is told. */
+static void test_compare(void **state)
+{
+    struct fixture *f = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_readback rb;
+    const size_t len = 3 * MIB / 2 + 4096;
+    char *path = in_dir(f, "disk.img");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    size_t done;
+
+    assert_true(fd >= 0);
+    vmscm_readback_init(&rb);
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    memdev_fill(f->mem.bytes, len, 60);
+    assert_int_equal(pwrite(fd, f->mem.bytes, len, MIB), len);
+    /* A descriptor that does not go past the cache reads the same. */
+    assert_done(vmscm_readback_compare(
+                    &rb, &done, fd, path, MIB, f->mem.bytes, len + 100, &err), &err);
+    assert_int_equal(done, len);
+    assert_done(vmscm_readback_check(&rb, fd, path, SIZE, 2, NULL, NULL, &err), &err);
+    /* It counts for what it is, and not for what lies beside it. */
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)(MIB + len)), 1);
+    assert_fails(vmscm_readback_check(&rb, fd, path, SIZE, 2, NULL, NULL, &err), &err, VMSCM_EIO,
+        "something else reads back");
+    assert_int_equal(pwrite(fd, "\xff", 1, (off_t)(MIB + len - 1)), 1);
+    f->mem.bytes[len - 1] = 0;
+    assert_fails(vmscm_readback_compare(
+                     &rb, &done, fd, path, MIB, f->mem.bytes, len, &err), &err,
+        VMSCM_EIO, "something else reads back");
+    /* Up to the end of the file. */
+    assert_int_equal(ftruncate(fd, 2 * MIB), 0);
+    assert_done(vmscm_readback_compare(
+                    &rb, &done, fd, path, MIB, f->mem.bytes, len, &err), &err);
+    assert_int_equal(done, MIB);
+    vmscm_readback_release(&rb);
+    close(fd);
+    unlink(path);
+    free(path);
+}
+
 static int object(void *data, struct vmscm_error *err)
 {
     (void)data;
@@ -127,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_readback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
     };
     return unit_run(tests);

@@ -21,12 +21,15 @@ void vmscm_readback_init(struct vmscm_readback *rb)
 
 void vmscm_readback_release(struct vmscm_readback *rb)
 {
+    for (size_t i = 0; i < rb->spare.len; i++)
+        free(rb->spare.items[i]);
+    vmscm_vec_release(&rb->spare);
     vmscm_vec_release(&rb->pieces);
     pthread_mutex_destroy(&rb->lock);
 }
 
-static int add(struct vmscm_readback *rb, struct vmscm_readback_piece piece,
-    struct vmscm_error *err)
+static int add(
+    struct vmscm_readback *rb, struct vmscm_readback_piece piece, struct vmscm_error *err)
 {
     struct vmscm_readback_piece *slot;
     int rc = 0;
@@ -58,11 +61,34 @@ static int differs(const char *path, uint64_t offset, struct vmscm_error *err)
     return vmscm_error_hint(err, "this machine's memory or disk may be failing");
 }
 
+static uint8_t *take_memory(struct vmscm_readback *rb)
+{
+    uint8_t *part = NULL;
+
+    pthread_mutex_lock(&rb->lock);
+    if (rb->spare.len)
+        part = rb->spare.items[--rb->spare.len];
+    pthread_mutex_unlock(&rb->lock);
+    return part ? part : vmscm_direct_alloc(PART_DIRECT);
+}
+
+static void give_memory(struct vmscm_readback *rb, uint8_t *part)
+{
+    uint8_t **slot;
+
+    pthread_mutex_lock(&rb->lock);
+    if (part && vmscm_vec_add(&rb->spare, &slot, NULL))
+        free(part);
+    else if (part)
+        *slot = part;
+    pthread_mutex_unlock(&rb->lock);
+}
+
 int vmscm_readback_compare(struct vmscm_readback *rb, size_t *done, int fd, const char *path,
     uint64_t offset, const void *data, size_t len, struct vmscm_error *err)
 {
     size_t whole = len & ~((size_t)VMSCM_DIRECT_BLOCK - 1), n = 0;
-    uint8_t *part = vmscm_direct_alloc(PART_DIRECT);
+    uint8_t *part = take_memory(rb);
     int rc = part ? 0 : vmscm_error_nomem(err);
 
     *done = 0;
@@ -73,7 +99,7 @@ int vmscm_readback_compare(struct vmscm_readback *rb, size_t *done, int fd, cons
         if (memcmp(part, (const uint8_t *)data + *done, n) != 0)
             rc = differs(path, offset + *done, err);
     }
-    free(part);
+    give_memory(rb, part);
     if (!rc && *done)
         rc = add(rb, (struct vmscm_readback_piece){offset, *done, 0, true}, err);
     return rc;
@@ -90,8 +116,8 @@ struct check {
 };
 
 /* From offset to end there are zeros. */
-static int check_gap(const struct check *c, uint64_t offset, uint64_t end, uint8_t *part,
-    struct vmscm_error *err)
+static int check_gap(
+    const struct check *c, uint64_t offset, uint64_t end, uint8_t *part, struct vmscm_error *err)
 {
     int rc = 0;
 

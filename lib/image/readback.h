@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What was written to a raw file, read back: at once, from the disk, what was written past the page
- * cache; all else at the end by checksums, through the page cache: what still is in memory is compared
- * there, what is not comes from the disk.
+ * cache; all else at the end by checksums, through the page cache: what still is in memory is
+ * compared there, what is not comes from the disk.
  */
 #ifndef IMAGE_READBACK_H
 #define IMAGE_READBACK_H
@@ -22,7 +22,8 @@ struct vmscm_readback_piece {
 };
 
 struct vmscm_readback {
-    pthread_mutex_t lock; /* guards pieces */
+    pthread_mutex_t lock; /* guards all */
+    VMSCM_VEC(uint8_t *) spare; /* memory to read into, last used last */
     VMSCM_VEC(struct vmscm_readback_piece) pieces;
 };
 
@@ -34,9 +35,9 @@ void vmscm_readback_release(struct vmscm_readback *rb);
 int vmscm_readback_note(struct vmscm_readback *rb, uint64_t offset, const void *data, size_t len,
     struct vmscm_error *err);
 
-/* Compare with what is at offset now, through fd, which is open for reading past the page cache. The
- * bytes count as noted. *done: how many were compared; the rest is less than a block, or cannot be
- * read in this way. VMSCM_EIO: they differ. */
+/* Compare with what is at offset now, through fd, which is open for reading past the page cache.
+ * The bytes count as noted. *done: how many were compared; the rest is less than a block, or cannot
+ * be read in this way. VMSCM_EIO: they differ. */
 int vmscm_readback_compare(struct vmscm_readback *rb, size_t *done, int fd, const char *path,
     uint64_t offset, const void *data, size_t len, struct vmscm_error *err);
 

@@ -11,8 +11,7 @@
 
 #define CHUNK_MAX (512u << 10) /* far above what any cutter made */
 #define TURN (4u << 20) /* what a thread takes: a record and what is stored against it lie together */
-#define WRITERS 2u      /* threads that only hand out: they wait for a disk while others work */
-#define QUEUE 8u       /* pieces that wait to be handed out */
+#define THREADS 2u      /* for each job: while some wait for the disk they write to, others work */
 
 /* A chunk at a place of the disk. */
 struct place {
@@ -24,23 +23,11 @@ struct place {
     uint64_t first;  /* the lowest offset of what its record has */
 };
 
-/* What lies together in memory and on the disk. */
-struct piece {
-    struct vmscm_plain *plain; /* a reference to what the bytes are in */
-    const uint8_t *bytes;
-    size_t len; /* 0: none */
-    uint64_t offset;
-};
-
 struct run {
     const struct vmscm_scatter *scatter;
     VMSCM_VEC(struct place) places;
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
-    size_t next;      /* place */
-    unsigned reading; /* threads that have taken places */
-    struct piece queue[QUEUE];
-    unsigned first, waiting;
+    pthread_mutex_t lock;
+    size_t next; /* place; guarded by the lock */
 };
 
 static int by_record(const void *a, const void *b)
@@ -135,6 +122,14 @@ static int list_places(struct run *run, uint64_t first, uint64_t count, struct v
     return 0;
 }
 
+/* What lies together in memory and on the disk. */
+struct piece {
+    struct vmscm_plain *plain; /* a reference to what the bytes are in */
+    const uint8_t *bytes;
+    size_t len; /* 0: none */
+    uint64_t offset;
+};
+
 static int hand_out(const struct run *run, struct piece *piece, struct vmscm_error *err)
 {
     const struct vmscm_scatter *s = run->scatter;
@@ -145,25 +140,9 @@ static int hand_out(const struct run *run, struct piece *piece, struct vmscm_err
     return rc;
 }
 
-/* The piece is for whoever is free, or, if that is nobody, for this thread. */
-static int pass_on(struct run *run, struct piece *piece, struct vmscm_error *err)
-{
-    pthread_mutex_lock(&run->lock);
-    bool room = piece->len && run->waiting < QUEUE;
-    if (room) {
-        run->queue[(run->first + run->waiting++) % QUEUE] = *piece;
-        pthread_cond_signal(&run->changed);
-    }
-    pthread_mutex_unlock(&run->lock);
-    if (!room)
-        return hand_out(run, piece, err);
-    *piece = (struct piece){0};
-    return 0;
-}
-
 /* Read the places of one record; those side by side are handed out together. */
-static int read_record(struct run *run, struct vmscm_fetch *fetch, const struct place *places,
-    size_t count, struct vmscm_error *err)
+static int read_record(const struct run *run, struct vmscm_fetch *fetch,
+    const struct place *places, size_t count, struct vmscm_error *err)
 {
     struct piece piece = {0};
     int rc = 0;
@@ -184,97 +163,45 @@ static int read_record(struct run *run, struct vmscm_fetch *fetch, const struct 
             vmscm_plain_unref(plain);
             continue;
         }
-        rc = pass_on(run, &piece, err);
+        rc = hand_out(run, &piece, err);
         piece = (struct piece){plain, bytes, p->length, p->offset};
     }
     if (!rc)
-        return pass_on(run, &piece, err);
+        return hand_out(run, &piece, err);
     vmscm_plain_unref(piece.plain);
     return rc;
 }
 
-/* Take the next records, of about TURN bytes. The lock is held. */
-static void take_places(struct run *run, size_t *at, size_t *end)
+/* A thread's turn: the next records, of about TURN bytes. */
+static void take(struct run *run, size_t *at, size_t *end)
 {
     uint64_t len = 0;
 
+    pthread_mutex_lock(&run->lock);
     *at = *end = run->next;
     while (*end < run->places.len && len < TURN)
         for (size_t n = same_record(run, *end); n; n--)
             len += run->places.items[(*end)++].length;
     run->next = *end;
-}
-
-static int read_turn(struct run *run, struct vmscm_fetch *fetch, const struct vmscm_parallel *p,
-    size_t at, size_t end, struct vmscm_error *err)
-{
-    int rc = 0;
-
-    for (size_t n; at < end && !rc && !atomic_load(&p->stop); at += n) {
-        n = same_record(run, at);
-        rc = read_record(run, fetch, &run->places.items[at], n, err);
-    }
-    pthread_mutex_lock(&run->lock);
-    run->reading--;
-    /* The others have nothing to wait for any more if these were the last. */
-    pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
-    return rc;
-}
-
-enum todo { TODO_END, TODO_READ, TODO_HAND_OUT };
-
-/* What there is to do for a thread, which waits if that is nothing yet. A reader hands out only
- * where it cannot read. */
-static enum todo next_todo(struct run *run, const struct vmscm_parallel *p, bool reader,
-    size_t *at, size_t *end, struct piece *piece)
-{
-    enum todo todo = TODO_END;
-
-    pthread_mutex_lock(&run->lock);
-    while (!atomic_load(&p->stop)) {
-        if (reader && run->next < run->places.len) {
-            take_places(run, at, end);
-            run->reading++;
-            todo = TODO_READ;
-            break;
-        }
-        if (run->waiting) {
-            *piece = run->queue[run->first];
-            run->first = (run->first + 1) % QUEUE;
-            run->waiting--;
-            todo = TODO_HAND_OUT;
-            break;
-        }
-        if (!run->reading && run->next == run->places.len)
-            break;
-        pthread_cond_wait(&run->changed, &run->lock);
-    }
-    pthread_mutex_unlock(&run->lock);
-    return todo;
 }
 
 static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
     struct run *run = p->data;
-    bool reader = index == 0 || index < run->scatter->jobs;
     struct vmscm_fetch *fetch = NULL;
-    struct piece piece;
-    size_t at, end;
-    int rc = reader ? vmscm_fetch_new(&fetch, run->scatter->store, err) : 0;
+    int rc = vmscm_fetch_new(&fetch, run->scatter->store, err);
 
-    while (!rc) {
-        enum todo todo = next_todo(run, p, reader, &at, &end, &piece);
-        if (todo == TODO_END)
+    (void)index;
+    while (!rc && !atomic_load(&p->stop)) {
+        size_t at, end;
+        take(run, &at, &end);
+        if (at == end)
             break;
-        rc = todo == TODO_READ ? read_turn(run, fetch, p, at, end, err)
-                               : hand_out(run, &piece, err);
-    }
-    if (rc) {
-        pthread_mutex_lock(&run->lock);
-        atomic_store(&p->stop, true);
-        pthread_cond_broadcast(&run->changed);
-        pthread_mutex_unlock(&run->lock);
+        for (size_t n; at < end && !rc && !atomic_load(&p->stop); at += n) {
+            n = same_record(run, at);
+            rc = read_record(run, fetch, &run->places.items[at], n, err);
+        }
     }
     vmscm_fetch_free(fetch);
     return rc;
@@ -287,13 +214,9 @@ int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint6
     int rc;
 
     pthread_mutex_init(&run.lock, NULL);
-    pthread_cond_init(&run.changed, NULL);
     if (!(rc = list_places(&run, first, count, err)) && run.places.len)
-        rc = vmscm_parallel_run(scatter->jobs + WRITERS, work, &run, err);
-    for (; run.waiting; run.waiting--, run.first = (run.first + 1) % QUEUE)
-        vmscm_plain_unref(run.queue[run.first].plain);
+        rc = vmscm_parallel_run(THREADS * scatter->jobs, work, &run, err);
     vmscm_vec_release(&run.places);
-    pthread_cond_destroy(&run.changed);
     pthread_mutex_destroy(&run.lock);
     return rc;
 }

@@ -16,7 +16,7 @@ struct vmscm_scatter {
     struct vmscm_store *store;
     const struct vmscm_map *map;
     const char *name; /* of the disk, for messages */
-    unsigned jobs; /* threads that read; two more do nothing but hand out */
+    unsigned jobs; /* twice as many threads run: `each` is likely to wait for a disk */
     /* Data, verified, at an offset of the disk; from several threads at once, in any order, each
      * byte once. Zeros are left out. Non-zero, with err set, ends the run. */
     int (*each)(void *data, const void *bytes, size_t len, uint64_t offset,

@@ -16,14 +16,14 @@ struct slot {
     bool verified[VMSCM_PACK_PARTS_MAX]; /* parts that had the id they were last asked for by */
     uint8_t pack[VMSCM_MIDX_NAME_SIZE];
     uint32_t offset;
-    uint64_t last; /* used */
+    uint64_t last; /* use; 0: what it holds is not likely to be wanted again */
     struct vmscm_pack_record record;
     struct vmscm_plain *plain; /* NULL: none yet */
 };
 
 /* Where the bytes of a chunk or leaf go: one of the three is set. */
 struct target {
-    void *out;             /* exactly `len` bytes */
+    void *out; /* exactly `len` bytes */
     struct vmscm_buf *buf; /* at most `len` */
     const uint8_t **bytes; /* exactly `len` bytes of *plain, which gets a reference */
     struct vmscm_plain **plain;
@@ -35,9 +35,9 @@ struct vmscm_fetch {
     struct vmscm_compress *compress;
     struct vmscm_hash *hash;
     struct vmscm_pack_record record; /* the header of what `bytes` holds */
-    struct vmscm_buf bytes;          /* a record as it is in the pack */
-    struct vmscm_buf spare;          /* for its bases, while it waits for them */
-    struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
+    struct vmscm_buf bytes; /* a record as it is in the pack */
+    struct vmscm_buf spare; /* for its bases, while it waits for them */
+    struct vmscm_buf base; /* plain bytes of the bases of the record at hand */
     struct slot slots[SLOTS];
     uint64_t clock;
     bool quick; /* a record's checksum is enough, or that a part had its id */
@@ -127,24 +127,27 @@ static int decode(struct vmscm_fetch *fetch, void *out, struct vmscm_error *err)
         record->base_count ? fetch->base.data : NULL, fetch->base.len, err);
 }
 
-/* The slot that has a record, or NULL. */
+/* The slot that has a record, or NULL. once: its reader goes through all of it at once, so that
+ * this use is no sign of another. */
 static struct slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry)
+    const struct vmscm_pack_entry *entry, bool once)
 {
     for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &fetch->slots[i];
         if (slot->full && slot->offset == entry->offset &&
             memcmp(slot->pack, pack->name, sizeof slot->pack) == 0) {
-            slot->last = ++fetch->clock;
+            if (!once)
+                slot->last = ++fetch->clock;
             return slot;
         }
     }
     return NULL;
 }
 
-/* Decompress the record at hand, whose bases are read, into the slot that was not used for longest. */
+/* Decompress the record at hand, whose bases are read, into the slot that was not used for longest.
+ */
 static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
-    const struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry,
+    const struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool once,
     struct vmscm_error *err)
 {
     struct slot *slot = fetch->slots;
@@ -154,7 +157,7 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
         if (fetch->slots[i].last < slot->last)
             slot = &fetch->slots[i];
     slot->full = false;
-    slot->last = ++fetch->clock;
+    slot->last = once ? 0 : ++fetch->clock;
     if (slot->plain && (slot->plain->cap < fetch->record.plain_len ||
                            slot->plain->cap > SLOT_KEEP || !vmscm_plain_is_own(slot->plain))) {
         vmscm_plain_unref(slot->plain);
@@ -189,7 +192,8 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool is_base, void *out, struct slot **where,
     struct vmscm_error *err)
 {
-    struct slot *slot = find_slot(fetch, pack, entry);
+    bool once = !out;
+    struct slot *slot = find_slot(fetch, pack, entry, once);
     int rc = slot ? match(&slot->record, entry, err)
                   : load(fetch, pack, entry, VMSCM_PACK_RECORD_MAX, err);
 
@@ -206,7 +210,7 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
             rc = decode(fetch, out, err);
             return rc || fetch->quick ? rc : verify(fetch, &entry->id, out, entry->plain_len, err);
         }
-        if ((rc = fill_slot(&slot, fetch, pack, entry, err)))
+        if ((rc = fill_slot(&slot, fetch, pack, entry, once, err)))
             return rc;
     }
     const uint8_t *data = part_of(slot, entry->part);
@@ -222,9 +226,8 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     return 0;
 }
 
-static int read_to(struct vmscm_fetch *fetch, const struct target *to,
-    struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool is_base,
-    struct vmscm_error *err)
+static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, bool is_base, struct vmscm_error *err)
 {
     struct slot *slot = NULL;
     int rc;
@@ -259,10 +262,9 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
 
     /* In packs, in packs as they are now, in the trash; and in case that gc was quicker, again. */
     for (int again = 0; again < 5; again++) {
-        struct vmscm_packfile *(*locate)(struct vmscm_store *, struct vmscm_pack_entry *,
-            const struct vmscm_id *, size_t) = again && again % 2 == 0
-            ? vmscm_store_locate_trash
-            : vmscm_store_locate;
+        struct vmscm_packfile *(*locate)(
+            struct vmscm_store *, struct vmscm_pack_entry *, const struct vmscm_id *, size_t) =
+            again && again % 2 == 0 ? vmscm_store_locate_trash : vmscm_store_locate;
         struct vmscm_pack_entry entry;
         struct vmscm_packfile *pack;
         for (size_t nth = 0; (pack = locate(fetch->store, &entry, id, nth)); nth++) {
@@ -290,8 +292,8 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
     return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
 }
 
-/* Plain bytes of the bases of the record at hand into fetch->base. They take slots, any of them: the
- * record itself gets its own afterwards. */
+/* Plain bytes of the bases of the record at hand into fetch->base. They take slots, any of them:
+ * the record itself gets its own afterwards. */
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_buf part = VMSCM_BUF_INIT, bytes = fetch->bytes;
@@ -351,8 +353,8 @@ int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
     return read_any(fetch, VMSCM_PACK_CHUNK, id, true, &to, err);
 }
 
-int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id,
-    struct vmscm_buf *buf, struct vmscm_error *err)
+int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_buf *buf,
+    struct vmscm_error *err)
 {
     fetch->quick = true;
     int rc = vmscm_fetch_read_base(fetch, id, buf, err);
@@ -388,8 +390,7 @@ static int find_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
     return 0;
 }
 
-int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
-    struct vmscm_error *err)
+int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_error *err)
 {
     struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
     struct vmscm_pack_entry entry;
@@ -448,8 +449,8 @@ int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, stru
     return 0;
 }
 
-int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
-    struct vmscm_error *err)
+int vmscm_fetch_share(
+    struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes, struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;
     struct vmscm_packfile *pack;
@@ -463,8 +464,8 @@ int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint
 }
 
 /* Whether the entries are those of all the parts of the record at hand. */
-static int match_all(const struct vmscm_pack_record *record,
-    const struct vmscm_pack_entry *entries, size_t count, struct vmscm_error *err)
+static int match_all(const struct vmscm_pack_record *record, const struct vmscm_pack_entry *entries,
+    size_t count, struct vmscm_error *err)
 {
     int rc = 0;
 
@@ -482,7 +483,7 @@ static int match_all(const struct vmscm_pack_record *record,
 static bool has_checksum(const struct vmscm_fetch *fetch, const struct vmscm_pack_entry *entry)
 {
     return vmscm_pack_record_head(&fetch->record) + fetch->record.stored_len == entry->length &&
-        vmscm_pack_check_record(&fetch->record, fetch->bytes.data);
+           vmscm_pack_check_record(&fetch->record, fetch->bytes.data);
 }
 
 int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
@@ -501,7 +502,7 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
         (rc = read_bases(fetch, &why)) == VMSCM_EDAMAGED)
         rc = why.code = VMSCM_ENOTFOUND;
     if (!rc)
-        rc = fill_slot(&slot, fetch, pack, &entries[0], &why);
+        rc = fill_slot(&slot, fetch, pack, &entries[0], true, &why);
     if (rc == VMSCM_ENOMEM)
         return vmscm_error_copy(err, &why);
     for (size_t i = 0; i < count; i++) {

@@ -27,7 +27,9 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err);
 
-/* The same without a copy: *bytes are in *plain, of which the caller gets a reference. */
+/* The same without a copy: *bytes are in *plain, of which the caller gets a reference. For who reads
+ * all that is wanted of a record at once: the next one takes its memory, still in the core's cache, once
+ * the references are given back. */
 int vmscm_fetch_plain(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, size_t len, const uint8_t **bytes, struct vmscm_plain **plain,
     struct vmscm_error *err);

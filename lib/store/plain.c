@@ -4,14 +4,15 @@
 
 #include <stdlib.h>
 
-/* What a full record of a check-in needs: with all of one size, memory is not broken to pieces. What is
- * not used of it is never touched. */
+/* What a full record of a check-in needs: with all of one size, memory is not broken to pieces.
+ * What is not used of it is never touched. */
 #define PLAIN_USUAL ((size_t)1536 << 10)
 
 int vmscm_plain_new(struct vmscm_plain **out, size_t len, struct vmscm_error *err)
 {
-    size_t cap = len < PLAIN_USUAL ? PLAIN_USUAL
-                                   : (len + VMSCM_DIRECT_BLOCK - 1) & ~((size_t)VMSCM_DIRECT_BLOCK - 1);
+    size_t cap = len < PLAIN_USUAL
+                     ? PLAIN_USUAL
+                     : (len + VMSCM_DIRECT_BLOCK - 1) & ~((size_t)VMSCM_DIRECT_BLOCK - 1);
     struct vmscm_plain *plain = malloc(sizeof *plain);
 
     if (!plain)

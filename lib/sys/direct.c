@@ -33,8 +33,8 @@ int vmscm_direct_reopen(int fd)
 }
 
 /* Read into `into`, or write from `from`. */
-static int transfer(int fd, size_t *done, char *into, const char *from, size_t len,
-    uint64_t offset, const char *path, struct vmscm_error *err)
+static int transfer(int fd, size_t *done, char *into, const char *from, size_t len, uint64_t offset,
+    const char *path, struct vmscm_error *err)
 {
     const size_t mask = VMSCM_DIRECT_BLOCK - 1;
     uintptr_t memory = into ? (uintptr_t)into : (uintptr_t)from;
@@ -49,8 +49,7 @@ static int transfer(int fd, size_t *done, char *into, const char *from, size_t l
         if (n == 0 || (n < 0 && errno == EINVAL))
             break;
         if (n < 0)
-            return vmscm_error_errno(
-                err, errno, "%s: %s", path, into ? "reading" : "writing");
+            return vmscm_error_errno(err, errno, "%s: %s", path, into ? "reading" : "writing");
         *done += (size_t)n;
     }
     return 0;

@@ -82,13 +82,15 @@ static int collect(struct sweep *s, const char *dir, unsigned depth, struct vmsc
 int vmscm_stalelock_sweep(const struct vmscm_gitdb *db, struct vmscm_error *err)
 {
     struct sweep s = {0};
-    char *refs = NULL;
+    char *refs = NULL, *logs = NULL;
     bool left;
     int lock = -1, rc;
 
     if ((rc = vmscm_path_join(&refs, db->path, "refs", err)) ||
+        (rc = vmscm_path_join(&logs, db->path, "logs", err)) ||
         (rc = vmscm_lockfile_acquire(&lock, db->refs_lock, VMSCM_LOCK_EXCLUSIVE, err)) ||
-        (rc = collect(&s, db->path, 0, err)) || (rc = collect(&s, refs, DEPTH, err)))
+        (rc = collect(&s, db->path, 0, err)) || (rc = collect(&s, refs, DEPTH, err)) ||
+        (rc = collect(&s, logs, DEPTH, err)))
         goto out;
     left = s.locks.len > 0;
     for (unsigned waited = 0; left && waited < WAIT; waited += NAP) {
@@ -106,5 +108,6 @@ out:
         free(s.locks.items[i].path);
     vmscm_vec_release(&s.locks);
     free(refs);
+    free(logs);
     return rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Git's locks, files whose names end with ".lock", that processes left when they died. While
- * locks/refs is held, one of a ref can only be such, or plain git's, which keeps them for milliseconds.
+ * locks/refs is held, one of a ref or reflog can only be such, or plain git's, which keeps them for
+ * milliseconds.
  */
 #ifndef HISTORY_STALELOCK_H
 #define HISTORY_STALELOCK_H

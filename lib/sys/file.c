@@ -182,8 +182,10 @@ int vmscm_file_rename_new(const char *from, const char *to, struct vmscm_error *
     return vmscm_error_errno(err, errno, "%s: renaming to %s", from, to);
 }
 
-#define BESIDE ".tmp-%016" PRIx64 /* names a temporary file beside another */
-#define BESIDE_LEN (sizeof ".tmp-" - 1 + 16)
+/* Names a temporary file beside another. No ref, and so no reflog, has a name that ends so. */
+#define BESIDE ".tmp-"
+#define BESIDE_END ".lock"
+#define BESIDE_LEN (sizeof BESIDE - 1 + 16 + sizeof BESIDE_END - 1)
 
 /* The lock of something that was just made beside a file says that its maker lives. False: before it
  * was locked it was taken for a dead one's, and is gone. */
@@ -201,7 +203,7 @@ static int name_beside(char **tmp, const char *path, struct vmscm_error *err)
     *tmp = NULL;
     if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
         return vmscm_error_errno(err, errno, "%s", path);
-    return vmscm_str_printf(tmp, err, "%s" BESIDE, path, nonce);
+    return vmscm_str_printf(tmp, err, "%s" BESIDE "%016" PRIx64 BESIDE_END, path, nonce);
 }
 
 /* A new file beside path, locked. open applies the process's umask, which could be asked for only by
@@ -382,8 +384,9 @@ void vmscm_file_sweep(const char *path)
         d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (strlen(e->d_name) != len + BESIDE_LEN || strncmp(e->d_name, base, len) != 0 ||
-            strncmp(e->d_name + len, BESIDE, 5) != 0 ||
-            strspn(e->d_name + len + 5, "0123456789abcdef") != 16)
+            strncmp(e->d_name + len, BESIDE, sizeof BESIDE - 1) != 0 ||
+            strspn(e->d_name + len + sizeof BESIDE - 1, "0123456789abcdef") != 16 ||
+            !vmscm_str_ends(e->d_name, BESIDE_END))
             continue;
         int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)

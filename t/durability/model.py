@@ -6,7 +6,6 @@ bytes written since, a part or zeros. File systems that order what they write al
 
 A tree is a dict: path -> number of a blob, or DIRECTORY."""
 
-import hashlib
 import itertools
 import struct
 
@@ -38,11 +37,10 @@ class Blobs:
         self.numbers, self.contents = {}, []
 
     def number(self, content):
-        key = hashlib.sha1(content).digest()
-        if key not in self.numbers:
-            self.numbers[key] = len(self.contents)
+        number = self.numbers.setdefault(content, len(self.contents))
+        if number == len(self.contents):
             self.contents.append(content)
-        return self.numbers[key]
+        return number
 
 
 class Node:
@@ -51,6 +49,11 @@ class Node:
     def __init__(self, directory):
         self.names = {} if directory else None
         self.bytes = None if directory else [b""]
+        self.torn = None  # what tatters() makes of the bytes, once it has
+
+    def change(self, content):
+        self.bytes.append(content)
+        self.torn = None
 
 
 class Model:
@@ -84,16 +87,16 @@ class Model:
             node = self.find(path)
             old = node.bytes[-1]
             old += b"\0" * (number - len(old))
-            node.bytes.append(old[:number] + data + old[number + len(data):])
+            node.change(old[:number] + data + old[number + len(data):])
         elif op in ("truncate", "allocate"):
             node = self.find(path)
             old = node.bytes[-1]
             new = old + b"\0" * (number - len(old))
-            node.bytes.append(new[:number] if op == "truncate" else new)
+            node.change(new[:number] if op == "truncate" else new)
         elif op == "fsync":
             node = self.find(path)
             if node.names is None:
-                node.bytes = node.bytes[-1:]
+                node.bytes, node.torn = node.bytes[-1:], None
             else:
                 node.names = {n: v[-1:] for n, v in node.names.items() if v[-1] is not None}
         elif op == "rename":
@@ -119,7 +122,8 @@ class Model:
             seen.add(id(node))
             if node.names is None:
                 if len(node.bytes) > 1:
-                    found.append((node, self.tatters(node.bytes)))
+                    node.torn = node.torn or self.tatters(node.bytes)
+                    found.append((node, node.torn))
                 continue
             for name, versions in node.names.items():
                 todo += [v for v in versions if v is not None]

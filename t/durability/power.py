@@ -9,7 +9,8 @@ Usage: power.py [--limit N] [--resume N] [--every N]
   --limit N   states at one point, beyond the first few (default 16)
   --resume N  go on from every Nth state (default 200)
   --every N   only every Nth of these
-The last line says how many states there were; each is counted once."""
+The last line says how many states there were: a state is a tree of files, counted once however often
+and after however many commands it comes up."""
 
 import argparse
 import multiprocessing
@@ -51,6 +52,15 @@ SCENARIO = (
     ("gc", "--grace", "1h", "--threshold", "1"),
     ("gc", "--aggressive", "--grace", "0"),
     ("checkin", "mail", "@b.raw", "-m", "eight"),
+    ("tag", "web", "last"),
+    ("checkin", "web", "@d.raw", "-m", "nine"),
+    ("prune", "--keep-last", "1", "--no-keep-tagged", "web"),
+    ("prune", "--undo", "web~2"),
+    ("gc", "--grace", "0", "--threshold", "1"),
+    ("rm", "mail"),
+    ("config", "core.compression", "5"),
+    ("gc", "--auto"),
+    ("checkin", "web", "@a.raw", "-m", "ten"),
 )
 
 
@@ -167,7 +177,8 @@ def lose(record, top, number, options, out):
     disk = Disk(os.path.join(top, "disk%d" % number), blobs)
     checker = labs.Checker(os.path.join(top, "home%d" % number))
     repo = os.path.join(disk.path, REPO)
-    seen, bad, resumed, points, n, turn = set(), 0, 0, 0, 0, 0
+    # A tree is looked at again when it must hold more.
+    trees, seen, bad, resumed, points, n, turn = set(), set(), 0, 0, 0, 0, 0
     expected = None
     for end, op, path, to, value, data in read_log(record.log):
         model.apply(op, path, to, value, data)
@@ -180,10 +191,11 @@ def lose(record, top, number, options, out):
             if turn % options.every:
                 continue
             tree = model.tree(chosen)
-            key = hash((n, frozenset(tree.items())))
-            if key % JOBS != number or key in seen:
+            key = hash(frozenset(tree.items()))
+            if key % JOBS != number or (n, key) in seen:
                 continue
-            seen.add(key)
+            trees.add(key)
+            seen.add((n, key))
             if expected is None:
                 expected = labs.expectation(record.acknowledged[n][1], record.acknowledged[n + 1][1])
             disk.show(tree)
@@ -209,7 +221,7 @@ def lose(record, top, number, options, out):
             bad += 1
             out.put("the model is not what was done: %s" %
                     [p for p in set(now) | set(real) if now.get(p) != real.get(p)][:5])
-    out.put((len(seen), bad, resumed, points))
+    out.put((len(trees), bad, resumed, points))
 
 
 def main():

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEAD ".tmp-0123456789abcdef"
-#define ALIVE ".tmp-fedcba9876543210"
+#define DEAD ".tmp-0123456789abcdef.lock"
+#define ALIVE ".tmp-fedcba9876543210.lock"
 
 static char *in(const char *dir, const char *name)
 {
@@ -45,7 +45,8 @@ static bool has(const char *dir, const char *name)
 static void leftovers(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    static const char *const others[] = {"file.tmp-0123456789abcdeg", "file.tmp-0123456789abcde",
+    static const char *const others[] = {"file.tmp-0123456789abcdeg.lock",
+        "file.tmp-0123456789abcde.lock", "file.tmp-0123456789abcdef",
         "other" DEAD, "xfile" DEAD, "file.tmp"};
     char *dir, *path;
     int fd;

@@ -72,6 +72,8 @@ static void reflogs(void **state)
     assert_done(vmscm_refs_update(r->db, "refs/heads/web", one, two, &gitrepo_who, "x", &err), &err);
     assert_done(vmscm_reflogcheck_run(r->db, hear, &said, &err), &err);
     assert_int_equal(said.damages + said.notes, 0);
+    /* What was to become a reflog, of a process that died, is none. */
+    expect(r, "refs/heads/web.tmp-0123456789abcdef.lock", "torn\n", 0, 0, "");
 
 #define EXPECT(damages, notes, why, ...)                                                           \
     do {                                                                                           \

@@ -115,7 +115,7 @@ static int move_away(struct mend *m, const char *id, struct vmscm_error *err)
     else if (rc)
         rc = 0;
     else
-        rc = m->what->set_aside(m->what->data, file, name, "damaged", err);
+        rc = m->what->set_aside(m->what->data, file, name, false, "damaged", err);
 out:
     vmscm_buf_release(&bytes);
     free(file);

@@ -9,11 +9,14 @@
 
 #include "history/gitdb.h"
 
+#include <stdbool.h>
+
 struct vmscm_gitmend {
     struct vmscm_gitdb *const *sources; /* some may be NULL */
     size_t source_count;
-    /* Move a damaged file, relative to the git directory, to a place where it has this name. */
-    int (*set_aside)(void *data, const char *file, const char *name, const char *why,
+    /* Move a damaged file, relative to the git directory, to a place where it has this name. stays: it
+     * is replaced next, and until then can stay where it is as well. */
+    int (*set_aside)(void *data, const char *file, const char *name, bool stays, const char *why,
         struct vmscm_error *err);
     /* An object was taken from a source. */
     void (*restored)(void *data, const char *type, const char *id, size_t source);

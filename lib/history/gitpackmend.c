@@ -117,14 +117,14 @@ static int check_pack(const struct pack *p, bool *good, struct vmscm_error *err)
     return rc;
 }
 
-static int set_aside(const struct pack *p, const char *suffix, struct vmscm_error *err)
+static int set_aside(const struct pack *p, const char *suffix, bool stays, struct vmscm_error *err)
 {
     char *file = NULL;
     int rc = vmscm_str_printf(&file, err, "%s%s", p->base, suffix);
 
     if (!rc)
         rc = p->mend->set_aside(
-            p->mend->data, file, strrchr(file, '/') + 1, "damaged", err);
+            p->mend->data, file, strrchr(file, '/') + 1, stays, "damaged", err);
     free(file);
     return rc == VMSCM_ENOTFOUND ? 0 : rc;
 }
@@ -175,7 +175,7 @@ static int mend_index(const struct pack *p, bool *done, struct vmscm_error *err)
     *done = false;
     if ((rc = vmscm_tempdir_make(&dir, NULL, err)) || (rc = make_index(p, dir, &index, err)) ||
         !index || (rc = vmscm_file_read(&bytes, index, INDEX_MAX, err)) ||
-        (vmscm_file_exists(p->index) && (rc = set_aside(p, ".idx", err))))
+        (vmscm_file_exists(p->index) && (rc = set_aside(p, ".idx", true, err))))
         goto out;
     rc = vmscm_file_replace(p->index, bytes.data, bytes.len, 0444, err);
     *done = !rc;
@@ -257,8 +257,8 @@ static int unpack(struct pack *p, struct vmscm_error *err)
     int rc = p->indexed ? save_objects(p, err) : 0;
 
     if (!rc && vmscm_file_exists(p->index))
-        rc = set_aside(p, ".idx", err);
-    return rc ? rc : set_aside(p, ".pack", err);
+        rc = set_aside(p, ".idx", false, err);
+    return rc ? rc : set_aside(p, ".pack", false, err);
 }
 
 static int mend_pack(struct pack *p, const char *name, struct vmscm_error *err)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NAMES_MAX 1000000u
 
@@ -22,7 +23,16 @@ static int make_dir(char **dir, const char *repo, struct vmscm_error *err)
     return errno == EEXIST ? 0 : vmscm_error_errno(err, errno, "%s", *dir);
 }
 
-int vmscm_aside_move(char **to, const char *repo, const char *file, const char *name,
+static int move(const char *from, const char *to, bool stays, struct vmscm_error *err)
+{
+    if (stays && link(from, to) == 0)
+        return 0;
+    if (stays && errno == EEXIST)
+        return VMSCM_EEXIST;
+    return vmscm_file_rename_new(from, to, err);
+}
+
+int vmscm_aside_move(char **to, const char *repo, const char *file, const char *name, bool stays,
     struct vmscm_error *err)
 {
     char *from = NULL, *dir = NULL, *parent = NULL, *path = NULL, *as = NULL;
@@ -37,7 +47,7 @@ int vmscm_aside_move(char **to, const char *repo, const char *file, const char *
         free(path);
         path = NULL;
         if ((rc = vmscm_path_join(&path, dir, as, err)) ||
-            (rc = vmscm_file_rename_new(from, path, &why)) != VMSCM_EEXIST)
+            (rc = move(from, path, stays, &why)) != VMSCM_EEXIST)
             break;
         free(as);
         as = NULL;

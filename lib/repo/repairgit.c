@@ -12,8 +12,8 @@ struct git {
 };
 
 /* Who records a revision holds the lock from before it looks what objects there are. */
-static int set_aside(void *data, const char *file, const char *name, const char *why,
-    struct vmscm_error *err)
+static int set_aside(void *data, const char *file, const char *name, bool stays,
+    const char *why, struct vmscm_error *err)
 {
     const struct git *g = data;
     char *path = NULL, *lock_path = NULL;
@@ -23,7 +23,7 @@ static int set_aside(void *data, const char *file, const char *name, const char 
     if (!(rc = vmscm_str_printf(&path, err, "git/%s", file)) &&
         !(rc = vmscm_str_printf(&lock_path, err, "%s/locks/commit", g->r->path)) &&
         !(rc = vmscm_lockfile_acquire(&lock, lock_path, VMSCM_LOCK_EXCLUSIVE, err)))
-        rc = vmscm_repairing_set_aside(g->r, path, name, why, err);
+        rc = vmscm_repairing_set_aside(g->r, path, name, stays, why, err);
     vmscm_lockfile_release(&lock);
     free(lock_path);
     free(path);

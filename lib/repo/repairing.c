@@ -22,10 +22,10 @@ void vmscm_repairing_tell(const struct vmscm_repairing *r, const char *object, c
 }
 
 int vmscm_repairing_set_aside(const struct vmscm_repairing *r, const char *file, const char *name,
-    const char *why, struct vmscm_error *err)
+    bool stays, const char *why, struct vmscm_error *err)
 {
     char *to = NULL;
-    int rc = vmscm_aside_move(&to, r->path, file, name, err);
+    int rc = vmscm_aside_move(&to, r->path, file, name, stays, err);
 
     if (!rc) {
         r->result->set_aside++;

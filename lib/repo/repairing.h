@@ -27,7 +27,7 @@ void vmscm_repairing_tell(const struct vmscm_repairing *r, const char *object, c
 /* Move a file, relative to the repository, to damaged/ and tell why. The caller sees to it that nobody
  * relies on it. */
 int vmscm_repairing_set_aside(const struct vmscm_repairing *r, const char *file, const char *name,
-    const char *why, struct vmscm_error *err);
+    bool stays, const char *why, struct vmscm_error *err);
 
 /* For callbacks that take the repair as their data. */
 int vmscm_repairing_canceled(void *data, struct vmscm_error *err);

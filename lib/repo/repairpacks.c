@@ -206,7 +206,7 @@ static int move_pack(struct packs *p, const struct suspect *s, struct vmscm_erro
     snprintf(text, sizeof text, "%s; %llu chunks and leaves%s are good, %llu copied", s->why,
         (unsigned long long)(c->claimed ? c->kept : c->good), lost,
         (unsigned long long)c->copied);
-    return vmscm_repairing_set_aside(p->r, file, s->file, text, err);
+    return vmscm_repairing_set_aside(p->r, file, s->file, false, text, err);
 }
 
 /* Who checks in found things in these packs, and looks again under this lock whether they are there. */
@@ -241,7 +241,7 @@ static int move_indexes(struct packs *p, struct vmscm_error *err)
         if (!(rc = vmscm_str_printf(&file, err, "packs/%s", p->indexes.items[i])) &&
             !(rc = vmscm_str_printf(&path, err, "%s/%s", p->r->repo->path, file))) {
             if (can_open(path, &why)) /* it may have been replaced meanwhile */
-                rc = vmscm_repairing_set_aside(p->r, file, p->indexes.items[i], "damaged", err);
+                rc = vmscm_repairing_set_aside(p->r, file, p->indexes.items[i], false, "damaged", err);
             else if (why.code != VMSCM_ENOTFOUND)
                 vmscm_repairing_tell(p->r, file, "cannot be read, and is left as it is");
         }

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that are killed and failed, each on a fresh copy of the base."""
 
+import glob
 import os
 import re
+import shutil
+import subprocess
 
 from lab import REPO, VMSCM, Failed, plain, read_pruned, read_state, run, sha_file
 
 
 class Command:
-    """words: its arguments. output: a directory it makes, which is compared. before: commands that
-    prepare its base. collects: revisions that no name leads to are none of its concern."""
+    """words: its arguments. output: a directory it makes, which is compared. before: commands, or
+    functions of a lab, that prepare its base. collects: revisions that no name leads to are none of its
+    concern. harm: a function that damages the lab's repository, which the command is to mend."""
 
-    def __init__(self, name, *words, repo=True, output=None, before=(), collects=False):
+    def __init__(self, name, *words, repo=True, output=None, before=(), collects=False, harm=None):
         self.name, self.words, self.repo, self.output = name, words, repo, output
-        self.before, self.collects = before, collects
+        self.before, self.collects, self.harm = before, collects, harm
 
     def argv(self, lab):
         at = ["-C", os.path.join(lab.path, REPO)] if self.repo else []
@@ -41,11 +45,72 @@ SMALL = (
     tuple(("checkin", "many%d" % n, "@many%d.raw" % n, "-m", "m") for n in range(6)) +
     (("config", "gc.auto", "true"),))
 
+
+def qemu(lab, *argv):
+    subprocess.run(argv, cwd=lab.path, check=True, capture_output=True)
+
+
+def make_qcow2(lab):
+    qemu(lab, "qemu-img", "convert", "-O", "qcow2", "vda.raw", "q.qcow2")
+
+
+def write_qcow2(lab):
+    """As a guest would, whose hypervisor keeps the bitmap that the checkout has."""
+    image, = glob.glob(os.path.join(lab.path, "workq", "*.qcow2"))
+    qemu(lab, "qemu-io", "-f", "qcow2", "-c", "write -P 7 64k 8k", "-c", "write -P 9 300k 4k", image)
+
+
+def flip(path, *places):
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as f:
+        for place in places:
+            f.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+            byte = f.read(1)
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte[0] ^ 0xff]))
+
+
+def packs(lab):
+    """The oldest first."""
+    return sorted(glob.glob(os.path.join(lab.repo, "packs", "pack-*")), key=os.path.getmtime)
+
+
+def pack_git(lab):
+    subprocess.run(["git", "--git-dir=" + os.path.join(lab.repo, "git"), "repack", "-adq"], check=True)
+
+
+def harm_indexes(lab):
+    """Nothing is lost: what leads to it is."""
+    old, new, _ = packs(lab)
+    flip(old, 2, -100)
+    flip(new, -100)
+    index, = glob.glob(os.path.join(lab.repo, "git", "objects", "pack", "*.idx"))
+    flip(index, 1100)
+
+
+def keep_copy(lab):
+    shutil.copytree(lab.repo, os.path.join(lab.path, "copy.vmscm"))
+
+
+def harm_data(lab):
+    """Chunks and an object of history are lost; one machine is as it was."""
+    old, new, _ = packs(lab)
+    for pack in old, new:
+        flip(pack, *range(1000, os.path.getsize(pack) - 2000, 3000))
+    tree = subprocess.run(
+        ["git", "--git-dir=" + os.path.join(lab.repo, "git"), "rev-parse", "web~1^{tree}:disks/vda"],
+        check=True, capture_output=True, text=True).stdout.strip()
+    flip(os.path.join(lab.repo, "git", "objects", tree[:2], tree[2:]), 20)
+
+
 # A word that begins with "@" is a path in the lab.
 COMMANDS = [
     Command("checkin-new", "checkin", "mail", "@new.raw", "-m", "m"),
     Command("checkin-known", "checkin", "web", "@vda.raw", "@vdb.raw", "-m", "m"),
     Command("checkin-work", "-C", "@work", "checkin", "-m", "m", repo=False),
+    Command("checkin-bitmap", "-C", "@workq", "checkin", "-m", "m", repo=False,
+            before=(make_qcow2, ("checkin", "vm", "@q.qcow2", "-m", "m"),
+                    ("checkout", "vm", "@workq"), write_qcow2)),
     Command("tag", "tag", "web", "golden", "-m", "m"),
     Command("tag-move", "tag", "--force", "web", "first"),
     Command("untag", "tag", "-d", "web:first"),
@@ -64,6 +129,9 @@ COMMANDS = [
     Command("prune-undo", "prune", "--undo", "web:first", before=ALONE + (PRUNE,)),
     Command("gc-pruned", "gc", "--grace", "0", "--threshold", "1", before=ALONE + (PRUNE,),
             collects=True),
+    Command("repair", "fsck", "--repair", before=(pack_git,), harm=harm_indexes),
+    Command("repair-from", "fsck", "--repair", "--from", "@vda.raw", "--from", "@copy.vmscm",
+            before=(keep_copy,), harm=harm_data),
     Command("init", "init", "--bare", "@fresh.vmscm", repo=False, output="fresh.vmscm"),
 ]
 
@@ -88,14 +156,17 @@ def listing(top):
 
 # What no command leaves behind once gc has run.
 LEFTOVERS = re.compile(r"\.lock$|\.tmp-|/tmp_|/(tmp|trash|quarantine|damaged)/|\.vmscm-partial")
+# But for this, which a repair sets aside: only people remove it.
+ASIDE = "/damaged/"
 
 
-def garbage(lab):
-    """None, or what is left after a gc that no revision needs."""
+def garbage(lab, aside=False):
+    """None, or what is left after a gc that no revision needs; aside: and that was not set aside."""
     got = run([VMSCM, "-C", lab.repo, "gc", "--grace", "0", "-q"], lab.env, lab.path)
     if got.code != 0:
         return "gc %s" % got
-    left = [f for f in listing(lab.path) if LEFTOVERS.search("/" + f)]
+    left = [f for f in listing(lab.path)
+            if LEFTOVERS.search("/" + f) and not (aside and ASIDE in f)]
     if left:
         return "gc leaves %s" % " ".join(left[:5])
     fsck = run(["git", "--git-dir=" + os.path.join(lab.repo, "git"), "fsck", "--unreachable",
@@ -113,7 +184,9 @@ class Done:
         self.base = lab.prepare(command)
         self.before = lab.base.state
         lab.fresh(self.base)
-        if command.before:
+        if command.harm:
+            self.before = lab.harmed
+        elif command.before:
             self.before = read_state(lab.repo, plain(lab.env))
         got = lab.run(command)
         if got.code != 0:
@@ -148,4 +221,4 @@ class Done:
         names = sorted(os.listdir(lab.path))
         if names != self.names:
             return "left behind: %s" % " ".join(set(names) ^ set(self.names))
-        return garbage(lab) or lab.wrong(kept)
+        return garbage(lab, command.harm is not None) or lab.wrong(kept)

@@ -132,13 +132,15 @@ class Checker:
 
 
 class State:
-    """What a repository must hold: names, revisions, comments; of pruned revisions no disk."""
+    """What a repository must hold: names, revisions, comments; of pruned revisions no disk. Damaged:
+    fsck finds that, and some disks of it cannot be read."""
 
     def __init__(self):
         self.names = {}  # "web", "web:tag" -> id
         self.revisions = {}  # id -> {disk: hash}
         self.comments = set()  # (id, text)
         self.pruned = set()  # ids
+        self.damaged = None  # ids
 
     def copy(self):
         new = State()
@@ -149,19 +151,24 @@ class State:
 
 def expectation(before, after=None):
     """What must be so between two states: everything of the first, and of each name what it is in
-    either."""
-    lines = []
+    either. Of what is damaged it is enough that nobody reads it wrong."""
+    lines = ["damaged"] if before.damaged is not None else []
+    damaged = before.damaged or set()
+
+    def add(rev, *words):
+        lines.append(("may " if rev in damaged else "") + "\t".join(words))
+
     for rev, disks in sorted(before.revisions.items()):
         if after and rev in after.pruned:
             continue
         for name, digest in sorted(disks.items()):
-            lines.append("rev\t%s\t%s\t%s" % (rev, name, digest))
+            add(rev, "rev", rev, name, digest)
     both = set(before.names) | set(after.names if after else ())
     for name in sorted(both):
         ids = {s.names.get(name, "-") for s in (before, after) if s}
-        lines.append("at\t%s\t%s" % (name, ",".join(sorted(ids))))
+        add(before.names.get(name), "at", name, ",".join(sorted(ids)))
     for rev, text in sorted(before.comments):
-        lines.append("comment\t%s\t%s" % (rev, text))
+        add(rev, "comment", rev, text)
     return "".join(line + "\n" for line in lines)
 
 
@@ -216,6 +223,19 @@ def read_state(repo, env):
         for comment in show["comments"]:
             state.comments.add((rev, comment["text"]))
     return state
+
+
+def damage(state, repo, env):
+    """Tell the state which of its revisions can no longer be read."""
+    state.damaged = set()
+    for rev, disks in state.revisions.items():
+        for name, digest in disks.items():
+            got = subprocess.run([VMSCM, "-C", repo, "cat", "%s:%s" % (rev, name)], env=env,
+                                 check=False, capture_output=True)
+            if got.returncode != 0:
+                state.damaged.add(rev)
+            elif sha(got.stdout) != digest:
+                raise Failed("%s:%s is wrong" % (rev, name))
 
 
 class Base:
@@ -303,26 +323,35 @@ class Lab:
         self.env = environment(self.home, base.when + 3600)
         self.env["VMSCM_SHIM_ROOT"] = self.path
         self.env["VMSCM_SHIM_LOG"] = self.log
+        self.harmed = None  # the state that the last harm was done to
 
     def fresh(self, source=None):
         shutil.rmtree(self.path, ignore_errors=True)
         shutil.copytree(source or self.base.path, self.path, symlinks=True)
-        work = os.path.join(self.path, "work")
-        if os.path.exists(os.path.join(work, ".vmscm-checkout")):
-            adopt(work, self.repo)
+        for name in os.listdir(self.path):
+            work = os.path.join(self.path, name)
+            if os.path.exists(os.path.join(work, ".vmscm-checkout")):
+                adopt(work, self.repo)
 
     def prepare(self, command):
         """Where the command's base is, made now if it was not yet."""
-        if not command.before:
+        if not command.before and not command.harm:
             return self.base.path
         path = os.path.join(self.home, "base-" + command.name)
         if not os.path.exists(path):
             self.fresh()
             for words in command.before:
+                if callable(words):
+                    words(self)
+                    continue
                 argv = [os.path.join(self.path, w[1:]) if w.startswith("@") else w for w in words]
                 got = run([VMSCM, "-C", self.repo] + argv, self.env, self.path)
                 if got.code != 0:
                     raise Failed("preparing %s: vmscm %s: %s" % (command.name, " ".join(words), got))
+            if command.harm:
+                self.harmed = read_state(self.repo, plain(self.env))
+                command.harm(self)
+                damage(self.harmed, self.repo, plain(self.env))
             shutil.copytree(self.path, path, symlinks=True)
         return path
 

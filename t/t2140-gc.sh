@@ -330,6 +330,26 @@ check -p "ROOT TMPFS" 'packs that go make room for those that are written anew' 
     [ "$(jq -c "[.dropped_packs, .repacked_packs, .trash_bytes]" told)" = "[10,1,0]" ]
     same n n.raw
     vmscm fsck'
+check -p "ROOT TMPFS" 'what there is no room for at once is written anew bit by bit' '
+    rm -rf "$TEST_DIR/small"/*
+    export VMSCM_DIR="$TEST_DIR/small/r.vmscm"
+    vmscm init --bare "$VMSCM_DIR" >/dev/null
+    vmscm config gc.auto false
+    for i in 1 2 3 4 5 6; do
+        noise 2002944 75$i >m.raw # in blocks
+        noise 1003520 76$i >n$i.raw
+        cat n$i.raw >>m.raw
+        vmscm checkin m$i m.raw -q
+        vmscm checkin n$i n$i.raw -q
+        vmscm rm m$i -q
+    done
+    avail=$(df --output=avail -k "$TEST_DIR/small" | tail -n 1)
+    head -c $((avail - 2500))k /dev/zero >"$TEST_DIR/small/rest"
+    vmscm gc --json >told
+    [ "$(jq -c "[.repacked_packs >= 6, .trash_bytes, .freed_bytes > 11000000]" told)" = "[true,0,true]" ]
+    for i in 1 2 3 4 5 6; do same n$i n$i.raw; done
+    [ "$(df --output=avail -k "$TEST_DIR/small" | tail -n 1)" -gt 14000 ]
+    vmscm fsck'
 check -p ROOT 'a file system that is read-only: all can be read' '
     mkdir "$TEST_DIR/frozen"
     mount --bind .vmscm "$TEST_DIR/frozen"

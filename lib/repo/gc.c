@@ -53,13 +53,18 @@ static int on_copied(void *data, uint64_t bytes)
     return vmscm_handle_canceled(gc->events, NULL);
 }
 
-/* Less is left than a pack may take. */
-static bool is_short_of_space(const struct gc *gc)
+/* Bytes; of a file system that does not say, more than anyone needs. */
+static uint64_t free_space(const struct gc *gc)
 {
     struct statvfs st;
 
-    return statvfs(gc->repo->path, &st) == 0 &&
-        (uint64_t)st.f_bavail * st.f_frsize < VMSCM_PACKQUEUE_PACK;
+    return statvfs(gc->repo->path, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : UINT64_MAX;
+}
+
+/* Less is left than a pack may take. */
+static bool is_short_of_space(const struct gc *gc)
+{
+    return free_space(gc) < VMSCM_PACKQUEUE_PACK;
 }
 
 struct other {
@@ -233,6 +238,7 @@ static int empty_trash(struct gc *gc, bool all, struct vmscm_error *err)
             gc->result->trash_bytes += entry->bytes;
     }
     vmscm_trash_release(&trash);
+    vmscm_store_close_gone(gc->store);
     return rc;
 }
 
@@ -276,6 +282,10 @@ static void count_packs(struct gc *gc, const struct vmscm_plan *plan)
     }
 }
 
+struct packs {
+    VMSCM_VEC(struct vmscm_plan_pack) list;
+};
+
 /* What a run would do. */
 static void foretell(struct gc *gc, const struct vmscm_plan *plan)
 {
@@ -293,40 +303,80 @@ static void foretell(struct gc *gc, const struct vmscm_plan *plan)
     }
 }
 
-/* Batch by batch, so that little room is needed at a time; in the order of disks, all at once. */
-static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
+/* Remove what was moved away, if it must or may go at once. All is marked anew for that, and packs have
+ * other numbers then, so there is a new plan. */
+static int make_room(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
 {
-    VMSCM_VEC(struct vmscm_plan_pack) batch = {0};
+    int rc = finish_trash(gc, err);
+
+    if (rc || !gc->marking)
+        return rc;
+    vmscm_plan_release(plan);
+    return vmscm_plan_make(plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err);
+}
+
+static int drop(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
+{
+    struct packs batch = {0};
     struct vmscm_plan_pack *slot;
-    uint64_t bytes = 0;
     int rc = 0;
 
     for (size_t i = 0; i < plan->count && !rc; i++)
         if (plan->packs[i].what == VMSCM_PLAN_DROP && !(rc = check_others(gc, &plan->packs[i], err)) &&
-            !(rc = vmscm_vec_add(&batch, &slot, err)))
+            !(rc = vmscm_vec_add(&batch.list, &slot, err)))
             *slot = plan->packs[i];
-    if (!rc && batch.len && !(rc = settle(gc, batch.items, batch.len, err)) &&
-        is_short_of_space(gc) && !(rc = finish_trash(gc, err))) {
-        /* All was marked anew, and packs have other numbers. */
-        vmscm_plan_release(plan);
-        rc = vmscm_plan_make(
-            plan, gc->store, gc->live, gc->set.threshold, gc->set.aggressive, err);
+    if (!rc && batch.list.len && !(rc = settle(gc, batch.list.items, batch.list.len, err)) &&
+        is_short_of_space(gc))
+        rc = make_room(gc, plan, err);
+    vmscm_vec_release(&batch.list);
+    return rc;
+}
+
+/* The next packs to write anew, from *at on: as many as there is room for to have both, and one if there
+ * is none. In the order of disks, all at once. */
+static int take_batch(struct gc *gc, struct packs *batch, const struct vmscm_plan *plan, size_t *at,
+    struct vmscm_error *err)
+{
+    uint64_t most = gc->set.aggressive ? UINT64_MAX : free_space(gc) / 2, bytes = 0;
+    struct vmscm_plan_pack *slot;
+    int rc = 0;
+
+    if (!gc->set.aggressive && most > BATCH)
+        most = BATCH;
+    batch->list.len = 0;
+    for (; *at < plan->count && !rc; ++*at) {
+        const struct vmscm_plan_pack *item = &plan->packs[*at];
+        if (item->what != VMSCM_PLAN_REPACK)
+            continue;
+        if (batch->list.len && item->needed > most - bytes)
+            break;
+        if ((rc = vmscm_vec_add(&batch->list, &slot, err)))
+            break;
+        *slot = *item;
+        bytes += item->needed < most - bytes ? item->needed : most - bytes;
     }
-    batch.len = 0;
-    for (size_t i = 0; i < plan->count && !rc; i++) {
-        if (plan->packs[i].what == VMSCM_PLAN_REPACK) {
-            if ((rc = vmscm_vec_add(&batch, &slot, err)))
-                break;
-            *slot = plan->packs[i];
-            bytes += slot->needed;
-        }
-        if (batch.len && ((bytes >= BATCH && !gc->set.aggressive) || i + 1 == plan->count)) {
-            rc = repack(gc, batch.items, batch.len, err);
-            batch.len = 0;
-            bytes = 0;
-        }
+    return rc;
+}
+
+/* Batch by batch. Where space is short, or nothing is to stay in the trash anyhow, what one has freed is
+ * there for the next. */
+static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
+{
+    struct packs batch = {0};
+    int rc = drop(gc, plan, err);
+    /* New packs may be in a new plan, to be merged: it comes to an end all the same. */
+    size_t at = 0, turns = plan->count;
+
+    while (!rc && !(rc = take_batch(gc, &batch, plan, &at, err)) && batch.list.len) {
+        uint64_t before = gc->result->moved_bytes;
+        if ((rc = repack(gc, batch.list.items, batch.list.len, err)) || at == plan->count)
+            break;
+        if (gc->result->moved_bytes > before && turns && turns-- &&
+            free_space(gc) < (gc->set.grace == 0 ? 2 * BATCH : VMSCM_PACKQUEUE_PACK) &&
+            !(rc = make_room(gc, plan, err)) && gc->marking)
+            at = 0;
     }
-    vmscm_vec_release(&batch);
+    vmscm_vec_release(&batch.list);
     return rc;
 }
 

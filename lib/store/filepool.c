@@ -18,17 +18,21 @@ void vmscm_filepool_release(struct vmscm_filepool *pool)
     pthread_mutex_destroy(&pool->lock);
 }
 
+static void close_at(struct vmscm_filepool *pool, size_t i)
+{
+    close(pool->open.items[i]->fd);
+    pool->open.items[i]->fd = -1;
+    pool->open.items[i] = pool->open.items[--pool->open.len];
+}
+
 /* Close a file nobody uses, so that another may be opened. */
 static void close_one(struct vmscm_filepool *pool)
 {
     for (size_t n = 0; n < pool->open.len; n++) {
         size_t i = pool->hand++ % pool->open.len;
-        struct vmscm_packfile *pack = pool->open.items[i];
-        if (pack->users)
+        if (pool->open.items[i]->users)
             continue;
-        close(pack->fd);
-        pack->fd = -1;
-        pool->open.items[i] = pool->open.items[--pool->open.len];
+        close_at(pool, i);
         return;
     }
 }
@@ -69,4 +73,13 @@ int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pac
     pack->users--;
     pthread_mutex_unlock(&pool->lock);
     return rc;
+}
+
+void vmscm_filepool_close_gone(struct vmscm_filepool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = pool->open.len; i--;)
+        if (pool->open.items[i]->gone && !pool->open.items[i]->users)
+            close_at(pool, i);
+    pthread_mutex_unlock(&pool->lock);
 }

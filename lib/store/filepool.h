@@ -20,4 +20,7 @@ void vmscm_filepool_release(struct vmscm_filepool *pool); /* the files are their
 int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pack, void *data,
     size_t len, uint64_t offset, struct vmscm_error *err);
 
+/* Close those of packs that are gone: their space is not free before. */
+void vmscm_filepool_close_gone(struct vmscm_filepool *pool);
+
 #endif

@@ -467,6 +467,18 @@ int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, vo
     return vmscm_filepool_pread(&store->files, pack, data, len, offset, err);
 }
 
+void vmscm_store_close_gone(struct vmscm_store *store)
+{
+    struct vmscm_error ignored = VMSCM_ERROR_INIT;
+    bool changed;
+
+    pthread_rwlock_wrlock(&store->lock);
+    if (store->trash.packs.len)
+        vmscm_packset_load(&store->trash, &changed, &ignored);
+    vmscm_filepool_close_gone(&store->files);
+    pthread_rwlock_unlock(&store->lock);
+}
+
 size_t vmscm_store_pack_count(const struct vmscm_store *store)
 {
     return store->set.packs.len;

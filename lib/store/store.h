@@ -77,6 +77,10 @@ struct vmscm_packfile *vmscm_store_pack(const struct vmscm_store *store, size_t 
 size_t vmscm_store_midx_count(const struct vmscm_store *store);
 struct vmscm_midxfile *vmscm_store_midx(const struct vmscm_store *store, size_t n);
 
+/* Keep no file open that was seen to be gone: until then its space is not free. For who removes packs;
+ * a reader may be using one. */
+void vmscm_store_close_gone(struct vmscm_store *store);
+
 /* The size of a pack's file. VMSCM_ENOTFOUND: it is gone. */
 int vmscm_store_bytes(struct vmscm_store *store, const struct vmscm_packfile *pack,
     uint64_t *bytes, struct vmscm_error *err);

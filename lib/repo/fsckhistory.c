@@ -11,6 +11,7 @@
 #include "repo/fsckread.h"
 #include "repo/leafread.h"
 #include "repo/snapshot.h"
+#include "sys/lockfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,26 +27,75 @@ static int lose(struct vmscm_fsckhistory *w, enum vmscm_pack_type type, const st
     return w->lost ? w->lost(w->data, type, id, offset, length, err) : 0;
 }
 
+/* False: what is missed is missing. Else it may be that gc has moved it, or a check-in has just brought it,
+ * and the caller is to look again. gc waits for the lock before it moves any; where it cannot be had, on a
+ * file system that is read-only, there is no gc. What was pruned meanwhile may be gone, too. */
+static int look_again(struct vmscm_fsckhistory *w, bool *again, struct vmscm_error *err)
+{
+    struct vmscm_pruned *pruned = NULL;
+    bool changed;
+    int rc;
+
+    *again = !w->settled;
+    if (w->settled)
+        return 0;
+    if (vmscm_handle_commit_lock(&w->lock, w->repo, NULL))
+        w->lock = -1;
+    if ((rc = vmscm_store_reload(w->repo->store, &changed, err)))
+        vmscm_lockfile_release(&w->lock);
+    w->settled = !rc;
+    if (w->settled && w->pruned && !vmscm_pruned_load(&pruned, w->repo->git, NULL)) {
+        vmscm_pruned_free(w->pruned);
+        w->pruned = pruned;
+    }
+    return rc;
+}
+
+/* What was missed is there: nobody need wait for us. */
+static void unsettle(struct vmscm_fsckhistory *w)
+{
+    vmscm_lockfile_release(&w->lock);
+    w->settled = false;
+}
+
+static bool is_there(struct vmscm_fsckhistory *w, struct vmscm_pack_entry *entry,
+    const struct vmscm_id *id, struct vmscm_error *why)
+{
+    char hex[VMSCM_HASH_HEX];
+
+    vmscm_error_clear(why);
+    vmscm_str_hex(hex, id->bytes, VMSCM_HASH_SIZE);
+    if (!vmscm_store_find(w->repo->store, entry, id))
+        vmscm_error_set(why, VMSCM_EDAMAGED, "chunk %.16s: missing", hex);
+    else if (entry->has_base && vmscm_fetch_find(w->fetch, id, why))
+        vmscm_error_prefix(why, "chunk %.16s", hex);
+    return !why->code;
+}
+
 /* *why: empty if a chunk can be had; else what is wrong. *lost: it could be mended by another copy. */
 static int check_chunk(struct vmscm_fsckhistory *w, const struct vmscm_leaf_entry *e, bool *lost,
     struct vmscm_error *why, struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;
     char hex[VMSCM_HASH_HEX];
+    bool again;
     int rc = 0;
 
-    vmscm_error_clear(why);
-    vmscm_str_hex(hex, e->id.bytes, VMSCM_HASH_SIZE);
     *lost = true;
-    if (!vmscm_store_find(w->repo->store, &entry, &e->id))
-        rc = vmscm_error_set(why, VMSCM_EDAMAGED, "chunk %.16s: missing", hex);
-    else if (entry.plain_len != e->length) {
+    if (!is_there(w, &entry, &e->id, why) && why->code != VMSCM_ENOMEM) {
+        if ((rc = look_again(w, &again, err)))
+            return rc;
+        if (again && is_there(w, &entry, &e->id, why))
+            unsettle(w);
+    }
+    if (why->code) {
+        rc = why->code;
+    } else if (entry.plain_len != e->length) {
         *lost = false;
+        vmscm_str_hex(hex, e->id.bytes, VMSCM_HASH_SIZE);
         rc = vmscm_error_set(
             why, VMSCM_EDAMAGED, "chunk %.16s: of another length than its leaf says", hex);
-    } else if (entry.has_base && (rc = vmscm_fetch_find(w->fetch, &e->id, why)))
-        vmscm_error_prefix(why, "chunk %.16s", hex);
-    else if (vmscm_idset_find(w->bad, &e->id)) /* in one pack; it may be whole in another */
+    } else if (vmscm_idset_find(w->bad, &e->id)) /* in one pack; it may be whole in another */
         rc = vmscm_fetch_read_buf(
             w->fetch, VMSCM_PACK_CHUNK, &e->id, &w->chunk, VMSCM_PACK_PART_MAX, why);
     return rc == VMSCM_ENOMEM ? vmscm_error_copy(err, why) : 0;
@@ -76,6 +126,29 @@ static int lose_leaf(struct vmscm_fsckhistory *w, const struct vmscm_id *id, uin
     return rc ? lose(w, VMSCM_PACK_LEAF, id, offset, length, err) : 0;
 }
 
+/* *why: empty if it can be read; else what is wrong. */
+static int read_leaf(struct vmscm_fsckhistory *w, struct vmscm_leaf_entry **entries, size_t *count,
+    const struct vmscm_id *id, uint32_t length, struct vmscm_error *why, struct vmscm_error *err)
+{
+    bool again = false;
+    int rc;
+
+    for (;;) {
+        vmscm_error_clear(why);
+        /* Reading looks into the trash, too. */
+        if (!w->in_packs || !(rc = vmscm_fetch_find(w->fetch, id, why)))
+            rc = vmscm_leafread_entries(entries, count, w->fetch, &w->bytes, id, length, why);
+        if (rc == VMSCM_ENOMEM)
+            return vmscm_error_copy(err, why);
+        if (!rc && again)
+            unsettle(w);
+        if (!rc)
+            return 0;
+        if ((rc = look_again(w, &again, err)) || !again)
+            return rc;
+    }
+}
+
 static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const char *disk,
     const struct vmscm_id *id, uint64_t offset, uint32_t length, struct vmscm_error *err)
 {
@@ -89,12 +162,10 @@ static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const c
     /* A whole leaf is right only where a segment has its length. */
     if (rc || *state == ((uint64_t)length << 8 | LEAF_WHOLE))
         return rc;
-    /* Reading looks into the trash, too. */
-    if (!w->in_packs || !(rc = vmscm_fetch_find(w->fetch, id, &why)))
-        rc = vmscm_leafread_entries(&entries, &count, w->fetch, &w->bytes, id, length, &why);
-    if (rc == VMSCM_ENOMEM)
-        return vmscm_error_copy(err, &why);
-    if (rc) {
+    if ((rc = read_leaf(w, &entries, &count, id, length, &why, err)) ||
+        (why.code && vmscm_pruned_has(w->pruned, revision)))
+        return rc;
+    if (why.code) {
         tell(w, revision, why.message, disk, offset, length);
         damaged = true;
         rc = lose_leaf(w, id, offset, length, err);
@@ -103,8 +174,10 @@ static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const c
         const struct vmscm_leaf_entry *e = &entries[i];
         if (e->zero || (rc = check_chunk(w, e, &lost, &why, err)) || !why.code)
             continue;
-        tell(w, revision, why.message, disk, offset + e->offset, e->length);
         damaged = true;
+        if (vmscm_pruned_has(w->pruned, revision))
+            continue;
+        tell(w, revision, why.message, disk, offset + e->offset, e->length);
         if (lost)
             rc = lose(w, VMSCM_PACK_CHUNK, &e->id, offset + e->offset, e->length, err);
     }
@@ -369,12 +442,15 @@ int vmscm_fsckhistory_run(struct vmscm_fsckhistory *w, const char *spec, struct 
     int rc;
 
     w->err = err;
+    w->lock = -1;
+    w->settled = false;
     if (!(rc = load_pruned(w, err)) && !(rc = vmscm_handle_store(&store, w->repo, err)) &&
         !(rc = vmscm_fetch_new(&w->fetch, store, err)))
         rc = spec ? check_spec(w, spec, err)
                   : vmscm_reflist_walk(w->repo->git, "refs/", check_ref, w, err);
     if (!rc && !spec)
         rc = vmscm_reflogcheck_run(w->repo->git, tell_log, w, err);
+    vmscm_lockfile_release(&w->lock);
     vmscm_fetch_free(w->fetch);
     w->fetch = NULL;
     vmscm_pruned_free(w->pruned);

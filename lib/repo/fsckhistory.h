@@ -33,6 +33,8 @@ struct vmscm_fsckhistory {
     struct vmscm_buf bytes, chunk;
     struct vmscm_idset commits; /* seen; ids padded with zeros */
     struct vmscm_idset leaves;  /* its state, and above its 8 bits the length checked */
+    bool settled; /* something was missed: locks/commit is held, and all packs there are are known */
+    int lock;
     struct vmscm_error *err;
 };
 

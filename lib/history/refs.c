@@ -227,6 +227,30 @@ static void clear_damaged(const struct vmscm_gitdb *db, const char *ref)
     free(path);
 }
 
+/* What has failed is only to make it last. */
+static int admit(const char *ref, struct vmscm_error *err)
+{
+    char what[300];
+
+    vmscm_error_prefix(err, "%s: done, but may not survive a power cut", describe(what, ref));
+    vmscm_error_hint(err, "everybody sees it already; when the disk is well again, do it once more");
+    return err ? err->code : VMSCM_EIO;
+}
+
+/* libgit2 has failed to make a ref this id, or, NULL, none; perhaps only to make it last. */
+static int admit_if_done(const struct vmscm_gitdb *db, const char *ref, const git_oid *oid,
+    struct vmscm_error *err)
+{
+    git_oid now;
+    int rc = read_id(&now, db, ref, NULL);
+
+    if (oid ? !rc && git_oid_equal(&now, oid) : rc == VMSCM_ENOTFOUND)
+        return admit(ref, err);
+    if (rc && rc != VMSCM_ENOTFOUND)
+        vmscm_error_hint(err, "it may be done all the same: that cannot be read either");
+    return err ? err->code : VMSCM_EIO;
+}
+
 /* The update itself; locks/refs is held. */
 static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, const git_oid *oid,
     const struct vmscm_signature *who, const char *why, struct vmscm_error *err)
@@ -257,12 +281,14 @@ static int put(struct vmscm_gitdb *db, const char *ref, const char *expected, co
         goto out;
     if ((e = git_transaction_set_target(tx, ref, oid, by, why)) < 0 ||
         (e = git_transaction_commit(tx)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", describe(what, ref));
+        vmscm_git_error(err, e, VMSCM_EIO, "%s", describe(what, ref));
+        rc = admit_if_done(db, ref, oid, err);
         goto out;
     }
     /* libgit2 syncs the files and the directories they are in. A directory that is new, or one
      * whose maker died before it did so, is ours to sync. */
-    rc = vmscm_refs_sync(db, ref, err);
+    if (vmscm_refs_sync(db, ref, err))
+        rc = admit(ref, err);
 out:
     git_transaction_free(tx);
     git_signature_free(by);
@@ -308,18 +334,24 @@ static int take(struct vmscm_gitdb *db, const char *ref, const char *expected,
     /* A full disk must not be in the way of what makes room on it. */
     if ((rc = vmscm_reflog_note_removal(db, ref, id, err)) && rc != VMSCM_EIO)
         goto out;
+    rc = 0;
     vmscm_error_clear(err);
     if ((e = git_transaction_remove(tx, ref)) < 0 || (e = git_transaction_commit(tx)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s: removing", describe(what, ref));
+        vmscm_git_error(err, e, VMSCM_EIO, "%s: removing", describe(what, ref));
+        rc = admit_if_done(db, ref, NULL, err);
         goto out;
     }
-    if ((rc = sync_dirs(db, "", ref, err)))
+    if (sync_dirs(db, "", ref, err)) {
+        rc = admit(ref, err);
         goto out;
+    }
     if ((e = git_reflog_delete(db->repo, ref)) < 0 && e != GIT_ENOTFOUND) {
-        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s: removing its reflog", describe(what, ref));
+        vmscm_git_error(err, e, VMSCM_EIO, "%s: removing its reflog", describe(what, ref));
+        rc = admit(ref, err);
         goto out;
     }
-    rc = sync_dirs(db, "logs/", ref, err);
+    if (sync_dirs(db, "logs/", ref, err))
+        rc = admit(ref, err);
 out:
     git_transaction_free(tx);
     return rc;

@@ -279,8 +279,10 @@ static int64_t clock_of(const char *dir)
     int64_t now = 0;
     int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
-    if (fd < 0 && !vmscm_path_join(&path, dir, ".vmscm-clock-XXXXXX", NULL)) {
-        fd = mkostemp(path, O_CLOEXEC);
+    /* One that a dead process left is in nobody's way for long. */
+    if (fd < 0 && !vmscm_path_join(&path, dir, ".vmscm-clock", NULL)) {
+        unlink(path);
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd >= 0)
             unlink(path);
         free(path);

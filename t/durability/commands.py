@@ -197,6 +197,8 @@ class Done:
             for rev, disks in self.before.revisions.items():
                 self.state.revisions.setdefault(rev, disks)
             self.state.comments |= self.before.comments
+        for name in self.before.names:
+            self.state.names.setdefault(name, "-")
         self.output = listing(os.path.join(lab.path, command.output)) if command.output else None
         self.names = sorted(os.listdir(lab.path))
 

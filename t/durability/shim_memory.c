@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Allocations that fail. The C library's own allocator does the work. */
+/*
+ * Allocations that fail. The C library's own allocator does the work. Without a point to fail at, the log
+ * has a line for the first allocation of each call stack; else one for each that failed, and one for the
+ * crash that came of it, if any: the number or "crash", and the stack.
+ */
 #include "shim.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,48 +25,133 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
+#define LOGGED 200     /* failures of a run that are logged */
+#define DEPTH 16       /* frames of a stack that is logged, and by which stacks are told apart */
+#define STACKS (1 << 17) /* more than any program here has */
+
 static atomic_uint_fast64_t allocations;
+static _Thread_local bool busy;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t seen[STACKS];
 
-/* Who asked: library and function, for whoever looks into what then went wrong. */
-static void say(uint64_t n, void *caller)
+/* " FILE+OFFSET" for each frame: who asked for memory, or where the program crashed. */
+static size_t print_stack(char *out, size_t size, void *const *frames, int count)
 {
-    static _Thread_local bool busy;
-    char line[600];
-    Dl_info info = {0};
+    size_t len = 0;
 
-    if (busy)
-        return;
-    busy = true;
-    dladdr(caller, &info);
-    const char *file = info.dli_fname ? strrchr(info.dli_fname, '/') : NULL;
-    int len = snprintf(line, sizeof line, "%llu %.200s %.200s+%#lx\n", (unsigned long long)n,
-        file ? file + 1 : "?", info.dli_sname ? info.dli_sname : "?",
-        (unsigned long)((char *)caller - (char *)info.dli_fbase));
-    shim_log(line, (size_t)len);
-    busy = false;
+    for (int i = 0; i < count && len < size; i++) {
+        Dl_info info = {0};
+        dladdr(frames[i], &info);
+        const char *file = info.dli_fname ? strrchr(info.dli_fname, '/') : NULL;
+        len += (size_t)snprintf(out + len, size - len, " %.60s+%#lx", file ? file + 1 : "?",
+            (unsigned long)((char *)frames[i] - (char *)info.dli_fbase));
+    }
+    return len < size ? len : size - 1;
+}
+
+static void say(const char *what, void *const *frames, int count)
+{
+    char line[4000];
+    size_t len = (size_t)snprintf(line, sizeof line, "%s", what);
+
+    len += print_stack(line + len, sizeof line - len - 1, frames, count);
+    line[len++] = '\n';
+    shim_log(line, len);
+}
+
+/* The stack of whoever called the function of this file that was called. */
+static int stack(void *frames[DEPTH + 3], void *caller)
+{
+    int count = backtrace(frames, DEPTH + 3), first = 0;
+
+    while (first < count && frames[first] != caller)
+        first++;
+    if (first == count)
+        first = 0;
+    memmove(frames, frames + first, (size_t)(count - first) * sizeof *frames);
+    return count - first;
+}
+
+static bool is_new(void *const *frames, int count)
+{
+    uint64_t hash = 14695981039346656037u, at;
+    bool is = false;
+
+    for (int i = 0; i < count; i++)
+        hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * 1099511628211u;
+    hash |= hash == 0;
+    pthread_mutex_lock(&lock);
+    for (at = (hash ^ hash >> 32) % STACKS; seen[at] && seen[at] != hash;)
+        at = (at + 1) % STACKS;
+    is = !seen[at];
+    seen[at] = hash;
+    pthread_mutex_unlock(&lock);
+    return is;
 }
 
 static bool fails(void *caller)
 {
-    if (shim_config.mode != SHIM_MEMORY || !shim_active())
+    void *frames[DEPTH + 3];
+    char what[40];
+
+    if (shim_config.mode != SHIM_MEMORY || busy || !shim_active())
         return false;
     uint64_t n = atomic_fetch_add(&allocations, 1) + 1;
-    if (!shim_config.point || n < shim_config.point ||
-        (shim_config.times && n - shim_config.point >= shim_config.times))
+    if (shim_config.point && (n < shim_config.point ||
+            (shim_config.times && n - shim_config.point >= shim_config.times)))
         return false;
-    if (n == shim_config.point)
-        say(n, caller);
+    /* It allocates, too, the first time. */
+    busy = true;
+    int count = stack(frames, caller);
+    if (shim_config.point || is_new(frames, count)) {
+        snprintf(what, sizeof what, "%llu", (unsigned long long)n);
+        if (n - shim_config.point < LOGGED || !shim_config.point)
+            say(what, frames, count);
+    }
+    busy = false;
     errno = ENOMEM;
-    return true;
+    return shim_config.point != 0;
 }
 
-__attribute__((destructor)) static void finish(void)
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+
+/* Whose fault it is, is told by where it was and who had asked for memory. */
+static void crashed(int number)
 {
-    if (shim_config.mode == SHIM_MEMORY && !shim_config.point && shim_active()) {
-        char line[40];
-        int len = snprintf(line, sizeof line, "%llu\n", (unsigned long long)allocations);
-        shim_log(line, (size_t)len);
-    }
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    void *frames[DEPTH + 3];
+
+    busy = true;
+    say("crash", frames, backtrace(frames, DEPTH + 3));
+    sigaction(number, &action, NULL);
+    raise(number);
+}
+
+/* cmocka would call a crash a test that failed. */
+sighandler_t signal(int number, sighandler_t handler)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
+
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
+        if (number == crashes[i])
+            return SIG_DFL;
+    return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    static char other[1 << 16];
+    struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    void *frames[1];
+
+    if (!getenv("VMSCM_SHIM_LOG"))
+        return;
+    busy = true;
+    backtrace(frames, 1);
+    busy = false;
+    sigaltstack(&(stack_t){.ss_sp = other, .ss_size = sizeof other}, NULL);
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++)
+        sigaction(crashes[i], &action, NULL);
 }
 
 void *malloc(size_t size)

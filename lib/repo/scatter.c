@@ -193,6 +193,8 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     int rc = vmscm_fetch_new(&fetch, run->scatter->store, err);
 
     (void)index;
+    if (!rc && run->scatter->once)
+        vmscm_fetch_once(fetch);
     while (!rc && !atomic_load(&p->stop)) {
         size_t at, end;
         take(run, &at, &end);

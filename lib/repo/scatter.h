@@ -16,6 +16,7 @@ struct vmscm_scatter {
     struct vmscm_store *store;
     const struct vmscm_map *map;
     const char *name; /* of the disk, for messages */
+    bool once;        /* see vmscm_fetch_once */
     unsigned jobs; /* twice as many threads run: `each` is likely to wait for a disk */
     /* Data, verified, at an offset of the disk; from several threads at once, in any order, each
      * byte once. Zeros are left out. Non-zero, with err set, ends the run. */

@@ -5,6 +5,7 @@
 #include "repo/leafread.h"
 #include "repo/scatter.h"
 #include "store/fetch.h"
+#include "sys/direct.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct storedev {
     struct vmscm_blockdev dev;
     struct vmscm_store *store;
     struct vmscm_map map;
+    bool large; /* all of it is better not read through the page cache */
     char *name;
     pthread_mutex_t lock; /* guards lanes */
     struct lane *lanes;   /* idle ones, last used first */
@@ -227,6 +229,7 @@ static int sd_scatter(struct vmscm_blockdev *dev, uint64_t offset, uint64_t end,
     struct vmscm_scatter scatter = {.store = sd->store,
         .map = &sd->map,
         .name = sd->name,
+        .once = sd->large,
         .jobs = jobs,
         .each = each,
         .data = data};
@@ -253,6 +256,16 @@ static void sd_close(struct vmscm_blockdev *dev)
 static const struct vmscm_blockdev_ops ops = {
     .pread = sd_pread, .extent = sd_extent, .scatter = sd_scatter, .close = sd_close};
 
+/* Of the segments that are not all zeros; they may be so in part. */
+static uint64_t data_bytes(const struct vmscm_map *map)
+{
+    uint64_t segments = 0;
+
+    for (size_t i = 0; i < map->runs.len; i++)
+        segments += map->runs.items[i].zero ? 0 : map->runs.items[i].count;
+    return segments << VMSCM_LEAF_SEGMENT_LOG2;
+}
+
 int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
     struct vmscm_map *map, const char *name, struct vmscm_error *err)
 {
@@ -269,6 +282,7 @@ int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
     sd->dev.name = sd->name;
     sd->dev.size = map->size;
     sd->store = store;
+    sd->large = vmscm_direct_pays(data_bytes(map));
     sd->map = *map;
     *map = (struct vmscm_map){0};
     *out = &sd->dev;

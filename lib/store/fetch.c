@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "codec/compress.h"
 #include "codec/hash.h"
+#include "sys/direct.h"
 
 #include <stdlib.h>
 
@@ -30,17 +31,24 @@ struct target {
     size_t len;
 };
 
+/* A record as it is in its pack, or the first bytes of it. */
+struct raw {
+    struct vmscm_plain *memory;
+    const uint8_t *data; /* in it */
+};
+
 struct vmscm_fetch {
     struct vmscm_store *store;
     struct vmscm_compress *compress;
     struct vmscm_hash *hash;
     struct vmscm_pack_record record; /* the header of what `bytes` holds */
-    struct vmscm_buf bytes; /* a record as it is in the pack */
-    struct vmscm_buf spare; /* for its bases, while it waits for them */
-    struct vmscm_buf base; /* plain bytes of the bases of the record at hand */
+    struct raw bytes;                /* the record at hand */
+    struct raw spare;                /* for its bases, while it waits for them */
+    struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
     struct slot slots[SLOTS];
     uint64_t clock;
     bool quick; /* a record's checksum is enough, or that a part had its id */
+    bool once;  /* records are not brought into the page cache */
 };
 
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err)
@@ -60,14 +68,19 @@ int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct 
     return 0;
 }
 
+void vmscm_fetch_once(struct vmscm_fetch *fetch)
+{
+    fetch->once = true;
+}
+
 void vmscm_fetch_free(struct vmscm_fetch *fetch)
 {
     if (!fetch)
         return;
     vmscm_compress_free(fetch->compress);
     vmscm_hash_free(fetch->hash);
-    vmscm_buf_release(&fetch->bytes);
-    vmscm_buf_release(&fetch->spare);
+    vmscm_plain_unref(fetch->bytes.memory);
+    vmscm_plain_unref(fetch->spare.memory);
     vmscm_buf_release(&fetch->base);
     for (size_t i = 0; i < SLOTS; i++)
         vmscm_plain_unref(fetch->slots[i].plain);
@@ -86,6 +99,16 @@ static int match(const struct vmscm_pack_record *record, const struct vmscm_pack
     return 0;
 }
 
+/* Memory with room for at least len bytes in *plain, which nobody else uses. */
+static int make_room(struct vmscm_plain **plain, size_t len, struct vmscm_error *err)
+{
+    if (*plain && (*plain)->cap >= len && (*plain)->cap <= SLOT_KEEP && vmscm_plain_is_own(*plain))
+        return 0;
+    vmscm_plain_unref(*plain);
+    *plain = NULL;
+    return vmscm_plain_new(plain, len, err);
+}
+
 /* The first bytes of the record at an entry, at most max, into fetch->bytes, and its header into
  * fetch->record. */
 static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
@@ -93,14 +116,19 @@ static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
 {
     uint64_t end = (uint64_t)entry->offset + entry->length;
     size_t len = entry->length < max ? entry->length : max;
+    struct raw *raw = &fetch->bytes;
     int rc;
 
     if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
         entry->length < VMSCM_PACK_RECORD_SIZE || entry->length > VMSCM_PACK_RECORD_MAX)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "index entry of no possible record");
-    fetch->bytes.len = 0;
-    if ((rc = vmscm_buf_reserve(&fetch->bytes, len, err)) ||
-        (rc = vmscm_store_pread(fetch->store, pack, fetch->bytes.data, len, entry->offset, err)) ||
+    if ((rc = make_room(&raw->memory, VMSCM_DIRECT_ROOM(len), err)))
+        return rc;
+    raw->data = raw->memory->data;
+    if ((rc = fetch->once ? vmscm_store_pread_once(fetch->store, pack, &raw->data,
+                                raw->memory->data, len, entry->offset, err)
+                          : vmscm_store_pread(fetch->store, pack, raw->memory->data, len,
+                                entry->offset, err)) ||
         (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, len, err)))
         return rc;
     return match(&fetch->record, entry, err);
@@ -158,12 +186,7 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
             slot = &fetch->slots[i];
     slot->full = false;
     slot->last = once ? 0 : ++fetch->clock;
-    if (slot->plain && (slot->plain->cap < fetch->record.plain_len ||
-                           slot->plain->cap > SLOT_KEEP || !vmscm_plain_is_own(slot->plain))) {
-        vmscm_plain_unref(slot->plain);
-        slot->plain = NULL;
-    }
-    if ((!slot->plain && (rc = vmscm_plain_new(&slot->plain, fetch->record.plain_len, err))) ||
+    if ((rc = make_room(&slot->plain, fetch->record.plain_len, err)) ||
         (rc = decode(fetch, slot->plain->data, err)))
         return rc;
     slot->record = fetch->record;
@@ -296,7 +319,8 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
  * the record itself gets its own afterwards. */
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
-    struct vmscm_buf part = VMSCM_BUF_INIT, bytes = fetch->bytes;
+    struct vmscm_buf part = VMSCM_BUF_INIT;
+    struct raw bytes = fetch->bytes;
     const struct target to = {.buf = &part, .len = VMSCM_PACK_PART_MAX};
     struct vmscm_pack_record record;
     bool quick = fetch->quick;

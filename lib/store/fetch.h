@@ -21,6 +21,9 @@ struct vmscm_fetch;
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err);
 void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
 
+/* From now on, records are not brought into the page cache: they are many, and read once. */
+void vmscm_fetch_once(struct vmscm_fetch *fetch);
+
 /* The plain bytes of a record of exactly len bytes. VMSCM_EDAMAGED: missing, of another length, or
  * damaged wherever it is. type is for messages: the bytes of an id are the same in a record of
  * either type, and stored once. */

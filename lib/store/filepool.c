@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/filepool.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -57,21 +58,44 @@ static int get(struct vmscm_filepool *pool, struct vmscm_packfile *pack, struct 
     return 0;
 }
 
-int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pack, void *data,
-    size_t len, uint64_t offset, struct vmscm_error *err)
+static int borrow(int *fd, struct vmscm_filepool *pool, struct vmscm_packfile *pack,
+    struct vmscm_error *err)
 {
-    int rc, fd;
-
     pthread_mutex_lock(&pool->lock);
-    rc = get(pool, pack, err);
-    fd = pack->fd;
+    int rc = get(pool, pack, err);
+    *fd = pack->fd;
     pthread_mutex_unlock(&pool->lock);
-    if (rc)
-        return rc;
-    rc = vmscm_file_pread(fd, data, len, offset, pack->path, err);
+    return rc;
+}
+
+static void give_back(struct vmscm_filepool *pool, struct vmscm_packfile *pack)
+{
     pthread_mutex_lock(&pool->lock);
     pack->users--;
     pthread_mutex_unlock(&pool->lock);
+}
+
+int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pack, void *data,
+    size_t len, uint64_t offset, struct vmscm_error *err)
+{
+    int fd, rc = borrow(&fd, pool, pack, err);
+
+    if (rc)
+        return rc;
+    rc = vmscm_file_pread(fd, data, len, offset, pack->path, err);
+    give_back(pool, pack);
+    return rc;
+}
+
+int vmscm_filepool_pread_once(struct vmscm_filepool *pool, struct vmscm_packfile *pack,
+    const uint8_t **data, uint8_t *memory, size_t len, uint64_t offset, struct vmscm_error *err)
+{
+    int fd, rc = borrow(&fd, pool, pack, err);
+
+    if (rc)
+        return rc;
+    rc = vmscm_direct_pread_once(fd, data, memory, len, offset, pack->path, err);
+    give_back(pool, pack);
     return rc;
 }
 

@@ -23,4 +23,8 @@ int vmscm_filepool_pread(struct vmscm_filepool *pool, struct vmscm_packfile *pac
 /* Close those of packs that are gone: their space is not free before. */
 void vmscm_filepool_close_gone(struct vmscm_filepool *pool);
 
+/* The same as vmscm_direct_pread_once. */
+int vmscm_filepool_pread_once(struct vmscm_filepool *pool, struct vmscm_packfile *pack,
+    const uint8_t **data, uint8_t *memory, size_t len, uint64_t offset, struct vmscm_error *err);
+
 #endif

@@ -479,6 +479,12 @@ void vmscm_store_close_gone(struct vmscm_store *store)
     pthread_rwlock_unlock(&store->lock);
 }
 
+int vmscm_store_pread_once(struct vmscm_store *store, struct vmscm_packfile *pack,
+    const uint8_t **data, uint8_t *memory, size_t len, uint64_t offset, struct vmscm_error *err)
+{
+    return vmscm_filepool_pread_once(&store->files, pack, data, memory, len, offset, err);
+}
+
 size_t vmscm_store_pack_count(const struct vmscm_store *store)
 {
     return store->set.packs.len;

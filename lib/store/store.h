@@ -89,4 +89,8 @@ int vmscm_store_bytes(struct vmscm_store *store, const struct vmscm_packfile *pa
 int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, void *data,
     size_t len, uint64_t offset, struct vmscm_error *err);
 
+/* The same, for what is read once and large: see vmscm_direct_pread_once. */
+int vmscm_store_pread_once(struct vmscm_store *store, struct vmscm_packfile *pack,
+    const uint8_t **data, uint8_t *memory, size_t len, uint64_t offset, struct vmscm_error *err);
+
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void *vmscm_direct_alloc(size_t len)
@@ -24,12 +25,17 @@ bool vmscm_direct_set(int fd, bool on)
     return on;
 }
 
-int vmscm_direct_reopen(int fd)
+static int reopen(int fd, int how)
 {
     char path[32];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    return open(path, how | O_DIRECT | O_CLOEXEC);
+}
+
+int vmscm_direct_reopen(int fd)
+{
+    return reopen(fd, O_RDWR);
 }
 
 /* Read into `into`, or write from `from`. */
@@ -65,6 +71,54 @@ int vmscm_direct_get(int fd, size_t *done, void *data, size_t len, uint64_t offs
     const char *path, struct vmscm_error *err)
 {
     return transfer(fd, done, data, NULL, len, offset, path, err);
+}
+
+bool vmscm_direct_pays(uint64_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 && bytes > (uint64_t)pages * (uint64_t)size / 8;
+}
+
+/* Whether the page cache has all of it; also where that cannot be seen. (RWF_NOWAIT would tell, but
+ * reads ahead.) */
+static bool is_cached(int fd, uint64_t start, size_t len)
+{
+    unsigned char pages[256];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = sizeof pages * page;
+    uint8_t *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, (off_t)start);
+    bool all = true;
+
+    if (map == MAP_FAILED)
+        return true;
+    for (size_t at = 0; all && at < len; at += room) {
+        size_t n = len - at < room ? len - at : room;
+        if (mincore(map + at, n, pages) < 0)
+            break;
+        for (size_t i = 0; all && i < (n + page - 1) / page; i++)
+            all = pages[i] & 1;
+    }
+    munmap(map, len);
+    return all;
+}
+
+int vmscm_direct_pread_once(int fd, const uint8_t **data, uint8_t *memory, size_t len,
+    uint64_t offset, const char *path, struct vmscm_error *err)
+{
+    uint64_t start = offset & ~(uint64_t)(VMSCM_DIRECT_BLOCK - 1);
+    size_t before = (size_t)(offset - start), done = 0;
+    size_t whole = (before + len + VMSCM_DIRECT_BLOCK - 1) & ~((size_t)VMSCM_DIRECT_BLOCK - 1);
+    int direct = -1, rc = 0;
+
+    *data = memory + before;
+    if (!is_cached(fd, start, before + len) && (direct = reopen(fd, O_RDONLY)) >= 0) {
+        rc = vmscm_direct_get(direct, &done, memory, whole, start, path, err);
+        close(direct);
+    }
+    /* The last block of a file is read as far as it goes, and no further. */
+    if (rc || done >= before + len)
+        return rc;
+    return vmscm_file_pread(fd, memory + before, len, offset, path, err);
 }
 
 int vmscm_direct_pwrite(int fd, bool *on, const void *data, size_t len, uint64_t offset,

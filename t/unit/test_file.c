@@ -46,8 +46,8 @@ static void leftovers(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     static const char *const others[] = {"file.tmp-0123456789abcdeg.lock",
-        "file.tmp-0123456789abcde.lock", "file.tmp-0123456789abcdef",
-        "other" DEAD, "xfile" DEAD, "file.tmp"};
+        "file.tmp-0123456789abcde.lock", "file.tmp-0123456789abcdef", "other" DEAD, "xfile" DEAD,
+        "file.tmp"};
     char *dir, *path;
     int fd;
 
@@ -72,7 +72,8 @@ static void leftovers(void **state)
     vmscm_tempdir_remove(dir);
 }
 
-/* Four processes replace one file: each finds it whole, and none loses its own to another's sweep. */
+/* Four processes replace one file: each finds it whole, and none loses its own to another's sweep.
+ */
 static void together(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
@@ -157,8 +158,8 @@ static void past_the_cache(void **state)
     assert_int_equal(done, 0);
     close(direct);
     direct = open(path, O_RDONLY | O_CLOEXEC);
-    assert_fails(vmscm_direct_put(direct, &done, bytes, block, 0, path, &err), &err, VMSCM_EIO,
-        "writing");
+    assert_fails(
+        vmscm_direct_put(direct, &done, bytes, block, 0, path, &err), &err, VMSCM_EIO, "writing");
     close(direct);
 out:
     close(fd);
@@ -167,12 +168,56 @@ out:
     free(back);
 }
 
+static void read_once(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    const size_t size = (3u << 20) + 777;
+    char path[] = "/var/tmp/vmscm-unit-XXXXXX";
+    uint8_t *bytes = malloc(size), *memory = vmscm_direct_alloc(VMSCM_DIRECT_ROOM(2u << 20));
+    int fd = mkstemp(path);
+    const uint8_t *data;
+    const struct {
+        size_t at, len;
+    } part[] = {
+        {0, 4096}, {5, 1}, {4095, 2}, {100000, 2u << 20}, {size - 777, 777}, {size - 5000, 5000}};
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_true(bytes && memory);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 4096);
+    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
+    assert_int_equal(fsync(fd), 0);
+    /* In the page cache, out of it, and in part. */
+    for (int turn = 0; turn < 3; turn++)
+        for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+            if (turn)
+                assert_int_equal(
+                    posix_fadvise(fd, 0, turn == 1 ? 0 : 1 << 20, POSIX_FADV_DONTNEED), 0);
+            assert_done(
+                vmscm_direct_pread_once(fd, &data, memory, part[i].len, part[i].at, path, &err),
+                &err);
+            assert_memory_equal(data, bytes + part[i].at, part[i].len);
+        }
+    assert_fails(vmscm_direct_pread_once(fd, &data, memory, 5000, size - 4999, path, &err), &err,
+        VMSCM_EDAMAGED, "ends early");
+    assert_fails(vmscm_direct_pread_once(fd, &data, memory, 1, size, path, &err), &err,
+        VMSCM_EDAMAGED, "ends early");
+    close(fd);
+    unlink(path);
+    free(bytes);
+    free(memory);
+    assert_false(vmscm_direct_pays(0));
+    assert_true(vmscm_direct_pays(UINT64_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leftovers),
         cmocka_unit_test(together),
         cmocka_unit_test(past_the_cache),
+        cmocka_unit_test(read_once),
     };
     return unit_run(tests);
 }

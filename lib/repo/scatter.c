@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define CHUNK_MAX (512u << 10) /* far above what any cutter made */
-#define TURN (4u << 20) /* what a thread takes: a record and what is stored against it lie together */
+#define TURN (16u << 20) /* what a thread takes: a record and what is stored against it lie together */
 #define THREADS 2u      /* for each job: while some wait for the disk they write to, others work */
 
 /* A chunk at a place of the disk. */

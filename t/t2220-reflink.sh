@@ -5,16 +5,8 @@
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
 
-why=$(missing ROOT LOOP mkfs.xfs)
+why=$(missing ROOT LOOP)
 [ -z "$why" ] || skip_all "$why"
-truncate -s 400M xfs.img
-mkfs.xfs -q -m reflink=1 xfs.img
-mkdir xfs
-mount -o loop xfs.img xfs 2>/dev/null || skip_all 'cannot mount XFS'
-if ! { echo x >xfs/a && cp --reflink=always xfs/a xfs/b; } 2>/dev/null; then
-    umount xfs
-    skip_all 'XFS without reflinks'
-fi
 
 noise 40000000 1 >one.raw
 truncate -s 80M one.raw
@@ -26,69 +18,99 @@ fallocate -p -o 8M -l 1M two.raw
 # new_blocks COMMAND...: KiB that it takes on the file system
 new_blocks() {
     local before after
-    sync -f xfs
-    before=$(df -k --output=used xfs | tail -n 1)
+    sync -f fs
+    before=$(df -k --output=used fs | tail -n 1)
     "$@" >&2
-    sync -f xfs
-    after=$(df -k --output=used xfs | tail -n 1)
+    sync -f fs
+    after=$(df -k --output=used fs | tail -n 1)
     echo $((after - before))
 }
 
-check 'a machine, and a checkout of it' '
-    vmscm init
-    vmscm checkin m one.raw -m one
-    vmscm checkin m two.raw -m two
-    vmscm checkout m xfs/first
-    cmp xfs/first/*.img two.raw'
-check 'a second checkout shares its blocks' '
-    [ "$(new_blocks vmscm checkout -v m xfs/second)" -lt 2000 ]
-    grep -q "cloned from .*/xfs/first" "$TEST_DIR/err"
-    cmp xfs/second/*.img two.raw'
-check 'one of another revision writes what differs' '
-    [ "$(new_blocks vmscm checkout m~1 xfs/third)" -lt 4000 ]
-    cmp xfs/third/*.img one.raw
-    cmp xfs/first/*.img two.raw'
-check 'each can be changed, and checked in, alone' '
-    echo x | put "$(echo xfs/second/*.img)" 1000
-    cmp xfs/first/*.img two.raw
-    (cd xfs/second && vmscm checkin --onto mine -m mine)
-    vmscm cat mine | cmp - xfs/second/*.img
-    vmscm cat m | cmp - two.raw'
-check 'nothing is taken from a checkout that was changed' '
-    rm -r xfs/second xfs/third
-    disk=$(echo xfs/first/*.img)
-    touch -r "$disk" times
-    echo y | put "$disk" 3000
-    touch -r times "$disk"
-    vmscm checkout -v m xfs/fourth 2>said
-    ! grep -q cloned said
-    cmp xfs/fourth/*.img two.raw'
-check 'nor from one whose state somebody else wrote' '
-    rm -r xfs/first
-    chown 1 xfs/fourth/.vmscm-checkout
-    vmscm checkout -v m xfs/fifth 2>said
-    ! grep -q cloned said
-    cmp xfs/fifth/*.img two.raw
-    chown 0 xfs/fourth/.vmscm-checkout'
-check 'checkouts that are gone are forgotten' '
-    [ "$(cat .vmscm/checkouts/* | sort | tr "\n" " ")" = \
-        "$PWD/xfs/fifth $PWD/xfs/fourth " ]'
-check 'notes that are not what they should be do no harm' '
-    echo nonsense >.vmscm/checkouts/0123456789abcdef
-    printf /nowhere >.vmscm/checkouts/1123456789abcdef
-    mkdir .vmscm/checkouts/2123456789abcdef
-    vmscm checkout -v m xfs/sixth 2>said
-    grep -q cloned said
-    cmp xfs/sixth/*.img two.raw
-    rm -r .vmscm/checkouts
-    vmscm checkout m xfs/seventh
-    cmp xfs/seventh/*.img two.raw'
-check 'a checkout over a checkout keeps what is shared' '
-    vmscm checkout m xfs/eighth
-    [ "$(new_blocks vmscm checkout m~1 xfs/eighth)" -lt 4000 ]
-    cmp xfs/eighth/*.img one.raw'
-check 'a disk with reserved space shares none' '
-    [ "$(new_blocks vmscm checkout m xfs/full --format raw -o preallocation=falloc)" -gt 80000 ]'
-check 'the other file system clears up' 'umount xfs'
+# on NAME COMMAND...: all of it, on a file system that the command makes in a file whose name it gets last
+on() {
+    local fs=$1
+    shift
+    if ! command -v "$1" >/dev/null; then
+        skip "$fs: second checkouts share blocks" "$1 is not installed"
+        return
+    fi
+    rm -rf .vmscm fs.img
+    truncate -s 400M fs.img
+    mkdir -p fs
+    make_fs="$*"
+    check "$fs is made" '$make_fs fs.img'
+    if ! mount -o loop fs.img fs 2>/dev/null; then
+        skip "$fs: second checkouts share blocks" "cannot mount it"
+        return
+    fi
+    if ! { echo x >fs/a && cp --reflink=always fs/a fs/b; } 2>/dev/null; then
+        umount fs
+        skip "$fs: second checkouts share blocks" "it has no reflinks"
+        return
+    fi
+    reflinks "$fs"
+}
+
+reflinks() { # NAME
+    check "$1: a machine, and a checkout of it" '
+        vmscm init
+        vmscm checkin m one.raw -m one
+        vmscm checkin m two.raw -m two
+        vmscm checkout m fs/first
+        cmp fs/first/*.img two.raw'
+    check "$1: a second checkout shares its blocks" '
+        [ "$(new_blocks vmscm checkout -v m fs/second)" -lt 2000 ]
+        grep -q "cloned from .*/fs/first" "$TEST_DIR/err"
+        cmp fs/second/*.img two.raw'
+    check "$1: one of another revision writes what differs" '
+        [ "$(new_blocks vmscm checkout m~1 fs/third)" -lt 4000 ]
+        cmp fs/third/*.img one.raw
+        cmp fs/first/*.img two.raw'
+    check "$1: each can be changed, and checked in, alone" '
+        echo x | put "$(echo fs/second/*.img)" 1000
+        cmp fs/first/*.img two.raw
+        (cd fs/second && vmscm checkin --onto mine -m mine)
+        vmscm cat mine | cmp - fs/second/*.img
+        vmscm cat m | cmp - two.raw'
+    check "$1: nothing is taken from a checkout that was changed" '
+        rm -r fs/second fs/third
+        disk=$(echo fs/first/*.img)
+        touch -r "$disk" times
+        echo y | put "$disk" 3000
+        touch -r times "$disk"
+        vmscm checkout -v m fs/fourth 2>said
+        ! grep -q cloned said
+        cmp fs/fourth/*.img two.raw'
+    check "$1: nor from one whose state somebody else wrote" '
+        rm -r fs/first
+        chown 1 fs/fourth/.vmscm-checkout
+        vmscm checkout -v m fs/fifth 2>said
+        ! grep -q cloned said
+        cmp fs/fifth/*.img two.raw
+        chown 0 fs/fourth/.vmscm-checkout'
+    check "$1: checkouts that are gone are forgotten" '
+        [ "$(cat .vmscm/checkouts/* | sort | tr "\n" " ")" = \
+            "$PWD/fs/fifth $PWD/fs/fourth " ]'
+    check "$1: notes that are not what they should be do no harm" '
+        echo nonsense >.vmscm/checkouts/0123456789abcdef
+        printf /nowhere >.vmscm/checkouts/1123456789abcdef
+        mkdir .vmscm/checkouts/2123456789abcdef
+        vmscm checkout -v m fs/sixth 2>said
+        grep -q cloned said
+        cmp fs/sixth/*.img two.raw
+        rm -r .vmscm/checkouts
+        vmscm checkout m fs/seventh
+        cmp fs/seventh/*.img two.raw'
+    check "$1: a checkout over a checkout keeps what is shared" '
+        vmscm checkout m fs/eighth
+        [ "$(new_blocks vmscm checkout m~1 fs/eighth)" -lt 4000 ]
+        cmp fs/eighth/*.img one.raw'
+    check "$1: a disk with reserved space shares none" '
+        [ "$(new_blocks vmscm checkout m fs/full --format raw -o preallocation=falloc)" -gt 80000 ]'
+    check "$1: the other file system clears up" 'umount fs'
+}
+
+on XFS mkfs.xfs -q -m reflink=1
+on Btrfs mkfs.btrfs -q
 
 done_testing

@@ -97,9 +97,11 @@ int vmscm_ancestry_walk(struct vmscm_ancestry *ancestry, struct vmscm_gitdb *db,
 {
     char commit[VMSCM_GITDB_ID];
     git_object_t type;
-    git_oid oid;
+    git_oid oid, from;
+    bool added;
     int rc = vmscm_git_oid(&oid, id, err);
 
+    from = oid;
     if (rc || vmscm_oidset_has(&ancestry->seen, &oid))
         return rc;
     if (!(rc = peel(&oid, &type, db, err)) && type == GIT_OBJECT_COMMIT)
@@ -118,5 +120,6 @@ int vmscm_ancestry_walk(struct vmscm_ancestry *ancestry, struct vmscm_gitdb *db,
         git_odb_object_free(object);
     }
     ancestry->todo.len = 0;
-    return rc;
+    /* A tag's own id, too: it is not followed again. */
+    return rc ? rc : vmscm_oidset_add(&ancestry->seen, &added, &from, err);
 }

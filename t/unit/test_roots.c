@@ -181,7 +181,7 @@ static void walk_once(void **state)
     struct gitrepo *r = *state;
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_gitdb_file file = {"machine.json", "m", 1};
-    struct vmscm_ancestry *ancestry;
+    struct vmscm_ancestry *ancestry, *first;
     struct visited v = {.count = 0};
     struct vmscm_gitdb_info info;
     char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], c[VMSCM_GITDB_ID], m[VMSCM_GITDB_ID],
@@ -216,7 +216,7 @@ static void walk_once(void **state)
     assert_done(vmscm_ancestry_walk(ancestry, r->db, info.tree, visit, &v, &err), &err);
     assert_done(vmscm_ancestry_walk(ancestry, r->db, tree_tag, visit, &v, &err), &err);
     assert_int_equal(v.count, 4);
-    vmscm_ancestry_free(ancestry);
+    first = ancestry;
 
     /* each can end it. */
     assert_done(vmscm_ancestry_new(&ancestry, &err), &err);
@@ -245,6 +245,12 @@ static void walk_once(void **state)
         if (i == 0)
             gitrepo_commit(a, r, "a", NULL, "first");
     }
+    /* What a tag is on is not looked up again: one that it goes through is gone by now. */
+    struct vmscm_gitdb *db;
+    assert_done(vmscm_gitdb_open(&db, r->git, r->locks, &err), &err);
+    assert_done(vmscm_ancestry_walk(first, db, outer, visit, &v, &err), &err);
+    vmscm_gitdb_close(db);
+    vmscm_ancestry_free(first);
     free(tag);
     free(outer);
     free(tree_tag);

@@ -419,7 +419,14 @@ static int parse_domain(struct vmscm_machine *m, char ***sources, const xmlNode 
     return parse_devices(m, sources, child(domain, "devices"), err);
 }
 
-int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
+static void hear(void *data, xmlErrorPtr why)
+{
+    bool *starved = data;
+
+    *starved |= why->code == XML_ERR_NO_MEMORY;
+}
+
+static int parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
     struct vmscm_error *err)
 {
     struct vmscm_machine *m = NULL;
@@ -453,4 +460,28 @@ out:
     vmscm_model_free(m);
     xmlFreeDoc(doc);
     return rc;
+}
+
+/* libxml2 returns the same for an attribute that is not there and for one that there is no memory for, and
+ * prints what it has to say about that unless somebody listens. */
+int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
+    struct vmscm_error *err)
+{
+    xmlStructuredErrorFunc before = xmlStructuredError;
+    void *context = xmlStructuredErrorContext;
+    bool starved = false;
+    int rc;
+
+    xmlSetStructuredErrorFunc(&starved, hear);
+    rc = parse(out, sources, xml, len, err);
+    xmlSetStructuredErrorFunc(context, before);
+    if (!starved)
+        return rc;
+    for (size_t i = 0; *sources && i < (*out)->disk_count; i++)
+        free((*sources)[i]);
+    free(*sources);
+    vmscm_model_free(*out);
+    *sources = NULL;
+    *out = NULL;
+    return vmscm_error_nomem(err);
 }

@@ -422,4 +422,33 @@ check 'small packs are merged after check-ins, without being asked' '
     # It may be at the multi-pack index yet.
     flock .vmscm/locks/gc true
     same g g.raw'
+check 'and history is packed when it is in many files' '
+    cd auto
+    loose() { git --git-dir=.vmscm/git count-objects; }
+    mkdir many
+    for i in $(seq 1500); do echo "$i" >many/$i; done
+    find many -type f | git --git-dir=.vmscm/git hash-object -w --stdin-paths >ids
+    vmscm gc --auto
+    [ "$(loose | cut -d" " -f1)" -gt 1500 ]
+    vmscm config gc.auto 200
+    vmscm gc --auto -n
+    [ "$(loose | cut -d" " -f1)" -gt 1500 ]
+    change g.raw 12345 3000 99
+    vmscm checkin g g.raw -q
+    for i in $(seq 100); do
+        loose | grep "^0 " && break
+        sleep 0.1
+    done
+    loose | grep "^0 "
+    git --git-dir=.vmscm/git cat-file --batch-check <ids >there
+    [ "$(grep -c blob there)" = 1500 ]
+    same g g.raw
+    flock .vmscm/locks/gc true
+    vmscm gc --auto
+    # Nobody needs these, and a real one takes them away.
+    vmscm gc --grace 0
+    git --git-dir=.vmscm/git cat-file --batch-check <ids >there
+    [ "$(grep -c missing there)" = 1500 ]
+    same g g.raw
+    vmscm fsck --full'
 done_testing

@@ -21,7 +21,8 @@ extern "C" {
 struct vmscm_gc_options {
     int dry_run;    /* only tell what would be done */
     int aggressive; /* write everything anew, at a high level of compression */
-    int automatic;  /* only merge small packs: nothing is looked at, and nothing lost */
+    int automatic;  /* only merge small packs, and pack git's loose objects if there are many:
+                       nothing is looked at, and nothing lost */
     unsigned jobs;  /* 0: core.jobs, or one a core */
     int threshold;  /* write a pack anew if more than this percentage of it is garbage; 0 to 100, or
                        VMSCM_GC_DEFAULT: gc.threshold, or 25 */
@@ -53,7 +54,8 @@ struct vmscm_gc_result {
 VMSCM_API int vmscm_gc(struct vmscm_repo *repo, const struct vmscm_gc_options *options,
     const struct vmscm_events *events, struct vmscm_gc_result *result, struct vmscm_error *err);
 
-/* *due: check-ins made several small packs since the last gc, and gc.auto is not false. */
+/* *due: check-ins made several small packs since the last gc, or many git objects are files of their own;
+ * and gc.auto is not false. */
 VMSCM_API int vmscm_gc_is_due(int *due, struct vmscm_repo *repo, struct vmscm_error *err);
 
 #ifdef __cplusplus

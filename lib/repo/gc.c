@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "history/expire.h"
 #include "history/gitgc.h"
+#include "history/packloose.h"
 #include "history/stalelock.h"
 #include "repo/gcsettings.h"
 #include "repo/layout.h"
@@ -480,6 +481,17 @@ out:
     return rc;
 }
 
+/* History's files into a pack, whatever is in them. */
+static int pack_loose(struct gc *gc, struct vmscm_error *err)
+{
+    bool many;
+    int rc = vmscm_gcsettings_is_loose(&many, gc->repo, err);
+
+    if (rc || !many || gc->set.dry_run)
+        return rc;
+    return vmscm_packloose_run(gc->repo->git, gc->set.jobs, on_history, gc, err);
+}
+
 /* Small packs into larger ones, whatever is in them. */
 static int merge(struct gc *gc, struct vmscm_error *err)
 {
@@ -499,7 +511,7 @@ static int merge(struct gc *gc, struct vmscm_error *err)
     vmscm_plan_release(&plan);
     vmscm_live_free(gc->live);
     gc->live = NULL;
-    return rc;
+    return rc ? rc : pack_loose(gc, err);
 }
 
 static int run(struct gc *gc, struct vmscm_error *err)

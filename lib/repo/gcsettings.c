@@ -4,6 +4,8 @@
 #include "base/str.h"
 #include "codec/compress.h"
 #include "history/expire.h"
+#include "history/gitgc.h"
+#include "history/packloose.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -129,15 +131,33 @@ int vmscm_gcsettings_read(struct vmscm_gcsettings *set, struct vmscm_repo *repo,
     return 0;
 }
 
+/* gc.auto: a truth, or, as git has it, how many loose objects are too many. */
+static int read_auto(int64_t *automatic, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    return vmscm_gitconfig_get_int(automatic, repo->config, "gc.auto", 1, err);
+}
+
+int vmscm_gcsettings_is_loose(bool *many, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int64_t automatic;
+    int rc = read_auto(&automatic, repo, err);
+
+    *many = !rc && vmscm_packloose_is_due(
+        repo->git, automatic > 1 ? (size_t)automatic : VMSCM_GITGC_LOOSE_MAX);
+    return rc;
+}
+
 int vmscm_gcsettings_is_due(int *due, struct vmscm_repo *repo, struct vmscm_error *err)
 {
     char *path = NULL;
     int64_t automatic;
-    int rc = vmscm_gitconfig_get_int(&automatic, repo->config, "gc.auto", 1, err);
+    bool many;
+    int rc = read_auto(&automatic, repo, err);
 
     *due = 0;
-    if (!rc && automatic && !(rc = vmscm_path_join(&path, repo->path, NOTE_SMALL, err)))
-        *due = vmscm_file_exists(path);
+    if (!rc && automatic && !(rc = vmscm_path_join(&path, repo->path, NOTE_SMALL, err)) &&
+        !(rc = vmscm_gcsettings_is_loose(&many, repo, err)))
+        *due = many || vmscm_file_exists(path);
     free(path);
     return rc;
 }

@@ -25,6 +25,9 @@ void vmscm_gcsettings_note_small(const struct vmscm_repo *repo);
 /* vmscm_gc_is_due. */
 int vmscm_gcsettings_is_due(int *due, struct vmscm_repo *repo, struct vmscm_error *err);
 
+/* Whether there are more loose objects in the git directory than there should be. */
+int vmscm_gcsettings_is_loose(bool *many, struct vmscm_repo *repo, struct vmscm_error *err);
+
 /* What was noted is about to be done. */
 void vmscm_gcsettings_begin(const struct vmscm_repo *repo);
 

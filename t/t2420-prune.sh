@@ -362,6 +362,25 @@ check "notes that cannot be read: told, and what is whole can be read" '
     rm .vmscm/git/refs/notes/pruned
     vmscm fsck'
 
+check "what is checked in meanwhile is kept when they can be read again" '
+    vmscm init -q doubt
+    cd doubt
+    truncate -s 1M disk.raw
+    record web 1 2026-01-01
+    vmscm checkout -q web old
+    for n in 2 3; do record web $n 2026-01-0$n; done
+    vmscm prune -q --keep-last 1 web
+    mv .vmscm/git/refs/notes/pruned notes
+    echo junk >.vmscm/git/refs/notes/pruned
+    (cd old && vmscm checkin -v --onto new) 2>&1 | grep "recorded as a new revision"
+    mv notes .vmscm/git/refs/notes/pruned
+    [ "$(are_pruned web)" = "2 1" ]
+    vmscm gc -q --grace 0
+    vmscm cat new | cmp - old/vda.img
+    # Nothing is in doubt now.
+    vmscm checkin --json new old/vda.img | jq -e .unchanged
+    vmscm fsck --full'
+
 # While one prunes again and again, others name what it is about to let go. Whoever was told that it
 # worked has a revision that can be read.
 check "names that are given meanwhile" '

@@ -432,7 +432,8 @@ static int load_pruned(struct vmscm_fsckhistory *w, struct vmscm_error *err)
 
     if (rc != VMSCM_EDAMAGED)
         return rc ? vmscm_error_copy(err, &why) : 0;
-    tell_ref(w, VMSCM_PRUNED_REF, why.message);
+    if (!w->data_only)
+        tell_ref(w, VMSCM_PRUNED_REF, why.message);
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct vmscm_fsckhistory {
     struct vmscm_idset *bad; /* chunks and leaves that are damaged somewhere; maybe not everywhere */
     unsigned read_jobs;      /* 0; or read and hash every chunk, with as many threads */
     bool ancestors;          /* with a revision alone: also all that led to it */
+    bool data_only;          /* that notes cannot be read is no finding */
     bool in_packs;           /* leaves that are only in the trash are missing, as chunks are */
     /* Told of each chunk and leaf that cannot be had, with its place on a disk, as often as it is
      * found missing. NULL: nobody asks. Non-zero ends the walk and is returned. */

@@ -9,8 +9,12 @@ int vmscm_kept_check(struct vmscm_repo *repo, const char *id, const char *first,
     struct vmscm_fsck_result result = {0};
     struct vmscm_findings findings = {.result = &result};
     struct vmscm_idset bad = {0};
-    struct vmscm_fsckhistory walk = {
-        .repo = repo, .findings = &findings, .bad = &bad, .ancestors = true, .in_packs = true};
+    struct vmscm_fsckhistory walk = {.repo = repo,
+        .findings = &findings,
+        .bad = &bad,
+        .ancestors = true,
+        .data_only = true,
+        .in_packs = true};
     struct vmscm_store *store;
     bool reached = false, changed;
     int rc = vmscm_roots_reach(&reached, repo->git, id, first, err);

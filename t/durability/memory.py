@@ -1,49 +1,218 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets allocations of commands fail, each in turn, once and from then on: no crash, nothing said that is
-not so, nothing lost.
+"""Lets allocations fail: in the programs of t/unit, the first that is asked for by each place in the
+library, by the way that led there; in commands, the first of each call stack, once and from then on.
+Nothing crashes or hangs, nothing is said that is not so, nothing is lost.
 
-Usage: memory.py [--every N] [COMMAND...]"""
+Usage: memory.py [--every N] units|commands [NAME...]
+  --every N   only every Nth of them
+
+A crash is none of ours only if it is within another library and the last allocation that failed was
+that library's own, or within the very call of the C library that asked for memory. These are counted, and
+told by library. The last line says how many
+allocations failed."""
 
 import argparse
+import collections
+import ctypes
+import glob
+import multiprocessing
+import os
+import shutil
+import subprocess
 import sys
+import time
 
 import commands
 import lab as labs
-from pool import run_all
+from pool import JOBS, run_all
 
+C = ("libc.so", "ld-linux", "shim-memory.so", "libpthread", "?")
+WAY = 3  # functions of ours that tell places apart
+NEWNS = 0x20000
+
+
+class Failure:
+    """What the shim logged of a run."""
+
+    def __init__(self, log):
+        self.failed, self.crash, self.within_c = [], None, False
+        for line in log:
+            what, *frames = line.split()
+            if what == "crash":
+                frames = [f for f in frames if not f.startswith("shim-memory")]
+                # The signal's own frame, then where it came from.
+                self.within_c = len(frames) > 1 and frames[1].startswith("libc.so")
+            frames = [f for f in frames if not f.startswith(C)]
+            if what == "crash":
+                self.crash = frames
+            else:
+                self.failed.append(frames)
+
+    def library(self, ours):
+        """The library whose own fault a crash was, or None."""
+        if not self.crash or not self.failed or not self.failed[-1]:
+            return None
+        # Within the very call of the C library that asked.
+        if self.within_c and self.crash[0] == self.failed[-1][0]:
+            return "libc"
+        where, asked = (frames[0].split("+")[0] for frames in (self.crash, self.failed[-1]))
+        return where if where == asked and not where.startswith(ours) else None
+
+    def __str__(self):
+        return "failed: %s; crash: %s" % (" ".join(self.failed[-1][:6]) if self.failed else "?",
+                                          " ".join(self.crash[:8]) if self.crash else "none")
+
+
+def read_log(path):
+    try:
+        with open(path) as f:
+            return f.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+# Commands
 
 def starve(lab, command, done, point, times):
-    """None, or what went wrong."""
+    """(None or what went wrong, None or the library that crashed)."""
     lab.fresh(done.base)
     got = lab.run(command, mode="memory", point=point, times=times, preload=labs.SHIM_MEMORY)
-    where = "%s at %s" % ("once" if times else "on", " ".join(lab.logged()))
-    if got.crashed():
-        return "%s: %s" % (where, got)
+    failure = Failure(lab.logged())
+    where = "%s from %d, %s" % ("once" if times else "on", point, failure)
+    library = failure.library(("vmscm", "libvmscm"))
+    if got.crashed() and not library:
+        return "%s: %s" % (where, got), None
     why = done.wrong(lab, command) if got.code == 0 else lab.wrong(done.before, done.state)
-    return "%s: %s; %s" % (where, got, why) if why else None
+    return "%s: %s; %s" % (where, got, why) if why else None, library
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("commands", nargs="*")
-    options = parser.parse_args()
-    wanted = commands.named(options.commands)
+def run_commands(options):
+    wanted = commands.named(options.names)
     base = labs.Base(labs.scratch())
     lab = labs.Lab(base, 0)
     tasks = []
     for command in wanted:
-        count = int(lab.count(command, mode="memory", point=0, preload=labs.SHIM_MEMORY)[-1])
-        print("# %s: %d allocations" % (command.name, count))
-        tasks += [(command.name, n, t) for n in range(1, count + 1) for t in (1, 0)]
+        points = [int(line.split()[0]) for line in
+                  lab.count(command, mode="memory", point=0, preload=labs.SHIM_MEMORY)]
+        print("# %s: %d call stacks" % (command.name, len(points)))
+        tasks += [(command.name, n, t) for n in points for t in (1, 0)]
     tasks = tasks[::options.every]
-    bad = 0
-    for task, why in run_all(base, starve, tasks):
+    return len(tasks), ((task[0],) + said for task, said in run_all(base, starve, tasks))
+
+
+# Units
+
+def own_tmp():
+    """A /tmp of this process and its children: tests that die clean nothing up."""
+    if ctypes.CDLL(None, use_errno=True).unshare(NEWNS) != 0:
+        raise labs.Failed("no mounts of our own: %s" % os.strerror(ctypes.get_errno()))
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/tmp"], check=True)
+
+
+def clean_tmp():
+    for name in os.listdir("/tmp"):
+        path = os.path.join("/tmp", name)
+        shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+
+
+def run_unit(program, point):
+    """(result, log) with one allocation failing; point 0: with none."""
+    clean_tmp()
+    env = {key: value for key, value in os.environ.items()
+           if not key.startswith(("VMSCM_SHIM", "LD_"))}
+    env.update(LD_PRELOAD=labs.SHIM_MEMORY, VMSCM_SHIM_MODE="memory", VMSCM_SHIM_ROOT="/tmp",
+               VMSCM_SHIM_POINT=str(point), VMSCM_SHIM_TIMES="1", VMSCM_SHIM_LOG="/tmp/log",
+               TMPDIR="/tmp", ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0")
+    got = labs.run([program], env, "/tmp")
+    return got, read_log("/tmp/log")
+
+
+def resolve(program, addresses):
+    """FUNCTION FILE of each address in a program."""
+    text = "\n".join(hex(int(a.split("+")[1], 16) - 1) for a in addresses)
+    said = subprocess.run(["addr2line", "-f", "-e", program], input=text, check=True,
+                          capture_output=True, text=True).stdout.splitlines()
+    return {a: (said[2 * i], said[2 * i + 1].split(" ")[0]) for i, a in enumerate(addresses)}
+
+
+def places(program):
+    """{place: number of its first allocation}, and the seconds that a run takes."""
+    name = os.path.basename(program)
+    began = time.monotonic()
+    got, log = run_unit(program, 0)
+    if got.crashed() or not log:
+        raise labs.Failed("%s, counted, %s" % (name, got))
+    took = time.monotonic() - began
+    stacks = []
+    for line in log:
+        number, *frames = line.split()
+        stacks.append((int(number), [f for f in frames if not f.startswith(C)]))
+    mine = sorted({f for _, frames in stacks for f in frames if f.startswith(name + "+")})
+    known = resolve(program, mine)
+    found = {}
+    for number, frames in stacks:
+        way = [known[f] for f in frames if f in known]
+        # What the test itself asks for is not looked into.
+        if not way or "/lib/" not in way[0][1] or frames[0].startswith("libcmocka"):
+            continue
+        place = (known.get(frames[0], frames[0]), tuple(w for w in way[:WAY] if "/lib/" in w[1]))
+        found.setdefault(place, number)
+    return found, took
+
+
+
+def list_places(program):
+    return program, places(program)
+
+
+def starve_unit(task):
+    program, point = task
+    name = os.path.basename(program)
+    got, log = run_unit(program, point)
+    failure = Failure(log)
+    library = failure.library((name,))
+    why = None
+    if got.timed_out or (failure.crash and not library) or (got.signal and not failure.crash):
+        why = "at %d, %s: %s" % (point, failure, str(got)[-300:])
+    return name, why, library
+
+
+def run_units(options):
+    programs = sorted(glob.glob(os.path.join(labs.BUILD, "unit", "test_*")))
+    if options.names:
+        programs = [p for p in programs if os.path.basename(p) in options.names]
+    pool = multiprocessing.Pool(JOBS, own_tmp)
+    seen, tasks = set(), []
+    # A place is tried in the program that is the quickest to get there.
+    for program, (found, _) in sorted(pool.imap_unordered(list_places, programs),
+                                      key=lambda item: item[1][1]):
+        fresh = {place: n for place, n in found.items() if place not in seen}
+        seen.update(fresh)
+        tasks += [(program, n) for n in sorted(set(fresh.values()))]
+    print("# %d places in %d programs" % (len(tasks), len(programs)))
+    tasks = tasks[::options.every]
+    return len(tasks), pool.imap_unordered(starve_unit, tasks, 4)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("units", "commands"))
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    count, results = (run_units if options.what == "units" else run_commands)(options)
+    bad, theirs = 0, collections.Counter()
+    for name, why, library in results:
+        if library:
+            theirs[library] += 1
         if why:
             bad += 1
-            print("%s: %s" % (task[0], why), flush=True)
-    print("%d allocations of %d commands failed, %d wrong" % (len(tasks), len(wanted), bad))
+            print("%s: %s" % (name, why), flush=True)
+    for library, times in sorted(theirs.items()):
+        print("# %s crashed by itself %d times" % (library, times))
+    print("%d allocations failed, %d wrong" % (count, bad))
     return 1 if bad else 0
 
 

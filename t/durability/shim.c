@@ -65,8 +65,10 @@ bool shim_active(void)
 
 void shim_log(const void *data, size_t len)
 {
-    if (log_fd >= 0 && syscall(SYS_write, log_fd, data, len) != (long)len)
-        _exit(97); /* a log with holes proves nothing */
+    /* A log with holes proves nothing, but of allocations, where a test may limit the size of files. */
+    if (log_fd >= 0 && syscall(SYS_write, log_fd, data, len) != (long)len &&
+        shim_config.mode != SHIM_MEMORY)
+        _exit(97);
 }
 
 static bool is_below(const char *path)

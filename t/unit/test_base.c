@@ -150,9 +150,11 @@ static void buffers(void **state)
     assert_done(vmscm_buf_put32(&buf, 0x01020304, &err), &err);
     assert_int_equal(buf.data[buf.len - 4], 4);
     char *s = vmscm_buf_steal(&buf);
+    assert_non_null(s);
     assert_memory_equal(s, "x0,1,", 5);
     free(s);
     s = vmscm_buf_steal(&buf);
+    assert_non_null(s);
     assert_string_equal(s, "");
     free(s);
     for (int i = 0; i < 1000; i++) {

@@ -8,15 +8,15 @@
 case ${VMSCM_TEST_VARIANT:-default} in
 asan) skip_all "the sanitizer has allocations to itself" ;;
 durability)
-    places=
+    places='--seconds 3600'
     stacks=
     ;;
 quick)
-    places='--every 60'
+    places='--every 60 --seconds 40'
     stacks='--every 60'
     ;;
 *)
-    places='--every 20'
+    places='--every 20 --seconds 180'
     stacks='--every 20'
     ;;
 esac

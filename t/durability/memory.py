@@ -4,13 +4,13 @@
 library, by the way that led there; in commands, the first of each call stack, once and from then on.
 Nothing crashes or hangs, nothing is said that is not so, nothing is lost.
 
-Usage: memory.py [--every N] units|commands [NAME...]
-  --every N   only every Nth of them
+Usage: memory.py [--every N] [--seconds N] units|commands [NAME...]
+  --every N    only every Nth of them
+  --seconds N  no longer than that; the quickest programs come first
 
 A crash is none of ours only if it is within another library and the last allocation that failed was
 that library's own, or within the very call of the C library that asked for memory. These are counted, and
-told by library. The last line says how many
-allocations failed."""
+told by library. The last line says how many allocations failed."""
 
 import argparse
 import collections
@@ -200,19 +200,27 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("units", "commands"))
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seconds", type=int)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     count, results = (run_units if options.what == "units" else run_commands)(options)
-    bad, theirs = 0, collections.Counter()
+    bad, done, theirs = 0, 0, collections.Counter()
+    deadline = time.monotonic() + options.seconds if options.seconds else None
     for name, why, library in results:
+        done += 1
         if library:
             theirs[library] += 1
         if why:
             bad += 1
             print("%s: %s" % (name, why), flush=True)
+        if not labs.until(deadline):
+            break
     for library, times in sorted(theirs.items()):
         print("# %s crashed by itself %d times" % (library, times))
-    print("%d allocations failed, %d wrong" % (count, bad))
+    print("%d allocations of %d failed, %d wrong" % (done, count, bad), flush=True)
+    # What is under way is of no interest.
+    for process in multiprocessing.active_children():
+        process.terminate()
     return 1 if bad else 0
 
 

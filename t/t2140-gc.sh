@@ -435,7 +435,7 @@ check 'and history is packed when it is in many files' '
     [ "$(loose | cut -d" " -f1)" -gt 1500 ]
     change g.raw 12345 3000 99
     vmscm checkin g g.raw -q
-    for i in $(seq 100); do
+    for i in $(seq 600); do
         loose | grep "^0 " && break
         sleep 0.1
     done

@@ -34,7 +34,11 @@ static int add_damage(struct vmscm_packset *set, const char *file, const struct 
     if (vmscm_vec_add(&set->damage, &slot, err))
         return VMSCM_ENOMEM;
     slot->why = *why;
-    return vmscm_str_dup(&slot->file, file, err);
+    if (vmscm_str_dup(&slot->file, file, err)) {
+        set->damage.len--;
+        return VMSCM_ENOMEM;
+    }
+    return 0;
 }
 
 static void clear_damage(struct vmscm_packset *set)
@@ -72,6 +76,10 @@ int vmscm_packset_map(struct vmscm_packset *set, struct vmscm_packfile *pack,
     vmscm_error_copy(err, &why);
     if (rc == VMSCM_ENOMEM)
         return rc;
+    /* First: what is not among the packs must be among the damage. */
+    vmscm_packfile_format_name(file, pack->name);
+    if (rc != VMSCM_ENOTFOUND && add_damage(set, file, &why, err))
+        return VMSCM_ENOMEM;
     pack->gone = true;
     place = place_of(set, pack->name);
     if (is_at(set, place, pack->name)) {
@@ -79,9 +87,6 @@ int vmscm_packset_map(struct vmscm_packset *set, struct vmscm_packfile *pack,
         memmove(&set->packs.items[place], &set->packs.items[place + 1],
             (set->packs.len - place) * sizeof *set->packs.items);
     }
-    vmscm_packfile_format_name(file, pack->name);
-    if (rc != VMSCM_ENOTFOUND && add_damage(set, file, &why, err))
-        return VMSCM_ENOMEM;
     return rc;
 }
 

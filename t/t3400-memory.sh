@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Allocations fail, in the library's unit tests and in commands: nothing crashes, and what is said is so.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
@@ -10,10 +11,6 @@ asan) skip_all "the sanitizer has allocations to itself" ;;
 durability)
     places='--seconds 3600'
     stacks=
-    ;;
-quick)
-    places='--every 60 --seconds 40'
-    stacks='--every 60'
     ;;
 *)
     places='--every 20 --seconds 180'

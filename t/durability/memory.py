@@ -183,6 +183,7 @@ def run_units(options):
     programs = sorted(glob.glob(os.path.join(labs.BUILD, "unit", "test_*")))
     if options.names:
         programs = [p for p in programs if os.path.basename(p) in options.names]
+    labs.TIMEOUT = 600  # whole programs, slowed down by a look at each allocation's stack
     pool = multiprocessing.Pool(JOBS, own_tmp)
     seen, tasks = set(), []
     # A place is tried in the program that is the quickest to get there.

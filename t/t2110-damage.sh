@@ -86,13 +86,16 @@ check 'a damaged or missing multi-pack index costs nothing but time' '
 
 check 'what dead writers left is told, and is no damage; a live one is left alone' '
     fresh
-    touch bad.vmscm/trash/x bad.vmscm/quarantine/y
+    touch bad.vmscm/trash/x
+    mkdir -p bad.vmscm/quarantine/from-1/packs bad.vmscm/quarantine/from-2/packs
+    touch bad.vmscm/quarantine/from-1/lock bad.vmscm/quarantine/from-2/lock
     head -c 1000 /dev/zero >bad.vmscm/tmp/pack-00000000000000000000000000000001.vpk
     head -c 2000 /dev/zero >bad.vmscm/tmp/pack-00000000000000000000000000000002.vpk
-    flock bad.vmscm/tmp/pack-00000000000000000000000000000002.vpk vmscm -C bad.vmscm fsck >said
+    flock bad.vmscm/tmp/pack-00000000000000000000000000000002.vpk \
+        flock bad.vmscm/quarantine/from-2/lock vmscm -C bad.vmscm fsck >said
     grep "^tmp/pack-00000000000000000000000000000001.vpk: 1000 bytes" said
     ! grep "^tmp/pack-00000000000000000000000000000002" said
-    grep "^trash: 1 file" said && grep "^quarantine: 1 file" said && grep "^no damage" said
+    grep "^trash: 1 file" said && grep "^quarantine: 1 interrupted transfer (0 bytes)" said && grep "^no damage" said
     [ "$(vmscm -C bad.vmscm fsck --json | jq -c "[.findings, (.notes | length)]")" = "[[],4]" ]
     [ -z "$(vmscm -C bad.vmscm fsck -q)" ]'
 check 'one machine alone: only what it needs' '

@@ -123,3 +123,27 @@ int vmscm_ancestry_walk(struct vmscm_ancestry *ancestry, struct vmscm_gitdb *db,
     /* A tag's own id, too: it is not followed again. */
     return rc ? rc : vmscm_oidset_add(&ancestry->seen, &added, &from, err);
 }
+
+/* A walk that has found what it looks for ends with this. */
+#define FOUND 1
+
+static int is_it(void *data, const char *commit)
+{
+    return strcmp(commit, data) == 0 ? FOUND : 0;
+}
+
+int vmscm_ancestry_leads(bool *leads, struct vmscm_gitdb *db, const char *from, const char *to,
+    struct vmscm_error *err)
+{
+    struct vmscm_ancestry *ancestry = NULL;
+    char wanted[VMSCM_GITDB_ID] = "";
+    int rc = vmscm_ancestry_new(&ancestry, err);
+
+    if (rc)
+        return rc;
+    memcpy(wanted, to, strnlen(to, sizeof wanted - 1));
+    rc = vmscm_ancestry_walk(ancestry, db, from, is_it, wanted, err);
+    *leads = rc == FOUND;
+    vmscm_ancestry_free(ancestry);
+    return rc == FOUND ? 0 : rc;
+}

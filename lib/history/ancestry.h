@@ -7,6 +7,7 @@
 #define HISTORY_ANCESTRY_H
 
 #include "history/gitdb.h"
+#include <stdbool.h>
 
 /* The commits that were visited. */
 struct vmscm_ancestry;
@@ -26,5 +27,10 @@ void vmscm_ancestry_free(struct vmscm_ancestry *ancestry); /* NULL allowed */
  * as either. */
 int vmscm_ancestry_walk(struct vmscm_ancestry *ancestry, struct vmscm_gitdb *db, const char *id,
     int (*each)(void *data, const char *commit), void *data, struct vmscm_error *err);
+
+/* Whether commit `from` is `to`, or follows from it. VMSCM_EDAMAGED: some commit on the way is missing or
+ * cannot be read. */
+int vmscm_ancestry_leads(bool *leads, struct vmscm_gitdb *db, const char *from, const char *to,
+    struct vmscm_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "store/check.h"
 #include "store/packwriter.h"
+#include "store/quarantine.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -140,17 +141,37 @@ static void count_files(const char *path, uint64_t *files, uint64_t *bytes)
         closedir(d);
 }
 
+/* What transfers left that were interrupted. */
+static int tell_quarantines(const struct vmscm_repo *repo, struct vmscm_findings *findings,
+    struct vmscm_error *err)
+{
+    uint64_t count, bytes;
+    char text[200];
+    int rc = vmscm_quarantine_measure(repo->path, &count, &bytes, err);
+
+    if (rc || !count)
+        return rc;
+    snprintf(text, sizeof text,
+        "%llu interrupted transfer%s (%llu bytes): the next one goes on with it, or gc removes it",
+        (unsigned long long)count, count == 1 ? "" : "s", (unsigned long long)bytes);
+    vmscm_findings_tell(
+        findings, (struct vmscm_fsck_finding){.object = "quarantine", .text = text, .note = 1});
+    return 0;
+}
+
 int vmscm_fsckpacks_leftovers(const struct vmscm_repo *repo, struct vmscm_findings *findings,
     struct vmscm_error *err)
 {
     static const struct {
         const char *dir, *what;
     } dirs[] = {
-        {"quarantine", "from other repositories, not taken over yet"},
         {"trash", "that were removed by gc, which deletes them later"},
         {"damaged", "that were damaged, set aside by vmscm fsck --repair"},
     };
     int rc = vmscm_packwriter_abandoned(repo->path, abandoned, findings, err);
+
+    if (!rc)
+        rc = tell_quarantines(repo, findings, err);
 
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0] && !rc; i++) {
         char *path = NULL, text[200];

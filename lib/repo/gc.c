@@ -19,6 +19,7 @@
 #include "repo/marking.h"
 #include "store/packqueue.h"
 #include "store/plan.h"
+#include "store/quarantine.h"
 #include "store/repack.h"
 #include "store/trash.h"
 #include "sys/lockfile.h"
@@ -455,6 +456,8 @@ static int sweep(struct gc *gc, struct vmscm_error *err)
 {
     int rc = vmscm_stalelock_sweep(gc->repo->git, err);
 
+    if (!rc)
+        rc = vmscm_quarantine_sweep(gc->repo->path, err);
     return rc ? rc : vmscm_gitconfig_sweep(gc->repo->config, err);
 }
 

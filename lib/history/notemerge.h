@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Merging notes of two histories: the union of their lines, in a commit with both as parents. */
+#ifndef HISTORY_NOTEMERGE_H
+#define HISTORY_NOTEMERGE_H
+
+#include "history/gitdb.h"
+#include <stdbool.h>
+
+/* Let a notes ref have what another commit of notes has, too. *changed: it moved. All that the commit
+ * leads to is there, and stays. Begun anew when someone else changes the ref at the same time.
+ * VMSCM_EDAMAGED: a tree or note cannot be read. */
+int vmscm_notemerge_run(bool *changed, struct vmscm_gitdb *db, const char *notes_ref,
+    const char *other, const struct vmscm_signature *who, struct vmscm_error *err);
+
+#endif

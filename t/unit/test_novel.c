@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What commits lead to and others do not; objects that came from elsewhere; merging notes. Plain git is
+ * asked for the same. */
+#include "history/ancestry.h"
+#include "history/incoming.h"
+#include "history/notemerge.h"
+#include "history/notes.h"
+#include "history/novel.h"
+#include "history/refs.h"
+#include "gitrepo.h"
+
+#include <stdbool.h>
+
+struct counts {
+    size_t objects, bytes;
+    struct vmscm_incoming *in; /* gets them, if it is there */
+    size_t skip;               /* this one is left out, from 1 */
+};
+
+static int count(void *data, enum vmscm_novel_type type, const void *bytes, size_t len,
+    struct vmscm_error *err)
+{
+    struct counts *c = data;
+
+    c->objects++;
+    c->bytes += len;
+    return c->in && c->objects != c->skip ? vmscm_incoming_add(c->in, type, bytes, len, err) : 0;
+}
+
+static void test_difference(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_novel *novel;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], c[VMSCM_GITDB_ID];
+    struct counts counts = {0};
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    gitrepo_commit(b, r, "two", a, "b");
+    gitrepo_commit(c, r, "one", b, "c");
+    assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+    assert_done(vmscm_novel_know(novel, "0123456789012345678901234567890123456789", &err), &err);
+    assert_done(vmscm_novel_know(novel, b, &err), &err);
+    assert_done(vmscm_novel_want(novel, c, &err), &err);
+    assert_int_equal(vmscm_novel_commit_count(novel), 1);
+    assert_string_equal(vmscm_novel_commit(novel, 0), c);
+    assert_int_equal(vmscm_novel_edge_count(novel), 1);
+    assert_string_equal(vmscm_novel_edge(novel, 0), b);
+    assert_true(vmscm_novel_is_new(novel, c) && vmscm_novel_is_known(novel, a));
+    /* The commit, and a tree that b does not have, though a does: it is sent for nothing, at worst. */
+    assert_done(vmscm_novel_objects(novel, true, count, &counts, &err), &err);
+    assert_int_equal(counts.objects, 3);
+    vmscm_novel_free(novel);
+    assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+    counts = (struct counts){0};
+    assert_done(vmscm_novel_want(novel, c, &err), &err);
+    assert_done(vmscm_novel_objects(novel, true, count, &counts, &err), &err);
+    assert_int_equal(vmscm_novel_commit_count(novel), 3);
+    assert_int_equal(counts.objects, 3 + 2 + 2);
+    vmscm_novel_free(novel);
+}
+
+static void test_tags(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_novel *novel;
+    char a[VMSCM_GITDB_ID], tag[VMSCM_GITDB_ID];
+    struct counts counts = {0};
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    assert_done(vmscm_refs_tag(r->db, "refs/tags/web/v1", "", a, "v1", "m", &gitrepo_who, &err), &err);
+    assert_done(vmscm_refs_read(tag, r->db, "refs/tags/web/v1", &err), &err);
+    assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+    assert_done(vmscm_novel_know(novel, a, &err), &err);
+    assert_done(vmscm_novel_want(novel, tag, &err), &err);
+    assert_done(vmscm_novel_objects(novel, true, count, &counts, &err), &err);
+    assert_int_equal(counts.objects, 1);
+    assert_int_equal(vmscm_novel_commit_count(novel), 0);
+    vmscm_novel_free(novel);
+}
+
+static void test_missing(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_novel *novel;
+    char a[VMSCM_GITDB_ID], path[1024];
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+    assert_fails(vmscm_novel_want(novel, "0123456789012345678901234567890123456789", &err), &err,
+        VMSCM_EDAMAGED, "missing");
+    assert_done(vmscm_novel_want(novel, a, &err), &err);
+    struct vmscm_gitdb_info info;
+    assert_done(vmscm_gitdb_read_commit(&info, r->db, a, &err), &err);
+    snprintf(path, sizeof path, "%s/objects/%.2s/%s", r->git, info.tree, info.tree + 2);
+    assert_int_equal(unlink(path), 0);
+    vmscm_gitdb_info_release(&info);
+    assert_done(vmscm_gitdb_reload(r->db, &err), &err);
+    assert_fails(
+        vmscm_novel_objects(novel, false, NULL, NULL, &err), &err, VMSCM_EDAMAGED, "tree");
+    vmscm_novel_free(novel);
+}
+
+/* From one repository to another, whole or without one of the objects. */
+static void test_incoming(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    void *other = NULL;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], dir[600];
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    gitrepo_commit(b, r, "two", a, "b");
+    for (size_t skip = 0; skip <= 6; skip++) {
+        struct vmscm_novel *novel, *there;
+        struct vmscm_incoming *in;
+        struct counts counts = {.skip = skip};
+        assert_int_equal(gitrepo_setup(&other), 0);
+        struct gitrepo *o = other;
+        snprintf(dir, sizeof dir, "%s/q", o->dir);
+        assert_done(vmscm_incoming_open(&in, o->db, dir, &err), &err);
+        counts.in = in;
+        assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+        assert_done(vmscm_novel_want(novel, b, &err), &err);
+        assert_done(vmscm_novel_objects(novel, true, count, &counts, &err), &err);
+        assert_int_equal(counts.objects, 6);
+        assert_done(vmscm_novel_new(&there, vmscm_incoming_db(in), &err), &err);
+        int rc = vmscm_novel_want(there, b, &err);
+        if (!rc)
+            rc = vmscm_novel_objects(there, false, NULL, NULL, &err);
+        assert_int_equal(rc, skip ? VMSCM_EDAMAGED : 0);
+        vmscm_novel_free(there);
+        vmscm_novel_free(novel);
+        if (!skip) {
+            char *said = gitrepo_git(o, "cat-file", "-t", b, NULL);
+            assert_null(said);
+            assert_done(vmscm_incoming_install(in, &err), &err);
+            assert_done(vmscm_gitdb_reload(o->db, &err), &err);
+            assert_done(vmscm_refs_update(o->db, "refs/heads/web", "", b, &gitrepo_who, "x", &err), &err);
+            gitrepo_fsck(o);
+            assert_git(o, b, "rev-parse", "refs/heads/web");
+        }
+        vmscm_incoming_close(in);
+        gitrepo_teardown(&other);
+    }
+}
+
+static void test_leads(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], c[VMSCM_GITDB_ID];
+    bool leads;
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    gitrepo_commit(b, r, "two", a, "b");
+    gitrepo_commit(c, r, "three", a, "c");
+    assert_done(vmscm_ancestry_leads(&leads, r->db, b, a, &err), &err);
+    assert_true(leads);
+    assert_done(vmscm_ancestry_leads(&leads, r->db, a, b, &err), &err);
+    assert_false(leads);
+    assert_done(vmscm_ancestry_leads(&leads, r->db, b, c, &err), &err);
+    assert_false(leads);
+    assert_done(vmscm_ancestry_leads(&leads, r->db, b, b, &err), &err);
+    assert_true(leads);
+}
+
+#define OURS VMSCM_NOTES_COMMENTS
+#define THEIRS "refs/notes/theirs"
+
+static void note(struct gitrepo *r, const char *ref, const char *commit, const char *line)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    assert_done(vmscm_notes_append(r->db, ref, commit, line, &gitrepo_who, &err), &err);
+}
+
+static void expect_note(struct gitrepo *r, const char *commit, const char *text)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+
+    assert_done(vmscm_notes_read(&buf, r->db, OURS, commit, &err), &err);
+    assert_string_equal(vmscm_buf_str(&buf), text);
+    vmscm_buf_release(&buf);
+}
+
+static bool merge(struct gitrepo *r)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char theirs[VMSCM_GITDB_ID];
+    bool changed;
+
+    assert_done(vmscm_refs_read(theirs, r->db, THEIRS, &err), &err);
+    assert_done(vmscm_notemerge_run(&changed, r->db, OURS, theirs, &gitrepo_who, &err), &err);
+    return changed;
+}
+
+static void test_notes(void **state)
+{
+    struct gitrepo *r = *state;
+    char a[VMSCM_GITDB_ID], b[VMSCM_GITDB_ID], c[VMSCM_GITDB_ID];
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    gitrepo_commit(b, r, "two", a, "b");
+    gitrepo_commit(c, r, "three", b, "c");
+    note(r, THEIRS, a, "their first");
+    /* None of ours: it becomes theirs. */
+    assert_true(merge(r));
+    assert_false(merge(r));
+    note(r, OURS, a, "our second");
+    assert_false(merge(r));
+    note(r, THEIRS, a, "their second");
+    note(r, THEIRS, b, "on b");
+    note(r, OURS, c, "on c");
+    assert_true(merge(r));
+    expect_note(r, a, "their first\nour second\ntheir second\n");
+    expect_note(r, b, "on b\n");
+    expect_note(r, c, "on c\n");
+    assert_false(merge(r));
+    gitrepo_fsck(r);
+    /* Where plain git put them, all in one tree. */
+    char *said = gitrepo_git(r, "update-ref", "-d", OURS, NULL);
+    free(said);
+    said = gitrepo_git(r, "-c", "user.name=x", "-c", "user.email=x", "notes", "--ref=comments", "add",
+        "-m", "by git", a, NULL);
+    assert_non_null(said);
+    free(said);
+    assert_true(merge(r));
+    expect_note(r, a, "by git\ntheir first\ntheir second\n");
+    expect_note(r, b, "on b\n");
+    gitrepo_fsck(r);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, gitrepo_setup, gitrepo_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_difference),
+        TEST(test_tags),
+        TEST(test_missing),
+        TEST(test_incoming),
+        TEST(test_leads),
+        TEST(test_notes),
+    };
+
+    return unit_run(tests);
+}

@@ -54,7 +54,7 @@ struct ctx {
     int color;               /* 1: colour standard output */
 };
 
-enum cmd_group { GROUP_START, GROUP_WORK, GROUP_HISTORY, GROUP_REPOSITORY, GROUP_HELP, GROUPS };
+enum cmd_group { GROUP_START, GROUP_WORK, GROUP_HISTORY, GROUP_REMOTE, GROUP_REPOSITORY, GROUP_HELP, GROUPS };
 
 enum cmd_flag {
     CMD_JSON = 1,     /* understands --json */

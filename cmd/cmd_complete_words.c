@@ -5,6 +5,7 @@
 #include "commands.h"
 #include <stdio.h>
 #include <string.h>
+#include <vmscm/remote.h>
 #include <vmscm/revision.h>
 
 /* A name goes to a shell: leave out what is not plain. */
@@ -28,6 +29,14 @@ static int tag(void *data, const struct vmscm_tag_entry *entry)
 {
     (void)data;
     put(entry->machine, entry->tag);
+    return 0;
+}
+
+static int remote(void *data, const char *name, const char *url)
+{
+    (void)data;
+    (void)url;
+    put(name, "");
     return 0;
 }
 
@@ -59,6 +68,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     (void)argc;
     if (strcmp(argv[0], "config-key") == 0)
         config_keys(ctx->repo);
+    static const char *const actions[] = {"list", "add", "show", "rename", "remove", "set-url"};
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        if (strcmp(argv[0], "remote-action") == 0)
+            puts(actions[i]);
     if (strcmp(argv[0], "command") == 0)
         for (const struct cmd *const *c = commands_all; *c; c++)
             if (!((*c)->flags & CMD_HIDDEN))
@@ -67,12 +80,16 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         return 0;
     if (strcmp(argv[0], "machine") == 0 || strcmp(argv[0], "revision") == 0)
         vmscm_revision_machines(ctx->repo, NULL, machine, NULL, NULL);
+    if (strcmp(argv[0], "remote") == 0)
+        vmscm_remote_list(ctx->repo, remote, NULL, NULL);
+    if (strcmp(argv[0], "revision") == 0)
+        vmscm_remote_machines(ctx->repo, NULL, machine, NULL, NULL);
     if (strcmp(argv[0], "tag") == 0 || strcmp(argv[0], "revision") == 0)
         vmscm_revision_tags(ctx->repo, NULL, tag, NULL, NULL);
     return 0;
 }
 
-static const char *const usage[] = {"machine|tag|revision|config-key|command", NULL};
+static const char *const usage[] = {"machine|tag|revision|remote|remote-action|config-key|command", NULL};
 
 const struct cmd cmd_complete_words = {
     .name = "complete-words",

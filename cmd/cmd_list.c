@@ -5,10 +5,12 @@
 #include "table.h"
 #include "text.h"
 #include <stdbool.h>
+#include <vmscm/remote.h>
 #include <vmscm/revision.h>
 
 struct opts {
     int details;
+    int remotes;
 };
 
 struct listing {
@@ -77,7 +79,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         listing.json = json_array();
     else
         listing.table = table_new(listing.opts->details ? full : brief);
-    rc = vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
+    rc = listing.opts->remotes
+        ? vmscm_remote_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err)
+        : vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
     if (rc)
         goto out;
     if (listing.json) {
@@ -98,10 +102,12 @@ out:
 static const struct opt table[] = {
     {'l', "long", OPT_FLAG, offsetof(struct opts, details), NULL, NULL,
         "also the number of disks and their size"},
+    {'r', "remotes", OPT_FLAG, offsetof(struct opts, remotes), NULL, NULL,
+        "what is remembered of other repositories' instead"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[-l] [PATTERN]", NULL};
+static const char *const usage[] = {"[-lr] [PATTERN]", NULL};
 
 const struct cmd cmd_list = {
     .name = "list",

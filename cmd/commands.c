@@ -7,7 +7,8 @@
 
 const struct cmd *const commands_all[] = {&cmd_init, &cmd_checkin, &cmd_checkout, &cmd_status,
     &cmd_cat, &cmd_list, &cmd_clone, &cmd_rename, &cmd_rm, &cmd_log, &cmd_show, &cmd_diff, &cmd_tag,
-    &cmd_comment, &cmd_stats, &cmd_prune, &cmd_gc, &cmd_fsck, &cmd_config, &cmd_help, &cmd_version,
+    &cmd_comment, &cmd_remote, &cmd_push, &cmd_fetch, &cmd_pull, &cmd_remote_serve, &cmd_stats,
+    &cmd_prune, &cmd_gc, &cmd_fsck, &cmd_config, &cmd_help, &cmd_version,
     &cmd_completions, &cmd_complete_words, NULL};
 
 const struct opt commands_globals[] = {
@@ -52,6 +53,7 @@ void commands_overview(FILE *out)
     static const char *const titles[GROUPS] = {[GROUP_START] = "start a repository",
         [GROUP_WORK] = "work with machines",
         [GROUP_HISTORY] = "look at history",
+        [GROUP_REMOTE] = "share with other repositories",
         [GROUP_REPOSITORY] = "look after the repository",
         [GROUP_HELP] = "find help"};
 
@@ -62,7 +64,7 @@ void commands_overview(FILE *out)
         fprintf(out, "\n%s\n", titles[group]);
         for (const struct cmd *const *c = commands_all; *c; c++)
             if ((int)(*c)->group == group && !((*c)->flags & CMD_HIDDEN))
-                fprintf(out, "  %-10s %s\n", (*c)->name, (*c)->summary);
+                fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
     }
     fputs("\nOptions:\n", out);
     options_print(out, commands_globals);

@@ -4,6 +4,7 @@
  *
  * A revision is written MACHINE, MACHINE:TAG, either followed by any of ~N, ^, @{N}, @{DATE}; or as
  * a commit id or a unique prefix of one, of at least 4 hexadecimal digits, followed by ~N or ^.
+ * Where there is no such machine here, REMOTE/MACHINE is what is remembered of a remote's.
  */
 #ifndef VMSCM_REVISION_H
 #define VMSCM_REVISION_H

@@ -85,6 +85,28 @@ struct resolution {
     struct vmscm_error *err;
 };
 
+/* What is remembered of a remote: REMOTE/MACHINE, or a tag of that. It is no machine of ours, so the spec
+ * names none. Nothing changes if there is no such thing. */
+static int resolve_tracked(struct vmscm_revspec *out, struct resolution *r, const char *room,
+    const char *tag)
+{
+    const char *machine = out->machine ? out->machine : r->name;
+    char *ref = NULL;
+    int rc = vmscm_str_printf(&ref, NULL, "%s/%s%s%s", room, machine, tag ? "/" : "", tag ? tag : "");
+
+    if (!rc && !(rc = vmscm_refs_read_commit(out->id, r->db, ref, NULL))) {
+        free(r->ref);
+        r->ref = ref;
+        ref = NULL;
+        vmscm_error_clear(r->err);
+        free(out->machine);
+        free(out->tag);
+        out->machine = out->tag = NULL;
+    }
+    free(ref);
+    return rc;
+}
+
 static int resolve_tag(struct vmscm_revspec *out, struct resolution *r, size_t machine_len)
 {
     char *machine_ref = NULL;
@@ -99,6 +121,8 @@ static int resolve_tag(struct vmscm_revspec *out, struct resolution *r, size_t m
         (rc = vmscm_str_printf(&machine_ref, r->err, "refs/heads/%s", out->machine)))
         goto out;
     rc = vmscm_refs_read_commit(out->id, r->db, r->ref, r->err);
+    if (rc == VMSCM_ENOTFOUND && !resolve_tracked(out, r, "refs/remote-tags", out->tag))
+        rc = 0;
     if (rc == VMSCM_ENOTFOUND) {
         if (git_reference_name_to_id(&oid, r->db->repo, machine_ref) == GIT_ENOTFOUND)
             rc = vmscm_nearest_machine(r->db, out->machine, r->err);
@@ -235,6 +259,8 @@ static int resolve_base(struct vmscm_revspec *out, struct resolution *r)
     rc = vmscm_refs_read_commit(out->id, r->db, r->ref, r->err);
     if (rc != VMSCM_ENOTFOUND)
         return rc ? rc : vmscm_str_dup(&out->machine, r->name, r->err);
+    if (!resolve_tracked(out, r, "refs/remotes", NULL))
+        return 0;
     free(r->ref);
     r->ref = NULL;
     if (is_prefix(r->name))

@@ -7,7 +7,8 @@
 
 struct vmscm_revspec {
     char id[VMSCM_GITDB_ID];
-    char *machine; /* the machine named in the spec, or NULL when it was an id; the caller's */
+    char *machine; /* the machine named in the spec, or NULL when it was an id, or "REMOTE/MACHINE" of
+                      what is remembered of a remote; the caller's */
     char *tag;     /* likewise */
 };
 

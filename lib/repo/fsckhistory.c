@@ -384,8 +384,11 @@ static int check_ref(void *data, const char *ref, const char *id)
     struct vmscm_error why = VMSCM_ERROR_INIT;
     int rc;
 
-    if (vmscm_str_starts(ref, VMSCM_HANDLE_HEADS) || vmscm_str_starts(ref, VMSCM_HANDLE_TAGS))
-        return check_machine(w, ref, id);
+    static const char *const revisions[] = {VMSCM_HANDLE_HEADS, VMSCM_HANDLE_TAGS,
+        VMSCM_HANDLE_TRACKED, VMSCM_HANDLE_TRACKED_TAGS};
+    for (size_t i = 0; i < sizeof revisions / sizeof revisions[0]; i++)
+        if (vmscm_str_starts(ref, revisions[i]))
+            return check_machine(w, ref, id);
     if (strcmp(ref, VMSCM_PRUNED_REF) == 0 && !w->pruned)
         return 0; /* told */
     if (!id)

@@ -16,6 +16,8 @@
 #define VMSCM_HANDLE_VERSION 1 /* of the repository's layout */
 #define VMSCM_HANDLE_HEADS "refs/heads/"
 #define VMSCM_HANDLE_TAGS "refs/tags/"
+#define VMSCM_HANDLE_TRACKED "refs/remotes/"         /* REMOTE/MACHINE, as they were there */
+#define VMSCM_HANDLE_TRACKED_TAGS "refs/remote-tags/" /* REMOTE/MACHINE/TAG */
 #define VMSCM_HANDLE_MACHINE_FILE "machine.json"
 #define VMSCM_HANDLE_CONFIG_DIR "config"
 #define VMSCM_HANDLE_DISK_DIR "disks"

@@ -15,9 +15,11 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vmscm/remote.h>
 
 struct list_walk {
     struct vmscm_repo *repo;
+    const char *prefix; /* of the refs */
     const char *pattern;
     struct vmscm_pruned *pruned; /* NULL: none */
     int (*each)(void *data, const struct vmscm_machine_entry *entry);
@@ -27,7 +29,7 @@ struct list_walk {
 static int list_one(void *data, const char *ref, const char *id)
 {
     struct list_walk *w = data;
-    struct vmscm_machine_entry entry = {.name = ref + strlen(VMSCM_HANDLE_HEADS)};
+    struct vmscm_machine_entry entry = {.name = ref + strlen(w->prefix)};
     struct vmscm_error why = VMSCM_ERROR_INIT;
     struct vmscm_gitdb_info info = {0};
     struct vmscm_machine *machine = NULL;
@@ -59,18 +61,32 @@ static int list_one(void *data, const char *ref, const char *id)
     return rc;
 }
 
-int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
+static int list_all(struct vmscm_repo *repo, const char *prefix, const char *pattern,
     int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
     struct vmscm_error *err)
 {
-    struct list_walk walk = {repo, pattern, NULL, each, data};
+    struct list_walk walk = {repo, prefix, pattern, NULL, each, data};
     int rc;
 
     /* Where it cannot be told, fsck tells. */
     vmscm_pruned_load(&walk.pruned, repo->git, NULL);
-    rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, list_one, &walk, err);
+    rc = vmscm_reflist_walk(repo->git, prefix, list_one, &walk, err);
     vmscm_pruned_free(walk.pruned);
     return rc;
+}
+
+int vmscm_revision_machines(struct vmscm_repo *repo, const char *pattern,
+    int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
+    struct vmscm_error *err)
+{
+    return list_all(repo, VMSCM_HANDLE_HEADS, pattern, each, data, err);
+}
+
+int vmscm_remote_machines(struct vmscm_repo *repo, const char *pattern,
+    int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
+    struct vmscm_error *err)
+{
+    return list_all(repo, VMSCM_HANDLE_TRACKED, pattern, each, data, err);
 }
 
 int vmscm_revision_clone(struct vmscm_revision *rev, const char *name, struct vmscm_error *err)

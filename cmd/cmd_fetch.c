@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm fetch: bring what another repository has here. */
+#include "cmd.h"
+#include "progress.h"
+#include "transfer.h"
+
+struct opts {
+    int tags, prune, force, dry_run;
+    const char *limit;
+};
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    const struct opts *o = values;
+    struct vmscm_remote_options options = {.tags = o->tags,
+        .prune = o->prune,
+        .force = o->force,
+        .dry_run = o->dry_run,
+        .remote = argc ? argv[0] : NULL,
+        .names = argc > 1 ? (const char *const *)argv + 1 : NULL,
+        .name_count = argc > 1 ? (size_t)argc - 1 : 0};
+    struct vmscm_remote_result result = {0};
+    struct transfer transfer;
+    int rc;
+
+    if ((rc = transfer_limit(&options.limit, o->limit, err)) || (rc = ctx_repo(ctx, err)))
+        return rc;
+    transfer_begin(&transfer, ctx, "fetched", o->dry_run);
+    rc = vmscm_remote_fetch(ctx->repo, &options, progress_events(ctx), transfer_item, &transfer,
+        &result, err);
+    transfer_end(&transfer, rc, &result, NULL);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {'t', "tags", OPT_FLAG, offsetof(struct opts, tags), NULL, NULL,
+        "also make tags of machines that are here"},
+    {'p', "prune", OPT_FLAG, offsetof(struct opts, prune), NULL, NULL,
+        "forget what is not there any more"},
+    {'f', "force", OPT_FLAG, offsetof(struct opts, force), NULL, NULL,
+        "also move tags that are here"},
+    {'n', "dry-run", OPT_FLAG, offsetof(struct opts, dry_run), NULL, NULL,
+        "only tell what would be done"},
+    {0, "limit", OPT_STRING, offsetof(struct opts, limit), "RATE", NULL,
+        "at most so many bytes a second, such as 500k or 2M"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[-ptfn] [--limit=RATE] [REMOTE [NAME...]]", NULL};
+
+const struct cmd cmd_fetch = {
+    .name = "fetch",
+    .summary = "bring what another repository has here",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "remote revision*",
+    .max_args = -1,
+    .group = GROUP_REMOTE,
+    .flags = CMD_JSON | CMD_PROGRESS,
+    .run = run,
+};

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Other repositories: which there are, and bringing machines there and back. What they say to each other
+ * is vmscm-format-remote(5).
+ *
+ * A URL is a path, file:///PATH, ssh://[USER@]HOST[:PORT]/PATH or [USER@]HOST:PATH. One with a password in
+ * it is refused, and is neither stored nor repeated in a message.
+ *
+ * What a remote has is remembered below its name: machine "web" of remote "origin" is "origin/web" as a
+ * revision, unless a machine of this repository has that name.
+ *
+ * Nothing that comes from another repository is seen before all of it is there and was verified; what an
+ * interrupted transfer brought whole is used by the next. One thread at a time per repository.
+ */
+#ifndef VMSCM_REMOTE_H
+#define VMSCM_REMOTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <vmscm/error.h>
+#include <vmscm/events.h>
+#include <vmscm/repo.h>
+#include <vmscm/revision.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Name a repository elsewhere. It is not looked at. VMSCM_EEXIST; VMSCM_EUSAGE: a name or a URL that can
+ * be none; VMSCM_EREFUSED: a URL with a password. */
+VMSCM_API int vmscm_remote_add(struct vmscm_repo *repo, const char *name, const char *url,
+    struct vmscm_error *err);
+
+/* each(data, name, url) for every remote, sorted by name; non-zero ends the walk and is returned. */
+VMSCM_API int vmscm_remote_list(struct vmscm_repo *repo,
+    int (*each)(void *data, const char *name, const char *url), void *data,
+    struct vmscm_error *err);
+
+/* *url is the caller's. VMSCM_ENOTFOUND. */
+VMSCM_API int vmscm_remote_url(char **url, struct vmscm_repo *repo, const char *name,
+    struct vmscm_error *err);
+
+/* VMSCM_ENOTFOUND, and errors as vmscm_remote_add. */
+VMSCM_API int vmscm_remote_set_url(struct vmscm_repo *repo, const char *name, const char *url,
+    struct vmscm_error *err);
+
+/* With all that is remembered of it. VMSCM_ENOTFOUND, VMSCM_EEXIST. A rename that was interrupted is
+ * completed by doing it again. */
+VMSCM_API int vmscm_remote_rename(struct vmscm_repo *repo, const char *from, const char *to,
+    struct vmscm_error *err);
+VMSCM_API int vmscm_remote_remove(struct vmscm_repo *repo, const char *name,
+    struct vmscm_error *err);
+
+/* What is remembered of the machines of remotes, as vmscm_revision_machines; names are
+ * "REMOTE/MACHINE". */
+VMSCM_API int vmscm_remote_machines(struct vmscm_repo *repo, const char *pattern,
+    int (*each)(void *data, const struct vmscm_machine_entry *entry), void *data,
+    struct vmscm_error *err);
+
+/* A ref of a remote, as it is there now. */
+struct vmscm_remote_ref {
+    const char *machine;
+    const char *tag; /* NULL: the machine itself */
+    const char *id;  /* the revision's */
+};
+
+/* Ask a remote what it has; remote is its name, or a URL. Errors: VMSCM_EIO and VMSCM_ETOOL: it cannot be
+ * reached; VMSCM_ENOTFOUND: no such remote, or no repository there; VMSCM_EUNSUPPORTED: of another
+ * version; VMSCM_EINPUT: what answers there is no vmscm. */
+VMSCM_API int vmscm_remote_show(struct vmscm_repo *repo, const char *remote,
+    int (*each)(void *data, const struct vmscm_remote_ref *ref), void *data,
+    struct vmscm_error *err);
+
+/* What a transfer is to do. Zero-initialise. */
+struct vmscm_remote_options {
+    const char *remote; /* its name, or a URL; NULL: "origin", or the only one there is */
+    /* Machines by name or pattern (as vmscm_revision_machines), tags as MACHINE:TAG; "+" before one
+     * allows it what `force` allows all. None: fetch, all machines; push and pull, those that are on
+     * both sides. */
+    const char *const *names;
+    size_t name_count;
+    int all;     /* push: every machine */
+    int tags;    /* the machines' tags, too */
+    int prune;   /* let go of what is not on the side that gives any more */
+    int remove;  /* push: let the remote remove what is named */
+    int force;   /* also where something is lost by it: what is not in the new history */
+    int dry_run; /* only tell */
+    int atomic;  /* push: all or nothing */
+    uint64_t limit; /* bytes a second; 0: none */
+};
+
+enum vmscm_remote_change {
+    VMSCM_REMOTE_SAME,    /* nothing to do */
+    VMSCM_REMOTE_NEW,
+    VMSCM_REMOTE_FORWARD,
+    VMSCM_REMOTE_FORCED,
+    VMSCM_REMOTE_GONE,    /* removed */
+    VMSCM_REMOTE_REFUSED, /* see why */
+};
+
+/* What became of one name. */
+struct vmscm_remote_item {
+    const char *machine;
+    const char *tag;    /* NULL: the machine itself */
+    const char *before; /* 40 hex digits; NULL: there was none */
+    const char *after;  /* likewise */
+    enum vmscm_remote_change change;
+    int local; /* 1: the machine or tag of this repository, not what is remembered of the remote */
+    const struct vmscm_error *why; /* NULL, or why it was refused */
+};
+
+struct vmscm_remote_result {
+    uint64_t sent;        /* bytes */
+    uint64_t received;
+    uint64_t round_trips;
+    uint64_t stored;      /* bytes of packs that came */
+    uint64_t resumed;     /* packs that an interrupted transfer had brought */
+    uint64_t refused;     /* items */
+    uint64_t comments;    /* 1: comments came or went */
+    double seconds;
+};
+
+/*
+ * Bring machines and tags to a remote. Comments go with them, and are merged there. each(data, item), if
+ * not NULL, is called for every name at the end; non-zero from it is returned then.
+ *
+ * Errors: VMSCM_ECONFLICT: some item was refused since the remote has what is not here, or has changed
+ * meanwhile; what was done is done, unless atomic. VMSCM_EREFUSED: the remote forbids it. VMSCM_ENOTFOUND:
+ * no such machine; as vmscm_remote_show; VMSCM_ECANCELED, VMSCM_EIO: nothing is to be seen there, and
+ * what arrived whole is used by the next attempt.
+ */
+VMSCM_API int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remote_options *options,
+    const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* Bring what a remote has here, to be seen as REMOTE/MACHINE; its comments are merged with ours. With
+ * tags, its tags become this repository's, where there is such a machine. Errors as above, but nothing is
+ * refused: what is remembered follows the remote. */
+VMSCM_API int vmscm_remote_fetch(struct vmscm_repo *repo,
+    const struct vmscm_remote_options *options, const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* The same, and then let each machine follow the remote's where nothing is lost by it, with its tags.
+ * Machines that are named are made if they are not there. VMSCM_ECONFLICT: some machine went its own
+ * way; the others are done. */
+VMSCM_API int vmscm_remote_pull(struct vmscm_repo *repo, const struct vmscm_remote_options *options,
+    const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* Make a new repository at dir, as vmscm_repo_init, that has all that the one at url has; url becomes its
+ * remote "origin". *path is the caller's. A clone that was interrupted is gone on with by doing it again:
+ * VMSCM_EEXIST if there is a repository that is none such. */
+VMSCM_API int vmscm_remote_clone(char **path, const char *url, const char *dir, int bare,
+    const struct vmscm_remote_options *options, const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* Whether a word is a URL of a repository and no revision: it has "://", is HOST:PATH with a path that
+ * can be no tag, or begins with "/", "." or "~". */
+VMSCM_API int vmscm_remote_is_url(const char *word);
+
+/* Answer another vmscm that speaks on descriptor `in` and listens on `out`, until it hangs up: the far
+ * side of a connection. With read_only it may not send anything. Both descriptors stay the caller's. */
+VMSCM_API int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
+    struct vmscm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "remote/fetchlist.h"
+#include "base/str.h"
+#include "history/ancestry.h"
+#include "history/reflist.h"
+#include "history/refs.h"
+#include "remote/refnames.h"
+#include "remote/wanted.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct making {
+    struct vmscm_fetching *f;
+    bool *named;
+    const char *prefix; /* of what is being pruned */
+    struct vmscm_error *err;
+};
+
+/* What a ref of ours is; "" if it is not there. */
+static int read_here(char *id, struct vmscm_repo *repo, const char *ref, struct vmscm_error *err)
+{
+    int rc = vmscm_refs_read(id, repo->git, ref, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        id[0] = '\0';
+        return 0;
+    }
+    return rc;
+}
+
+/* A ref of ours that is to be what the remote's is. */
+static int add_item(struct making *m, struct vmscm_items_item **out, const char *ref,
+    const struct vmscm_session_ref *there, struct vmscm_error *err)
+{
+    int rc = vmscm_items_add(m->f->items, out, ref, there->name, err);
+
+    if (rc || (rc = read_here((*out)->before, m->f->repo, ref, err)))
+        return rc;
+    memcpy((*out)->after, there->id, sizeof (*out)->after);
+    (*out)->change = !(*out)->before[0]                ? VMSCM_REMOTE_NEW
+        : strcmp((*out)->before, there->id) == 0 ? VMSCM_REMOTE_SAME
+                                                 : VMSCM_REMOTE_FORWARD;
+    return 0;
+}
+
+/* Ahead of the remote, a machine need not follow it. */
+static int look_ahead(struct making *m, struct vmscm_items_item *item,
+    const struct vmscm_session_ref *there, struct vmscm_error *err)
+{
+    char commit[VMSCM_GITDB_ID];
+    bool leads = false;
+    int rc = 0;
+
+    if (item->change != VMSCM_REMOTE_FORWARD ||
+        vmscm_refs_peel(commit, m->f->repo->git, there->commit, NULL))
+        return 0;
+    if (!(rc = vmscm_ancestry_leads(&leads, m->f->repo->git, item->before, commit, err)) && leads) {
+        item->change = VMSCM_REMOTE_SAME;
+        memcpy(item->after, item->before, sizeof item->after);
+    }
+    return rc;
+}
+
+static bool is_here(struct vmscm_repo *repo, const char *machine)
+{
+    char *head = NULL, id[VMSCM_GITDB_ID];
+    bool yes = !vmscm_handle_head(&head, machine, NULL) && !vmscm_refs_read(id, repo->git, head, NULL);
+
+    free(head);
+    return yes;
+}
+
+/* Whether our own machine or tag of that name is to follow. */
+static bool follows(const struct making *m, const char *machine, const char *tag)
+{
+    const struct vmscm_fetching *f = m->f;
+
+    switch (f->what) {
+    case VMSCM_FETCHING_CLONE:
+        return true;
+    case VMSCM_FETCHING_PULL:
+        return f->options->name_count || is_here(f->repo, machine);
+    case VMSCM_FETCHING_TRACK:
+        break;
+    }
+    return tag && f->options->tags && is_here(f->repo, machine);
+}
+
+static int add_ref(struct making *m, const struct vmscm_session_ref *there, struct vmscm_error *err)
+{
+    struct vmscm_fetching *f = m->f;
+    struct vmscm_remote_options options = *f->options;
+    struct vmscm_items_item *item;
+    char *machine = NULL, *tracked = NULL;
+    const char *tag = NULL;
+    enum vmscm_refnames_kind kind = vmscm_refnames_kind(there->name, &machine, &tag);
+    bool force = false;
+    int rc = 0;
+
+    if (kind != VMSCM_REFNAMES_MACHINE && kind != VMSCM_REFNAMES_TAG)
+        return 0;
+    /* What is remembered of a machine has its tags, too. */
+    options.tags = 1;
+    if (!vmscm_wanted_match(&options, machine, tag, &force, m->named))
+        goto out;
+    if ((rc = vmscm_refnames_track(&tracked, f->session->remote, there->name, err)) ||
+        (rc = add_item(m, &item, tracked, there, err)))
+        goto out;
+    item->force = true;
+    if (!follows(m, machine, tag))
+        goto out;
+    if ((rc = add_item(m, &item, there->name, there, err)))
+        goto out;
+    item->local = true;
+    item->force = force;
+    rc = tag ? 0 : look_ahead(m, item, there, err);
+out:
+    free(machine);
+    free(tracked);
+    return rc;
+}
+
+/* What is remembered, and not there any more. */
+static int add_gone(void *data, const char *ref, const char *id)
+{
+    struct making *m = data;
+    struct vmscm_remote_options options = *m->f->options;
+    bool tags = vmscm_str_starts(ref, VMSCM_REFNAMES_TAGS), force, wanted;
+    struct vmscm_items_item *item;
+    char *name = NULL, *machine = NULL;
+    const char *tag = NULL;
+    int rc = vmscm_str_printf(&name, m->err, "%s%s", tags ? VMSCM_HANDLE_TAGS : VMSCM_HANDLE_HEADS,
+        ref + strlen(m->prefix));
+
+    if (rc)
+        return rc;
+    options.tags = 1;
+    wanted = vmscm_refnames_kind(name, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
+        vmscm_wanted_match(&options, machine, tag, &force, NULL) &&
+        !vmscm_session_find(m->f->session, name);
+    free(machine);
+    if (wanted && id && !(rc = vmscm_items_add(m->f->items, &item, ref, name, m->err))) {
+        memcpy(item->before, id, sizeof item->before);
+        item->force = true;
+        item->change = VMSCM_REMOTE_GONE;
+    }
+    free(name);
+    return rc;
+}
+
+static int add_all_gone(struct making *m, struct vmscm_error *err)
+{
+    static const char *const rooms[] = {VMSCM_REFNAMES_TRACKED, VMSCM_REFNAMES_TAGS};
+    char *prefix = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < 2 && !rc; i++) {
+        free(prefix);
+        prefix = NULL;
+        if ((rc = vmscm_str_printf(&prefix, err, "%s%s/", rooms[i], m->f->session->remote)))
+            break;
+        m->prefix = prefix;
+        rc = vmscm_reflist_walk(m->f->repo->git, prefix, add_gone, m, err);
+    }
+    free(prefix);
+    return rc;
+}
+
+int vmscm_fetchlist_make(struct vmscm_fetching *f, struct vmscm_error *err)
+{
+    struct making m = {.f = f, .err = err};
+    int rc = vmscm_wanted_check(f->options, err);
+
+    if (rc)
+        return rc;
+    if (!(m.named = calloc(f->options->name_count + 1, sizeof *m.named)))
+        return vmscm_error_nomem(err);
+    for (size_t i = 0; i < f->session->refs.len && !rc; i++)
+        rc = add_ref(&m, &f->session->refs.items[i], err);
+    if (!rc && f->options->prune)
+        rc = add_all_gone(&m, err);
+    for (size_t i = 0; i < f->options->name_count && !rc; i++)
+        if (!m.named[i] && !f->options->prune) {
+            bool pattern;
+            rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: %s has no machine or tag of that name",
+                vmscm_wanted_text(f->options->names[i], &pattern), f->session->remote);
+        }
+    free(m.named);
+    return rc;
+}

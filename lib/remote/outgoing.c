@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "remote/outgoing.h"
+#include "base/vec.h"
+#include "codec/compress.h"
+#include "store/fetch.h"
+#include "store/idset.h"
+#include "store/ingest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WANTED 1u
+#define ALLOWED 2u
+#define SENT 4u
+
+#define WORTH_ASKING 4096u /* bytes of a record of one part; its id takes 32 */
+
+/* Where something to be sent is. */
+struct place {
+    struct vmscm_packfile *pack;
+    struct vmscm_pack_entry entry;
+};
+
+struct vmscm_outgoing {
+    struct vmscm_repo *repo;
+    struct vmscm_store *store;
+    struct vmscm_fetch *fetch;
+    struct vmscm_compress *compress;
+    struct vmscm_hash *hash;
+    struct vmscm_idset ids;
+    size_t wanted;
+    VMSCM_VEC(struct place) places;
+    struct vmscm_buf raw, plain, packed, part;
+    /* Parts that are to be compressed together. */
+    struct vmscm_buf group;
+    uint32_t group_parts[VMSCM_PACK_PARTS_MAX];
+    unsigned group_count;
+    uint8_t group_type;
+    struct vmscm_stream *stream;
+    const struct vmscm_outgoing_how *how;
+    uint64_t done;
+};
+
+int vmscm_outgoing_new(struct vmscm_outgoing **out, struct vmscm_repo *repo,
+    struct vmscm_error *err)
+{
+    struct vmscm_outgoing *o = calloc(1, sizeof *o);
+    int rc;
+
+    if (!o)
+        return vmscm_error_nomem(err);
+    o->repo = repo;
+    if ((rc = vmscm_handle_store(&o->store, repo, err)) ||
+        (rc = vmscm_fetch_new(&o->fetch, o->store, err)) ||
+        (rc = vmscm_compress_new(&o->compress, VMSCM_COMPRESS_LEVEL_DEFAULT, err)) ||
+        (rc = vmscm_hash_new(&o->hash, err)))
+        vmscm_outgoing_free(o);
+    else
+        *out = o;
+    return rc;
+}
+
+void vmscm_outgoing_free(struct vmscm_outgoing *o)
+{
+    if (!o)
+        return;
+    vmscm_fetch_free(o->fetch);
+    vmscm_compress_free(o->compress);
+    vmscm_hash_free(o->hash);
+    vmscm_idset_release(&o->ids);
+    vmscm_vec_release(&o->places);
+    vmscm_buf_release(&o->raw);
+    vmscm_buf_release(&o->plain);
+    vmscm_buf_release(&o->packed);
+    vmscm_buf_release(&o->part);
+    vmscm_buf_release(&o->group);
+    free(o);
+}
+
+int vmscm_outgoing_want(struct vmscm_outgoing *o, const struct vmscm_id *id, struct vmscm_error *err)
+{
+    uint64_t *flags;
+    bool added;
+    int rc = vmscm_idset_get(&o->ids, &flags, &added, id, err);
+
+    if (rc)
+        return rc;
+    o->wanted += !(*flags & WANTED);
+    *flags |= WANTED | ALLOWED;
+    return 0;
+}
+
+int vmscm_outgoing_allow(struct vmscm_outgoing *o, const struct vmscm_id *id,
+    struct vmscm_error *err)
+{
+    uint64_t *flags;
+    bool added;
+    int rc = vmscm_idset_get(&o->ids, &flags, &added, id, err);
+
+    if (!rc)
+        *flags |= ALLOWED;
+    return rc;
+}
+
+static uint64_t flags_of(const struct vmscm_outgoing *o, const struct vmscm_id *id)
+{
+    const uint64_t *flags = vmscm_idset_find(&o->ids, id);
+
+    return flags ? *flags : 0;
+}
+
+bool vmscm_outgoing_may(const struct vmscm_outgoing *o, const struct vmscm_id *id)
+{
+    return flags_of(o, id) & ALLOWED;
+}
+
+/* It is in the set. */
+static void set_flags(struct vmscm_outgoing *o, const struct vmscm_id *id, uint64_t flags)
+{
+    uint64_t *value;
+    bool added;
+
+    if (vmscm_idset_find(&o->ids, id) && !vmscm_idset_get(&o->ids, &value, &added, id, NULL))
+        *value = flags;
+}
+
+void vmscm_outgoing_drop(struct vmscm_outgoing *o, const struct vmscm_id *id)
+{
+    uint64_t flags = flags_of(o, id);
+
+    if (!(flags & WANTED))
+        return;
+    o->wanted--;
+    set_flags(o, id, flags & ~(uint64_t)WANTED);
+}
+
+size_t vmscm_outgoing_count(const struct vmscm_outgoing *o)
+{
+    return o->wanted;
+}
+
+int vmscm_outgoing_each(struct vmscm_outgoing *o, bool all,
+    int (*each)(void *data, const struct vmscm_id *id), void *data, struct vmscm_error *err)
+{
+    struct vmscm_pack_entry entry;
+    int rc = 0;
+
+    (void)err;
+    for (size_t i = 0; i < o->ids.room && !rc; i++) {
+        const struct vmscm_idset_slot *slot = &o->ids.slots[i];
+        if (!slot->used || !(slot->value & WANTED))
+            continue;
+        if (!all && vmscm_store_locate(o->store, &entry, &slot->id, 0) && entry.has_base &&
+            entry.length < WORTH_ASKING)
+            continue;
+        rc = each(data, &slot->id);
+    }
+    return rc;
+}
+
+static int find_places(struct vmscm_outgoing *o, struct vmscm_error *err)
+{
+    struct place place, *slot;
+
+    o->places.len = 0;
+    for (size_t i = 0; i < o->ids.room; i++) {
+        const struct vmscm_idset_slot *id = &o->ids.slots[i];
+        if (!id->used || !(id->value & WANTED) || id->value & SENT)
+            continue;
+        place.pack = vmscm_store_locate(o->store, &place.entry, &id->id, 0);
+        /* Where it can be had, if anywhere, reading it finds out. */
+        if (!place.pack)
+            place.entry = (struct vmscm_pack_entry){.id = id->id, .type = VMSCM_PACK_CHUNK};
+        if (vmscm_vec_add(&o->places, &slot, err))
+            return VMSCM_ENOMEM;
+        *slot = place;
+    }
+    return 0;
+}
+
+int vmscm_outgoing_measure(struct vmscm_outgoing *o, uint64_t *bytes, struct vmscm_error *err)
+{
+    int rc = find_places(o, err);
+
+    *bytes = 0;
+    for (size_t i = 0; i < o->places.len && !rc; i++) {
+        uint64_t share = 0;
+        /* What cannot be measured cannot be sent either, which is told then. */
+        if (vmscm_fetch_share(o->fetch, &o->places.items[i].entry.id, &share, NULL) == 0)
+            *bytes += share;
+    }
+    return rc;
+}
+
+/* Leaves last, before them what has bases; else as things lie. */
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->entry.type != y->entry.type)
+        return x->entry.type < y->entry.type ? -1 : 1;
+    if (x->entry.has_base != y->entry.has_base)
+        return x->entry.has_base ? 1 : -1;
+    if (x->pack != y->pack)
+        return x->pack && y->pack ? memcmp(x->pack->name, y->pack->name, sizeof x->pack->name)
+                                  : (x->pack ? -1 : 1);
+    if (x->entry.offset != y->entry.offset)
+        return x->entry.offset < y->entry.offset ? -1 : 1;
+    return (int)x->entry.part - (int)y->entry.part;
+}
+
+static int put(struct vmscm_outgoing *o, const void *head, size_t head_len, const void *data,
+    size_t len, struct vmscm_error *err)
+{
+    struct vmscm_progress progress = {.phase = "sending"};
+    int rc = vmscm_stream_put(o->stream, VMSCM_WIRE_RECORD, head, head_len, data, len, err);
+
+    o->done += head_len + len;
+    progress.done = progress.read = o->done;
+    progress.total = o->how->total;
+    if (!rc && o->how->events && o->how->events->progress)
+        o->how->events->progress(o->how->events->data, &progress);
+    return rc ? rc : vmscm_handle_canceled(o->how->events, err);
+}
+
+/* Plain bytes of parts as a record, header and tables in o->packed before its payload. */
+static int encode(struct vmscm_outgoing *o, uint8_t type, const uint8_t *plain,
+    const uint32_t *parts, unsigned count, size_t *len, struct vmscm_error *err)
+{
+    struct vmscm_pack_record record = {.type = type, .part_count = (uint16_t)count};
+    enum vmscm_compress_algorithm algorithm;
+    size_t head, stored;
+    int rc;
+
+    for (unsigned i = 0; i < count; i++)
+        record.plain_len += record.parts[i] = parts[i];
+    head = vmscm_pack_record_head(&record);
+    o->packed.len = 0;
+    if ((rc = vmscm_buf_reserve(&o->packed, head + record.plain_len, err)) ||
+        (rc = vmscm_compress_encode(o->compress, o->packed.data + head, &stored, &algorithm, plain,
+             record.plain_len, NULL, 0, err)))
+        return rc;
+    record.compression = (uint8_t)algorithm;
+    record.stored_len = (uint32_t)stored;
+    vmscm_pack_encode_record(o->packed.data, &record, o->packed.data + head);
+    *len = head + stored;
+    return 0;
+}
+
+static int flush_group(struct vmscm_outgoing *o, struct vmscm_error *err)
+{
+    size_t len;
+    int rc;
+
+    if (!o->group_count)
+        return 0;
+    rc = encode(o, o->group_type, o->group.data, o->group_parts, o->group_count, &len, err);
+    o->group.len = 0;
+    o->group_count = 0;
+    return rc ? rc : put(o, NULL, 0, o->packed.data, len, err);
+}
+
+/* A chunk or leaf by itself, or with others like it, from wherever it can be had. */
+static int send_alone(struct vmscm_outgoing *o, const struct place *place, struct vmscm_error *err)
+{
+    int rc = vmscm_fetch_read_buf(
+        o->fetch, place->entry.type, &place->entry.id, &o->part, VMSCM_PACK_PART_MAX, err);
+
+    if (rc)
+        return rc;
+    if (o->group_count &&
+        (o->group_type != place->entry.type || o->group_count == VMSCM_PACK_PARTS_MAX ||
+            o->group.len + o->part.len > VMSCM_INGEST_GROUP || place->entry.type == VMSCM_PACK_LEAF))
+        rc = flush_group(o, err);
+    if (rc || (rc = vmscm_buf_append(&o->group, o->part.data, o->part.len, err)))
+        return rc;
+    o->group_parts[o->group_count++] = (uint32_t)o->part.len;
+    o->group_type = place->entry.type;
+    set_flags(o, &place->entry.id, flags_of(o, &place->entry.id) | SENT);
+    return 0;
+}
+
+/* Whether a record's bytes, which are in o->raw, are as they were written. */
+static bool load(struct vmscm_outgoing *o, struct vmscm_pack_record *record,
+    const struct place *place)
+{
+    const struct vmscm_pack_entry *entry = &place->entry;
+
+    o->raw.len = 0;
+    if (!place->pack || entry->length > VMSCM_PACK_RECORD_MAX ||
+        vmscm_buf_reserve(&o->raw, entry->length, NULL) ||
+        vmscm_store_pread(
+            o->store, place->pack, o->raw.data, entry->length, entry->offset, NULL) ||
+        vmscm_pack_decode_record(record, o->raw.data, entry->length, NULL) ||
+        vmscm_pack_record_head(record) + record->stored_len != entry->length ||
+        !vmscm_pack_check_record(record, o->raw.data))
+        return false;
+    o->raw.len = entry->length;
+    return true;
+}
+
+/* The other side has what a record is stored against, or gets it first, as far as is known here. */
+static bool bases_go(const struct vmscm_outgoing *o, const struct vmscm_pack_record *record)
+{
+    for (unsigned i = 0; i < record->base_count; i++)
+        if (o->how->alone || (o->how->fresh && !(flags_of(o, &record->bases[i]) & WANTED)))
+            return false;
+    return true;
+}
+
+/* Some parts of a record that is in o->raw, in the order of their numbers. */
+static int send_some(struct vmscm_outgoing *o, const struct vmscm_pack_record *record,
+    const struct place *places, size_t count, struct vmscm_error *err)
+{
+    uint32_t parts[VMSCM_PACK_PARTS_MAX];
+    struct vmscm_id id;
+    size_t at = 0, k = 0, taken = 0, len;
+    bool whole = true;
+    int rc;
+
+    o->plain.len = 0;
+    if ((rc = vmscm_buf_reserve(&o->plain, record->plain_len, err)) ||
+        (rc = vmscm_compress_decode(o->compress, o->plain.data, record->plain_len,
+             record->compression, o->raw.data + vmscm_pack_record_head(record), record->stored_len,
+             NULL, 0, err)))
+        return rc;
+    /* What is needed moves together; of the rest it is seen whether it may go, too. */
+    o->part.len = 0;
+    for (unsigned i = 0; i < record->part_count && !rc; i++) {
+        const uint8_t *data = o->plain.data + at;
+        at += record->parts[i];
+        if ((rc = vmscm_hash_compute(o->hash, &id, data, record->parts[i], err)))
+            break;
+        if (k < count && places[k].entry.part == i) {
+            if (vmscm_hash_cmp(&id, &places[k].entry.id) != 0)
+                rc = vmscm_error_set(err, VMSCM_EDAMAGED, "a record is damaged");
+            else
+                rc = vmscm_buf_append(&o->part, data, record->parts[i], err);
+            parts[taken++] = record->parts[i];
+            k++;
+        } else {
+            uint64_t flags = flags_of(o, &id);
+            whole = whole && flags & ALLOWED && !(flags & SENT);
+        }
+    }
+    if (rc || k < count)
+        return rc ? rc : vmscm_error_set(err, VMSCM_EDAMAGED, "a record is damaged");
+    if ((rc = encode(o, record->type, o->part.data, parts, (unsigned)taken, &len, err)))
+        return rc;
+    if (!whole || len < o->raw.len)
+        return put(o, NULL, 0, o->packed.data, len, err);
+    at = 0;
+    for (unsigned i = 0; i < record->part_count && !rc; i++) {
+        if (!(rc = vmscm_hash_compute(
+                  o->hash, &id, o->plain.data + at, record->parts[i], err)))
+            set_flags(o, &id, flags_of(o, &id) | SENT);
+        at += record->parts[i];
+    }
+    return rc ? rc : put(o, NULL, 0, o->raw.data, o->raw.len, err);
+}
+
+/* What is needed of one record, unless it went with another. */
+static int send_record(struct vmscm_outgoing *o, struct place *places, size_t count,
+    struct vmscm_error *err)
+{
+    struct vmscm_pack_record record;
+    size_t left = 0;
+    bool good;
+    int rc = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (!(flags_of(o, &places[i].entry.id) & SENT))
+            places[left++] = places[i];
+    if (!left)
+        return 0;
+    good = load(o, &record, &places[0]);
+    if (good && bases_go(o, &record) && left == record.part_count && places[0].entry.part == 0) {
+        rc = put(o, NULL, 0, o->raw.data, o->raw.len, err);
+    } else if (good && !record.base_count &&
+        (rc = send_some(o, &record, places, left, err)) != VMSCM_EDAMAGED) {
+        /* Done, or failed for good. */
+    } else {
+        vmscm_error_clear(err);
+        rc = 0;
+        for (size_t i = 0; i < left && !rc; i++)
+            rc = send_alone(o, &places[i], err);
+        return rc;
+    }
+    for (size_t i = 0; i < left; i++)
+        set_flags(o, &places[i].entry.id, flags_of(o, &places[i].entry.id) | SENT);
+    return rc;
+}
+
+int vmscm_outgoing_run(struct vmscm_outgoing *o, struct vmscm_stream *stream,
+    const struct vmscm_outgoing_how *how, struct vmscm_error *err)
+{
+    size_t at = 0, n;
+    int rc = find_places(o, err);
+
+    o->stream = stream;
+    o->how = how;
+    o->done = 0;
+    if (o->places.len)
+        qsort(o->places.items, o->places.len, sizeof *o->places.items, by_place);
+    for (; at < o->places.len && !rc; at += n) {
+        struct place *first = &o->places.items[at];
+        for (n = 1; at + n < o->places.len && first[n].pack == first->pack && first->pack &&
+             first[n].entry.offset == first->entry.offset;
+             n++)
+            ;
+        /* What others are stored against must not come after them. */
+        if (first->entry.has_base && o->group_count && !how->alone)
+            rc = flush_group(o, err);
+        if (!rc)
+            rc = send_record(o, first, n, err);
+    }
+    return rc ? rc : flush_group(o, err);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "remote/transport.h"
+#include "remote/pathway.h"
+#include "remote/sshway.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct vmscm_transport {
+    const struct vmscm_transport_kind *kind;
+    void *state;
+    int fd;
+    struct vmscm_stream *stream;
+};
+
+int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *url,
+    const struct vmscm_transport_options *options, struct vmscm_error *err)
+{
+    struct vmscm_transport *t = calloc(1, sizeof *t);
+    int rc;
+
+    if (!t)
+        return vmscm_error_nomem(err);
+    t->fd = -1;
+    t->kind = url->kind == VMSCM_URL_SSH ? vmscm_sshway_kind() : vmscm_pathway_kind();
+    if ((rc = t->kind->open(&t->state, &t->fd, url, options, err)) ||
+        (rc = vmscm_stream_open(&t->stream, t->fd, t->fd,
+             url->kind == VMSCM_URL_SSH ? url->host : url->path, options->events, options->limit,
+             err)))
+        vmscm_transport_close(t, err);
+    else
+        *out = t;
+    return rc;
+}
+
+struct vmscm_stream *vmscm_transport_stream(struct vmscm_transport *t)
+{
+    return t->stream;
+}
+
+void vmscm_transport_close(struct vmscm_transport *t, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+
+    if (!t)
+        return;
+    vmscm_stream_close(t->stream);
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->state && t->kind->close(t->state, &why) && err && err->code == VMSCM_EIO)
+        vmscm_error_copy(err, &why);
+    free(t);
+}

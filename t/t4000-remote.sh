@@ -1,0 +1,254 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Push, fetch, pull and clone between repositories on one machine.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+
+sample_disk one.raw 24 1
+cp one.raw two.raw
+noise 300000 7 | put two.raw 5000000
+cp two.raw three.raw
+noise 200000 8 | put three.raw 9000000
+
+# pushed REMOTE-JSON FIELD
+figure() { jq ".$2" "$1"; }
+tip() { vmscm -C "$1" log --json "$2" | jq -r ".[0].id"; }
+
+vmscm init -q ann
+vmscm -C ann checkin -q web "$PWD/one.raw" -m one
+vmscm init -q --bare hub.vmscm
+
+check 'remotes are named, listed, renamed and removed' '
+    vmscm -C ann remote add origin ../hub.vmscm
+    vmscm -C ann remote add other ssh://host/path
+    [ "$(vmscm -C ann remote list --json | jq -r ".[] | .name + \" \" + .url" | tr "\n" ,)" = \
+        "origin $PWD/hub.vmscm,other ssh://host/path," ]
+    vmscm -C ann remote set-url other host:path
+    vmscm -C ann remote rename other another
+    [ "$(vmscm -C ann config remote.another.url)" = host:path ]
+    vmscm -C ann remote remove another
+    [ "$(vmscm -C ann remote --json | jq length)" = 1 ]'
+check_fails 3 'no two of a name' 'vmscm -C ann remote add origin /x' 'there is a remote of that name'
+check_fails 1 'no such remote' 'vmscm -C ann remote remove nobody' 'no such remote'
+check_fails 2 'a name that is none' 'vmscm -C ann remote add a/b /x' 'not a name of a remote'
+check_fails 2 'a URL that is none' 'vmscm -C ann remote add x gopher://host/x' 'not known'
+check_fails 4 'a password is refused' 'vmscm -C ann remote add x ssh://me:secret@host/x' 'password'
+check 'and is neither told nor kept' '
+    ! grep -q secret "$TEST_DIR/err"
+    ! grep -rq secret ann/.vmscm/config'
+check_fails 2 'an unknown action' 'vmscm -C ann remote frobnicate' 'no such action'
+check_fails 1 'nothing there' 'vmscm -C ann push ./nowhere web' 'nowhere'
+
+check 'a dry run changes nothing' '
+    vmscm -C ann push -n origin web | grep "^web  new"
+    [ -z "$(vmscm -C hub.vmscm list --json | jq -r ".[].machine")" ]'
+check 'a first push' '
+    vmscm -C ann push --json origin web >said
+    [ "$(figure said round_trips)" -le 5 ]
+    [ "$(jq -r ".items[0].change" said)" = new ]
+    [ "$(tip ann web)" = "$(tip hub.vmscm web)" ]
+    vmscm -C hub.vmscm cat web | cmp - one.raw
+    stored=$(stored hub.vmscm)
+    [ "$(figure said sent)" -le $((stored * 102 / 100 + 65536)) ]
+    vmscm -C ann list -r | grep "^origin/web "
+    [ -z "$(ls hub.vmscm/quarantine)" ]'
+check 'a second sends what changed, about as many bytes as it takes there' '
+    vmscm -C ann checkin -q web "$PWD/two.raw" -m two
+    before=$(stored hub.vmscm)
+    vmscm -C ann push --json >said
+    [ "$(figure said round_trips)" -le 5 ]
+    new=$(($(stored hub.vmscm) - before))
+    [ "$(figure said sent)" -le $((new * 102 / 100 + 65536)) ]
+    vmscm -C hub.vmscm cat web | cmp - two.raw
+    vmscm -C hub.vmscm cat web~1 | cmp - one.raw'
+check 'a clone and a tag cost next to nothing' '
+    vmscm -C ann clone -q web copy
+    vmscm -C ann push --json origin copy >said
+    [ "$(figure said sent)" -lt 16384 ]
+    vmscm -C ann tag -q web v1 -m "first"
+    vmscm -C ann push --json origin web:v1 >said
+    [ "$(figure said sent)" -lt 16384 ]
+    vmscm -C hub.vmscm tag -l --json web | jq -e ".[0].tag == \"v1\" and .[0].message == \"first\""
+    vmscm -C hub.vmscm list --json | jq -e "map(.machine) == [\"copy\", \"web\"]"'
+check 'nothing to push is said so' '
+    vmscm -C ann push origin web | grep "^nothing to be pushed"'
+
+check 'a clone of a repository has all of it' '
+    vmscm clone ./hub.vmscm ben --json >said
+    [ "$(figure said round_trips)" -le 5 ]
+    [ "$(tip ben web)" = "$(tip ann web)" ]
+    vmscm -C ben cat web:v1 | cmp - two.raw
+    [ "$(vmscm -C ben config remote.origin.url)" = "$PWD/hub.vmscm" ]
+    [ "$(jq -r .repository said)" = "$PWD/ben/.vmscm" ]
+    vmscm -C ben fsck --full -q'
+check 'by its default name' 'mkdir here && cd here && vmscm clone -q ../hub.vmscm && [ -d hub/.vmscm ]'
+check 'and a bare one' 'vmscm clone -q --bare ./hub.vmscm mirror.vmscm && [ -d mirror.vmscm/packs ]'
+check_fails 3 'not over another' 'vmscm clone ./hub.vmscm ann' 'there is a repository already'
+check_fails 1 'not of nothing' 'vmscm clone ./nowhere new'
+check 'which leaves nothing' '[ ! -e new ]'
+check_fails 2 'a machine is cloned with two names' 'vmscm -C ann clone web' 'too few'
+
+check 'what another pushed is fetched, and pulled' '
+    vmscm -C ben checkin -q web "$PWD/three.raw" -m three
+    vmscm -C ben push -q
+    vmscm -C ann fetch --json >said
+    [ "$(figure said round_trips)" -le 5 ]
+    [ "$(jq -r ".items[] | select(.machine == \"web\" and .tag == null) | .change" said)" = updated ]
+    vmscm -C ann cat origin/web | cmp - three.raw
+    vmscm -C ann cat web | cmp - two.raw
+    vmscm -C ann cat origin/web~2 | cmp - one.raw
+    vmscm -C ann cat origin/web:v1 | cmp - two.raw
+    vmscm -C ann diff web origin/web >/dev/null || [ $? = 1 ]
+    vmscm -C ann pull -q
+    vmscm -C ann cat web | cmp - three.raw'
+check 'a machine that is here comes before what a remote has' '
+    vmscm -C ann clone -q web~2 origin/web
+    vmscm -C ann cat origin/web | cmp - one.raw
+    vmscm -C ann rm -q origin/web'
+
+check 'two went different ways' '
+    vmscm -C ann checkin -q web "$PWD/one.raw" -m "by ann"
+    vmscm -C ben checkin -q web "$PWD/two.raw" -m "by ben"
+    vmscm -C ann push -q'
+check_fails 4 'the second is refused' 'vmscm -C ben push' 'revisions there that are not here'
+check_fails 4 'with a hint' 'vmscm -C ben push' '^hint: vmscm pull'
+check 'and nothing is lost' '
+    [ "$(tip hub.vmscm web)" = "$(tip ann web)" ]'
+check_fails 4 'so is pulling' 'vmscm -C ben pull' 'would be lost'
+check_fails 4 'which says how to go on' 'vmscm -C ben pull' '^hint: .*origin/web'
+check 'and has fetched' '
+    [ "$(tip ben origin/web)" = "$(tip ann web)" ]
+    vmscm -C ben cat web | cmp - two.raw'
+check_fails 4 'even now that it is here' 'vmscm -C ben push origin web'
+check 'force, of one name or of all' '
+    vmscm -C ben push origin +web | grep "^web  forced"
+    [ "$(tip hub.vmscm web)" = "$(tip ben web)" ]
+    vmscm -C ann pull -f -q origin web
+    vmscm -C ann cat web | cmp - two.raw'
+check 'all or nothing' '
+    vmscm -C ben clone -q web fresh
+    vmscm -C ann clone -q web~1 fresh2
+    vmscm -C ann checkin -q web "$PWD/three.raw" -m "by ann again"
+    vmscm -C ann push -q
+    vmscm -C ben checkin -q web "$PWD/one.raw" -m "by ben again"
+    ! vmscm -C ben push --atomic origin web fresh 2>/dev/null
+    ! vmscm -C hub.vmscm list fresh >/dev/null
+    ! vmscm -C ben push origin web fresh 2>/dev/null
+    vmscm -C hub.vmscm list fresh'
+check 'removing there, by name and by what is not here' '
+    vmscm -C ann push -d origin copy | grep "^copy  removed"
+    ! vmscm -C hub.vmscm list copy >/dev/null
+    vmscm -C ann rm -q fresh2
+    vmscm -C hub.vmscm clone -q web stale
+    vmscm -C ann push --prune --all -n | grep "^stale  removed"
+    vmscm -C ann push --prune origin "stale*" | grep "^stale  removed"
+    vmscm -C ben fetch -q
+    vmscm -C ben list -r "origin/copy" >/dev/null
+    vmscm -C ben fetch --prune | grep "^copy  removed"
+    ! vmscm -C ben list -r "origin/copy" >/dev/null'
+check 'all machines, with their tags' '
+    vmscm -C ann push -q -f --all --tags
+    vmscm -C hub.vmscm tag -l --json | jq -e "map(.machine + \":\" + .tag) | index(\"copy:x\") == null"
+    vmscm -C ann tag -q web v2
+    vmscm -C ann push -q -t origin web
+    vmscm -C hub.vmscm tag -l web | grep -q "web:v2"'
+check_fails 4 'a tag is not moved' '
+    vmscm -C ben fetch -q
+    vmscm -C ben tag -q web v2 2>/dev/null
+    vmscm -C ben push origin web:v2' 'another tag'
+check 'unless that is asked for' 'vmscm -C ben push -f -q origin web:v2'
+check_fails 1 'a machine that is not here' 'vmscm -C ben push origin wbe' 'wbe'
+check_fails 1 'or there' 'vmscm -C ben fetch origin nobody' 'no machine or tag of that name'
+check_fails 2 'a rate that is none' 'vmscm -C ben push --limit=fast origin' 'bytes a second'
+
+check 'comments of both are merged, and none is lost' '
+    vmscm -C ann pull -q -f origin web
+    vmscm -C ben pull -q -f origin web
+    vmscm -C ann comment -q web -m "from ann"
+    vmscm -C ben comment -q web -m "from ben"
+    vmscm -C ann push -q
+    vmscm -C ben push -q
+    vmscm -C ann comment -q web -m "from ann, again"
+    vmscm -C ann push -q
+    vmscm -C ann fetch -q
+    vmscm -C ben fetch -q
+    for who in ann ben hub.vmscm; do
+        vmscm -C $who log --json web | jq -e ".[0].comments | map(.text) | sort ==
+            [\"from ann\", \"from ann, again\", \"from ben\"]"
+    done
+    [ "$(git --git-dir=ann/.vmscm/git rev-parse refs/notes/comments)" = \
+        "$(git --git-dir=hub.vmscm/git rev-parse refs/notes/comments)" ]
+    vmscm -C ann fetch --json | jq -e ".comments == false"'
+
+check 'what is pruned here goes without its data, and is pruned there' '
+    vmscm init -q eve
+    for i in one two three; do vmscm -C eve checkin -q db "$PWD/$i.raw" -m $i; done
+    vmscm -C eve prune -q --keep-last 1 db
+    vmscm -C eve gc -q --grace 0
+    vmscm init -q --bare far.vmscm
+    vmscm -C eve push -q "$PWD/far.vmscm" db
+    vmscm -C far.vmscm cat db | cmp - three.raw
+    ! vmscm -C far.vmscm cat db~1 >/dev/null 2>&1
+    vmscm -C far.vmscm fsck --full -q'
+check 'and comes back when another has it' '
+    vmscm init -q eva
+    cp three.raw base.raw
+    vmscm -C eva remote add origin ../far.vmscm
+    vmscm -C eva fetch -q
+    vmscm -C eva fsck --full -q'
+check_fails 1 'what has no data is not pushed by name' '
+    vmscm -C eva pull -q origin db
+    vmscm -C eva clone db~1 old' 'pruned'
+
+check 'a chunk stored against others goes with them' '
+    vmscm init -q deltas
+    cp one.raw d.raw
+    vmscm -C deltas checkin -q web "$PWD/d.raw" -m base
+    for i in 1 2 3 4 5 6 7 8; do
+        noise 100 $i | put d.raw $((2000000 + i * 90000))
+    done
+    vmscm -C deltas checkin -q web "$PWD/d.raw" -m changed
+    vmscm clone -q ./deltas all
+    vmscm -C all cat web | cmp - d.raw
+    vmscm -C all fsck --full -q
+    before=$(stored all/.vmscm)
+    noise 100 9 | put d.raw 2000000
+    vmscm -C deltas checkin -q web "$PWD/d.raw" -m "changed again"
+    vmscm -C all pull --json >said
+    [ "$(figure said received)" -le $((($(stored all/.vmscm) - before) * 102 / 100 + 65536)) ]
+    vmscm -C all cat web | cmp - d.raw
+    vmscm -C all fsck --full -q'
+check 'nor does a receiver that has lost the base take it' '
+    vmscm init -q --bare thin.vmscm
+    vmscm -C deltas clone -q web~2 first
+    vmscm -C deltas push -q "$PWD/thin.vmscm" first
+    vmscm -C thin.vmscm checkin -q first "$PWD/d.raw" -m other
+    vmscm -C thin.vmscm prune -q --keep-last 1 first
+    vmscm -C thin.vmscm gc -q --grace 0
+    vmscm -C deltas push --json "$PWD/thin.vmscm" web >said
+    [ "$(figure said round_trips)" -le 5 ]
+    vmscm -C thin.vmscm cat web | cmp - d.raw
+    vmscm -C thin.vmscm fsck --full -q'
+
+check 'a limit is kept to' '
+    vmscm init -q --bare slow.vmscm
+    begin=$(date +%s%N)
+    vmscm -C ann push -q --limit=6M "$PWD/slow.vmscm" web
+    took=$((($(date +%s%N) - begin) / 1000000))
+    bytes=$(stored slow.vmscm)
+    [ $took -ge $((bytes * 1000 / 6291456 * 8 / 10)) ]'
+
+check 'gc leaves alone what is coming, and removes what was left' '
+    vmscm init -q --bare big.vmscm
+    mkdir -p big.vmscm/quarantine/from-live/packs big.vmscm/quarantine/from-dead/packs
+    touch big.vmscm/quarantine/from-live/lock big.vmscm/quarantine/from-dead/lock
+    flock big.vmscm/quarantine/from-live/lock vmscm -C big.vmscm gc -q
+    [ -d big.vmscm/quarantine/from-live ]
+    [ ! -d big.vmscm/quarantine/from-dead ]'
+
+check 'history is whole to plain git' '
+    for who in ann/.vmscm ben/.vmscm hub.vmscm; do
+        git --git-dir=$who/git fsck --strict --full --no-dangling --no-progress
+    done'
+
+done_testing

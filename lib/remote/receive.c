@@ -103,10 +103,17 @@ void vmscm_receive_close(struct vmscm_receive *r, bool keep)
 
 int vmscm_receive_adopt(struct vmscm_receive *r, size_t *packs, struct vmscm_error *err)
 {
+    uint64_t bytes;
     bool changed;
     int rc = vmscm_quarantine_adopt(r->quarantine, packs, err);
 
-    return rc || !*packs ? rc : vmscm_store_reload(r->store, &changed, err);
+    if (rc || !*packs || (rc = vmscm_store_reload(r->store, &changed, err)))
+        return rc;
+    /* It counts: or who is cut off again and again could fill the disk. */
+    for (size_t i = 0; i < vmscm_store_pack_count(r->store); i++)
+        if (!vmscm_store_bytes(r->store, vmscm_store_pack(r->store, i), &bytes, NULL))
+            r->stored += bytes;
+    return 0;
 }
 
 void vmscm_receive_only(struct vmscm_receive *r, bool (*wanted)(void *data, const struct vmscm_id *id),

@@ -60,7 +60,7 @@ int vmscm_receive_install_packs(struct vmscm_receive *r, struct vmscm_lease *lea
     struct vmscm_error *err);
 int vmscm_receive_install_history(struct vmscm_receive *r, struct vmscm_error *err);
 
-/* Bytes of packs that were written. */
+/* Bytes of packs that came, those that were taken over included. */
 uint64_t vmscm_receive_stored(const struct vmscm_receive *r);
 
 struct vmscm_repo *vmscm_receive_repo(struct vmscm_receive *r);

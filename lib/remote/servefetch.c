@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define COMMITS_MAX (1u << 20) /* of one request */
+#define PAST_MAX 64              /* that are wanted though no ref names them */
 
 /* What a request says that is wanted, and had. */
 struct wants {
@@ -55,6 +56,24 @@ static int take_commits(struct wants *w, const struct vmscm_stream_frame *frame,
     return rc;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(a, b, VMSCM_ID_HEX);
+}
+
+/* Each once, in order. */
+static void sort_wanted(struct wants *w)
+{
+    size_t kept = 0;
+
+    if (w->wanted.len)
+        qsort(w->wanted.items, w->wanted.len, sizeof *w->wanted.items, by_id);
+    for (size_t i = 0; i < w->wanted.len; i++)
+        if (!kept || by_id(&w->wanted.items[kept - 1], &w->wanted.items[i]) != 0)
+            w->wanted.items[kept++] = w->wanted.items[i];
+    w->wanted.len = kept;
+}
+
 /* Which of what is shown is asked for. */
 struct showing {
     struct vmscm_serve *serve;
@@ -68,10 +87,11 @@ static int match_ref(void *data, const char *ref, const char *id)
     struct showing *s = data;
     uint8_t what = vmscm_str_starts(ref, VMSCM_REFNAMES_NOTES) ? 2 : 1;
 
-    if (id && vmscm_serve_shows(s->serve, ref))
-        for (size_t i = 0; i < s->wants->wanted.len; i++)
-            if (!s->found[i] && strcmp(s->wants->wanted.items[i].id, id) == 0)
-                s->found[i] = what;
+    const struct vmscm_land_id *want = id && vmscm_serve_shows(s->serve, ref) && s->wants->wanted.len
+        ? bsearch(id, s->wants->wanted.items, s->wants->wanted.len, sizeof *want, by_id)
+        : NULL;
+    if (want && !s->found[want - s->wants->wanted.items])
+        s->found[want - s->wants->wanted.items] = what;
     return 0;
 }
 
@@ -96,9 +116,13 @@ static int check_wants(struct vmscm_serve *serve, struct wants *w, uint8_t *foun
     struct vmscm_error *err)
 {
     struct showing showing = {serve, w, found, err};
+    size_t past = 0;
     int rc = vmscm_reflist_walk(serve->repo->git, "refs/", match_ref, &showing, err);
 
-    if (!rc && memchr(found, 0, w->wanted.len))
+    /* Looking for each of many would be work that a peer can make at no cost. */
+    for (size_t i = 0; i < w->wanted.len; i++)
+        past += !found[i];
+    if (!rc && past && past <= PAST_MAX)
         rc = vmscm_reflist_walk(serve->repo->git, "refs/", match_past, &showing, err);
     if (!rc && memchr(found, 0, w->wanted.len)) {
         rc = vmscm_error_set(err, VMSCM_EBUSY, "what was asked for is not there any more");
@@ -110,10 +134,11 @@ static int check_wants(struct vmscm_serve *serve, struct wants *w, uint8_t *foun
 /* What is new to who asks. A lease keeps it while it is read. */
 static int resolve(struct vmscm_serve *s, struct wants *w, struct vmscm_error *err)
 {
-    uint8_t *found = calloc(w->wanted.len + 1, 1);
+    uint8_t *found;
     int rc = 0;
 
-    if (!found)
+    sort_wanted(w);
+    if (!(found = calloc(w->wanted.len + 1, 1)))
         return vmscm_error_nomem(err);
     /* Where no lease can be had, nobody collects either, or it goes without. */
     if (!s->lease)

@@ -200,6 +200,20 @@ check_fails 1 'what has no data is not pushed by name' '
     vmscm -C eva pull -q origin db
     vmscm -C eva clone db~1 old' 'pruned'
 
+check 'what was pruned there and let go of comes back whole with a push' '
+    vmscm init -q full
+    for i in one two three; do vmscm -C full checkin -q db "$PWD/$i.raw" -m $i; done
+    vmscm init -q --bare again.vmscm
+    vmscm -C full push -q "$PWD/again.vmscm" db
+    vmscm -C again.vmscm prune -q --keep-last 1 db
+    vmscm -C again.vmscm rm -q db
+    vmscm -C again.vmscm gc -q --grace 0
+    vmscm -C full push -q "$PWD/again.vmscm" db
+    vmscm -C again.vmscm gc -q --grace 0
+    vmscm -C again.vmscm cat db~1 | cmp - two.raw
+    vmscm -C again.vmscm cat db~2 | cmp - one.raw
+    vmscm -C again.vmscm fsck --full -q'
+
 check 'a chunk stored against others goes with them' '
     vmscm init -q deltas
     cp one.raw d.raw

@@ -79,7 +79,7 @@ static int read_news(struct news *news, const struct vmscm_land *land, struct vm
         return rc;
     for (size_t i = 0; i < land->updates.len && !rc; i++) {
         const struct vmscm_land_update *u = &land->updates.items[i];
-        if (u->after[0])
+        if (u->after[0] && !u->why.code)
             rc = vmscm_novel_want(u->merge ? news->notes : news->revisions, u->after, err);
     }
     if (!rc && !(rc = vmscm_novel_objects(news->revisions, false, NULL, NULL, err)))
@@ -254,24 +254,26 @@ static void refuse_rest(struct vmscm_land_update *u)
         &u->why, VMSCM_ECONFLICT, "not done, since another was not: all or nothing");
 }
 
-/* All of them are looked at before the first is done. */
-static void do_updates(struct vmscm_land *land, struct vmscm_gitdb *db,
-    const struct vmscm_signature *who)
+/* Which of them may be done. *any: something is left to be done. */
+static void check_updates(struct vmscm_land *land, bool *any, struct vmscm_gitdb *db)
 {
     size_t bad = 0;
 
     for (size_t i = 0; i < land->updates.len; i++)
         if (land->updates.items[i].why.code || check_update(&land->updates.items[i], db))
             bad++;
-    for (size_t i = 0; i < land->updates.len; i++) {
-        struct vmscm_land_update *u = &land->updates.items[i];
-        if (u->why.code)
-            continue;
-        if (bad && land->atomic)
-            refuse_rest(u);
-        else
-            do_update(u, db, land->reason, who);
-    }
+    *any = bad < land->updates.len && !(bad && land->atomic);
+    for (size_t i = 0; i < land->updates.len && bad && land->atomic; i++)
+        if (!land->updates.items[i].why.code)
+            refuse_rest(&land->updates.items[i]);
+}
+
+static void do_updates(struct vmscm_land *land, struct vmscm_gitdb *db,
+    const struct vmscm_signature *who)
+{
+    for (size_t i = 0; i < land->updates.len; i++)
+        if (!land->updates.items[i].why.code)
+            do_update(&land->updates.items[i], db, land->reason, who);
 }
 
 struct ids {
@@ -290,8 +292,8 @@ static int collect(void *data, const char *commit, struct vmscm_error *err)
     return 0;
 }
 
-/* Revisions whose data is here again lose their note; new ones whose data is not get one. locks/commit is
- * held, for the latter alone. */
+/* Revisions whose data is here again lose their note; new ones whose data is not get one. Of what is new a
+ * note may be left from when it was here before. locks/commit is held, for those that get one alone. */
 static int note_pruned(struct vmscm_land *land, struct vmscm_repo *repo, const struct news *news,
     const struct vmscm_pruned *pruned, const struct vmscm_signature *who, struct vmscm_error *err)
 {
@@ -299,6 +301,11 @@ static int note_pruned(struct vmscm_land *land, struct vmscm_repo *repo, const s
     const char **slot;
     int rc = each_returning(land, repo->git, pruned, news->revisions, collect, &back, err);
 
+    for (size_t i = 0; i < vmscm_novel_commit_count(news->revisions) && !rc; i++) {
+        const char *id = vmscm_novel_commit(news->revisions, i);
+        if (vmscm_pruned_has(pruned, id) && !is_bare(land, id))
+            rc = collect(&back, id, err);
+    }
     for (size_t i = 0; i < land->bare.len && !rc; i++)
         if (vmscm_novel_is_new(news->revisions, land->bare.items[i].id))
             rc = collect(&gone, land->bare.items[i].id, err);
@@ -328,11 +335,16 @@ static int settle(struct vmscm_land *land, struct vmscm_repo *repo,
     struct vmscm_pruned *pruned = NULL;
     struct vmscm_store *store;
     struct news news = {0};
-    bool changed;
+    bool changed, any;
     int rc;
 
-    if ((rc = vmscm_receive_install_history(land->receive, err)) ||
-        (rc = vmscm_handle_store(&store, repo, err)) ||
+    if ((rc = vmscm_receive_install_history(land->receive, err)))
+        goto out;
+    /* What is refused brings nothing, so nothing is noted of it. */
+    check_updates(land, &any, repo->git);
+    if (!any)
+        goto out;
+    if ((rc = vmscm_handle_store(&store, repo, err)) ||
         (rc = vmscm_store_reload(store, &changed, err)) ||
         (rc = vmscm_pruned_load(&pruned, repo->git, err)) ||
         (rc = read_news(&news, land, repo->git, repo->git, err)) ||
@@ -354,19 +366,6 @@ out:
     return rc;
 }
 
-/* As far as can be told before anything is moved. *any: something is left to be done. */
-static void check_updates(struct vmscm_land *land, bool *any)
-{
-    size_t bad = 0;
-
-    for (size_t i = 0; i < land->updates.len; i++)
-        bad += check_update(&land->updates.items[i], vmscm_receive_db(land->receive)) != 0;
-    *any = bad < land->updates.len && !(bad && land->atomic);
-    for (size_t i = 0; i < land->updates.len && bad && land->atomic; i++)
-        if (!land->updates.items[i].why.code)
-            refuse_rest(&land->updates.items[i]);
-}
-
 int vmscm_land_run(struct vmscm_land *land, struct vmscm_error *err)
 {
     struct vmscm_repo *repo = vmscm_receive_repo(land->receive);
@@ -375,7 +374,8 @@ int vmscm_land_run(struct vmscm_land *land, struct vmscm_error *err)
     bool any;
     int lock = -1, rc;
 
-    check_updates(land, &any);
+    /* As far as can be told before anything is moved. */
+    check_updates(land, &any, vmscm_receive_db(land->receive));
     if (!any)
         return 0;
     if ((rc = vmscm_handle_who(&who, NULL, repo, err)) ||

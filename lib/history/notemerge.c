@@ -20,6 +20,7 @@ struct note {
 
 struct notes {
     VMSCM_VEC(struct note) list; /* by digits */
+    struct vmscm_gitdb *suspect; /* where each blob is looked at; NULL: they are ours */
     struct vmscm_error *err;
 };
 
@@ -29,10 +30,16 @@ static int collect(void *data, const char *path, const git_oid *blob, const git_
     char digits[VMSCM_GITDB_ID];
     struct note *note;
     size_t n = 0;
+    int rc;
 
     (void)tree;
     if (!blob)
         return 0;
+    /* Also what is no note: a tree that says it is a file would be in everybody's way. */
+    if (notes->suspect &&
+        (rc = vmscm_git_expect(
+             NULL, notes->suspect->odb, blob, GIT_OBJECT_BLOB, NOTE_MAX, notes->err)))
+        return rc;
     for (; *path && n < VMSCM_ID_HEX + 1; path++)
         if (*path != '/' && n < VMSCM_ID_HEX)
             digits[n++] = *path;
@@ -65,6 +72,21 @@ static int read_notes(struct notes *notes, struct vmscm_gitdb *db, const git_oid
     if (notes->list.len)
         qsort(notes->list.items, notes->list.len, sizeof *notes->list.items, by_digits);
     return 0;
+}
+
+/* Notes that came from elsewhere: nothing about them is sure. */
+static int read_other(struct notes *notes, struct vmscm_gitdb *db, const git_oid *tree,
+    struct vmscm_error *err)
+{
+    int rc;
+
+    notes->suspect = db;
+    rc = read_notes(notes, db, tree, err);
+    if (rc != VMSCM_EDAMAGED)
+        return rc;
+    if (err)
+        err->code = VMSCM_EINPUT;
+    return vmscm_error_prefix(err, "what came");
 }
 
 static int read_text(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *oid,
@@ -171,7 +193,8 @@ static int put_notes(git_oid *out, struct vmscm_gitdb *db, const git_oid *old, s
     return rc;
 }
 
-/* Of what the other side has on a revision, what is ours is left; *differs: something is to be put. */
+/* Of what the other side has on a revision, what is ours is left; *differs: something is to be put. With no
+ * objects, only that is told. */
 static int merge_note(struct note *out, bool *differs, struct vmscm_gitdb *db,
     const struct notes *ours, size_t *at, const struct notes *theirs, size_t *from,
     struct vmscm_git_objects *objects, struct vmscm_error *err)
@@ -197,8 +220,10 @@ static int merge_note(struct note *out, bool *differs, struct vmscm_gitdb *db,
     before = mine.len;
     if (rc || !other.len || (rc = unite(&mine, &other, err)) || mine.len == before)
         goto out;
-    *out = *first;
     *differs = true;
+    if (!objects)
+        goto out;
+    *out = *first;
     if ((e = git_blob_create_from_buffer(&out->blob, db->repo, mine.data, mine.len)) < 0)
         rc = vmscm_git_error(err, e, VMSCM_EIO, "merging notes");
     else
@@ -206,6 +231,23 @@ static int merge_note(struct note *out, bool *differs, struct vmscm_gitdb *db,
 out:
     vmscm_buf_release(&mine);
     vmscm_buf_release(&other);
+    return rc;
+}
+
+/* Whether what came has every line of ours, as it has where it grew from ours and nobody took any away. */
+static int has_all(bool *all, struct vmscm_gitdb *db, struct notes *theirs, const git_oid *mine,
+    struct vmscm_error *err)
+{
+    struct notes ours = {0};
+    struct note note;
+    size_t at = 0, from = 0;
+    bool differs = false;
+    int rc = read_notes(&ours, db, mine, err);
+
+    while (from < ours.list.len && !rc && !differs)
+        rc = merge_note(&note, &differs, db, theirs, &at, &ours, &from, NULL, err);
+    *all = !differs;
+    vmscm_vec_release(&ours.list);
     return rc;
 }
 
@@ -219,7 +261,7 @@ static int merge_trees(git_oid *out, struct vmscm_gitdb *db, const git_oid *mine
     bool differs;
     int rc;
 
-    if ((rc = read_notes(&ours, db, mine, err)) || (rc = read_notes(&theirs, db, other, err)))
+    if ((rc = read_notes(&ours, db, mine, err)) || (rc = read_other(&theirs, db, other, err)))
         goto out;
     while (from < theirs.list.len && !rc) {
         rc = merge_note(&note, &differs, db, &ours, &at, &theirs, &from, objects, err);
@@ -265,6 +307,7 @@ static int make_commit(char *id, struct vmscm_gitdb *db, git_commit *mine, git_c
 static int merge(char *fresh, char *old, struct vmscm_gitdb *db, const char *notes_ref,
     git_commit *other, const char *other_id, const git_signature *by, struct vmscm_error *err)
 {
+    struct notes theirs = {0};
     git_commit *mine = NULL;
     bool leads = false;
     int rc = vmscm_notetree_tip(&mine, old, db, notes_ref, err);
@@ -273,7 +316,8 @@ static int merge(char *fresh, char *old, struct vmscm_gitdb *db, const char *not
         vmscm_error_clear(err);
         old[0] = '\0';
         memcpy(fresh, other_id, VMSCM_GITDB_ID);
-        return 0;
+        rc = read_other(&theirs, db, git_commit_tree_id(other), err);
+        goto out;
     }
     if (rc || (rc = vmscm_ancestry_leads(&leads, db, old, other_id, err)))
         goto out;
@@ -281,13 +325,17 @@ static int merge(char *fresh, char *old, struct vmscm_gitdb *db, const char *not
         memcpy(fresh, old, VMSCM_GITDB_ID);
         goto out;
     }
-    if ((rc = vmscm_ancestry_leads(&leads, db, other_id, old, err)))
+    if ((rc = vmscm_ancestry_leads(&leads, db, other_id, old, err)) ||
+        (leads &&
+            ((rc = read_other(&theirs, db, git_commit_tree_id(other), err)) ||
+                (rc = has_all(&leads, db, &theirs, git_commit_tree_id(mine), err)))))
         goto out;
     if (leads)
         memcpy(fresh, other_id, VMSCM_GITDB_ID);
     else
         rc = make_commit(fresh, db, mine, other, by, err);
 out:
+    vmscm_vec_release(&theirs.list);
     git_commit_free(mine);
     return rc;
 }

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 
 /* Let a notes ref have what another commit of notes has, too. *changed: it moved. All that the commit
- * leads to is there, and stays. Begun anew when someone else changes the ref at the same time.
- * VMSCM_EDAMAGED: a tree or note cannot be read. */
+ * leads to is there, and stays; what it is, is looked at. No line of ours is lost, even if the other
+ * follows from ours without it. Begun anew when someone else changes the ref at the same time.
+ * VMSCM_EDAMAGED: a tree or note of ours cannot be read; VMSCM_EINPUT: the other is not what it must be. */
 int vmscm_notemerge_run(bool *changed, struct vmscm_gitdb *db, const char *notes_ref,
     const char *other, const struct vmscm_signature *who, struct vmscm_error *err);
 

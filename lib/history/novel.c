@@ -25,7 +25,7 @@ struct vmscm_novel {
     struct vmscm_oidset known; /* commits and tags */
     struct vmscm_oidset fresh; /* likewise */
     struct vmscm_oidset edge_set;
-    struct vmscm_oidset objects; /* trees and blobs that were met */
+    struct vmscm_oidset trees, blobs; /* that were met; one id as both is not passed over */
     VMSCM_VEC(struct commit) commits;
     VMSCM_VEC(struct commit) edges;
     VMSCM_VEC(git_oid) tags;
@@ -48,7 +48,8 @@ void vmscm_novel_free(struct vmscm_novel *n)
     vmscm_oidset_release(&n->known);
     vmscm_oidset_release(&n->fresh);
     vmscm_oidset_release(&n->edge_set);
-    vmscm_oidset_release(&n->objects);
+    vmscm_oidset_release(&n->trees);
+    vmscm_oidset_release(&n->blobs);
     vmscm_vec_release(&n->commits);
     vmscm_vec_release(&n->edges);
     vmscm_vec_release(&n->tags);
@@ -300,12 +301,13 @@ static int push_entries(struct vmscm_novel *n, const git_oid *tree, const char *
                 git_oid_tostr(id, sizeof id, tree));
         memcpy(oid.id, stop + 1, GIT_OID_RAWSZ);
         p = stop + 1 + GIT_OID_RAWSZ;
+        bool is_tree = (mode & 0170000) == GIT_FILEMODE_TREE;
         if ((mode & 0170000) == GIT_FILEMODE_COMMIT ||
-            (rc = vmscm_oidset_add(&n->objects, &added, &oid, err)) || !added)
+            (rc = vmscm_oidset_add(is_tree ? &n->trees : &n->blobs, &added, &oid, err)) || !added)
             continue;
         if (vmscm_vec_add(&n->steps, &step, err))
             return VMSCM_ENOMEM;
-        *step = (struct step){oid, (mode & 0170000) == GIT_FILEMODE_TREE};
+        *step = (struct step){oid, is_tree};
     }
     return rc;
 }
@@ -316,7 +318,7 @@ static int walk_tree(struct vmscm_novel *n, const struct emission *e, const git_
 {
     struct step *slot;
     bool added;
-    int rc = vmscm_oidset_add(&n->objects, &added, tree, err);
+    int rc = vmscm_oidset_add(&n->trees, &added, tree, err);
 
     if (rc || !added)
         return rc;
@@ -348,7 +350,8 @@ int vmscm_novel_objects(struct vmscm_novel *n, bool blobs,
     const struct emission e = {blobs, each, data};
     int rc = 0;
 
-    vmscm_oidset_release(&n->objects);
+    vmscm_oidset_release(&n->trees);
+    vmscm_oidset_release(&n->blobs);
     for (size_t i = 0; i < n->edges.len && !rc; i++)
         rc = walk_tree(n, NULL, &n->edges.items[i].tree, err);
     for (size_t i = 0; i < n->tags.len && !rc; i++)

@@ -234,6 +234,126 @@ static void test_notes(void **state)
     gitrepo_fsck(r);
 }
 
+/* A commit of plain git's with this tree, on a parent or none. */
+static void commit_tree(char id[VMSCM_GITDB_ID], struct gitrepo *r, const char *tree,
+    const char *parent)
+{
+    char *said = gitrepo_git(r, "-c", "user.name=x", "-c", "user.email=x", "commit-tree", "-m", "x",
+        tree, parent ? "-p" : NULL, parent, NULL);
+
+    assert_non_null(said);
+    memcpy(id, said, VMSCM_GITDB_ID);
+    free(said);
+}
+
+static int merge_id(struct gitrepo *r, const char *id, struct vmscm_error *err)
+{
+    bool changed;
+
+    assert_done(vmscm_gitdb_reload(r->db, err), err);
+    return vmscm_notemerge_run(&changed, r->db, OURS, id, &gitrepo_who, err);
+}
+
+#define EMPTY_TREE "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+/* What follows from ours and lacks lines of it. */
+static void test_notes_taken_away(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], ours[VMSCM_GITDB_ID], evil[VMSCM_GITDB_ID];
+    bool leads;
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    note(r, OURS, a, "ours");
+    assert_done(vmscm_refs_read(ours, r->db, OURS, &err), &err);
+    free(gitrepo_git(r, "write-tree", NULL));
+    commit_tree(evil, r, EMPTY_TREE, ours);
+    assert_done(merge_id(r, evil, &err), &err);
+    expect_note(r, a, "ours\n");
+    /* It is a part of the history all the same, so that the next exchange finds it known. */
+    assert_done(vmscm_refs_read(ours, r->db, OURS, &err), &err);
+    assert_done(vmscm_ancestry_leads(&leads, r->db, ours, evil, &err), &err);
+    assert_true(leads);
+    gitrepo_fsck(r);
+}
+
+/* A blob that says it is a note and is a tree, or larger than notes are: on ours, on nothing, and beside
+ * ours. */
+static void test_notes_that_are_none(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char a[VMSCM_GITDB_ID], ours[VMSCM_GITDB_ID], evil[VMSCM_GITDB_ID], path[600], name[100];
+    char *tree, *blob, *index;
+
+    gitrepo_commit(a, r, "one", NULL, "a");
+    note(r, OURS, a, "ours");
+    assert_done(vmscm_refs_read(ours, r->db, OURS, &err), &err);
+    snprintf(path, sizeof path, "%s/large", r->dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(ftruncate(fileno(f), (64 << 20) + 1), 0);
+    assert_int_equal(fclose(f), 0);
+    blob = gitrepo_git(r, "hash-object", "-w", path, NULL);
+    free(gitrepo_git(r, "write-tree", NULL));
+    for (int kind = 0; kind < 6; kind++) {
+        snprintf(name, sizeof name, "100644,%.40s,%s", kind % 2 ? blob : EMPTY_TREE, a);
+        assert_non_null(index = gitrepo_git(r, "update-index", "--add", "--cacheinfo", name, NULL));
+        assert_non_null(tree = gitrepo_git(r, "write-tree", "--missing-ok", NULL));
+        free(index);
+        commit_tree(evil, r, tree, kind / 2 == 0 ? ours : NULL);
+        free(tree);
+        if (kind / 2 == 1)
+            free(gitrepo_git(r, "update-ref", "-d", OURS, NULL));
+        assert_fails(merge_id(r, evil, &err), &err, VMSCM_EINPUT, kind % 2 ? "more than" : "should be");
+        if (kind / 2 == 1)
+            assert_fails(vmscm_refs_read(ours, r->db, OURS, &err), &err, VMSCM_ENOTFOUND, "");
+        free(gitrepo_git(r, "update-ref", OURS, ours, NULL));
+    }
+    free(blob);
+    assert_done(vmscm_gitdb_reload(r->db, &err), &err);
+    expect_note(r, a, "ours\n");
+}
+
+/* One id that a tree names as a file and as a directory. */
+static void test_two_kinds(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_novel *novel;
+    char commit[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID], oid[21] = {0}, path[600];
+    struct vmscm_gitdb_info info;
+
+    gitrepo_commit(commit, r, "one", NULL, "a");
+    assert_done(vmscm_gitdb_read_commit(&info, r->db, commit, &err), &err);
+    for (size_t i = 0; i < 20; i++) {
+        char hex[3] = {info.tree[2 * i], info.tree[2 * i + 1], '\0'};
+        oid[i] = (char)strtoul(hex, NULL, 16);
+    }
+    vmscm_gitdb_info_release(&info);
+    for (int order = 0; order < 2; order++) {
+        snprintf(path, sizeof path, "%s/tree", r->dir);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        for (int i = 0; i < 2; i++) {
+            assert_true(fprintf(f, "%s %c%c", i == order ? "100644" : "40000", 'a' + i, '\0') > 0);
+            assert_int_equal(fwrite(oid, 1, 20, f), 20);
+        }
+        assert_int_equal(fclose(f), 0);
+        char *tree = gitrepo_git(r, "hash-object", "-w", "-t", "tree", "--literally", path, NULL);
+        assert_non_null(tree);
+        commit_tree(id, r, tree, NULL);
+        free(tree);
+        assert_done(vmscm_gitdb_reload(r->db, &err), &err);
+        assert_done(vmscm_novel_new(&novel, r->db, &err), &err);
+        assert_done(vmscm_novel_want(novel, id, &err), &err);
+        assert_fails(vmscm_novel_objects(novel, false, NULL, NULL, &err), &err, VMSCM_EDAMAGED,
+            "blob");
+        vmscm_novel_free(novel);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gitrepo_setup, gitrepo_teardown)
@@ -244,6 +364,9 @@ int main(void)
         TEST(test_incoming),
         TEST(test_leads),
         TEST(test_notes),
+        TEST(test_notes_taken_away),
+        TEST(test_notes_that_are_none),
+        TEST(test_two_kinds),
     };
 
     return unit_run(tests);

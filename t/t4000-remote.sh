@@ -180,6 +180,43 @@ check 'comments of both are merged, and none is lost' '
         "$(git --git-dir=hub.vmscm/git rev-parse refs/notes/comments)" ]
     vmscm -C ann fetch --json | jq -e ".comments == false"'
 
+# odd REPOSITORY: comments there of which one is a link, on no others
+odd() {
+    git --git-dir="$1" update-ref refs/notes/comments "$(
+        blob=$(echo text | git --git-dir="$1" hash-object -w --stdin)
+        tree=$(printf '120000 blob %s\t0123456789012345678901234567890123456789\n' "$blob" |
+            git --git-dir="$1" mktree)
+        git --git-dir="$1" -c user.name=x -c user.email=x commit-tree -m odd "$tree")"
+}
+check 'comments that cannot be merged are told, and the rest is done' '
+    vmscm clone -q ./hub.vmscm pat
+    git --git-dir=pat/.vmscm/git rev-parse refs/notes/comments >kept
+    odd pat/.vmscm/git'
+check_fails 3 'by push' 'vmscm -C pat push -q origin web' 'comments were not merged: .*neither file'
+check 'beside what else is refused' '
+    vmscm -C pat tag -q web v9
+    vmscm -C pat push -q origin web:v9 || [ $? = 3 ]
+    vmscm -C pat clone -q web~1 mine
+    vmscm -C hub.vmscm clone -q web mine
+    ! vmscm -C pat push -q origin mine web 2>told
+    grep "^vmscm: mine: has revisions" told
+    grep "warning: comments were not merged: " told
+    [ "$(git --git-dir=hub.vmscm/git rev-parse refs/notes/comments)" = "$(cat kept)" ]
+    vmscm -C hub.vmscm rm -q mine
+    vmscm -C hub.vmscm tag -l web | grep -q web:v9'
+check 'a remote has such' '
+    git --git-dir=pat/.vmscm/git update-ref refs/notes/comments "$(cat kept)"
+    odd hub.vmscm/git
+    vmscm -C hub.vmscm clone -q web news'
+check_fails 3 'by fetch' 'vmscm -C pat fetch -q' 'comments were not merged: .*neither file'
+check 'which fetched all the same' '
+    [ "$(tip pat origin/news)" = "$(tip hub.vmscm web)" ]
+    ! vmscm -C pat fetch --json >said 2>/dev/null
+    jq -e ".comments == false" said
+    [ "$(git --git-dir=pat/.vmscm/git rev-parse refs/notes/comments)" = "$(cat kept)" ]
+    git --git-dir=hub.vmscm/git update-ref refs/notes/comments "$(cat kept)"
+    vmscm -C pat fetch -q'
+
 check 'what is pruned here goes without its data, and is pruned there' '
     vmscm init -q eve
     for i in one two three; do vmscm -C eve checkin -q db "$PWD/$i.raw" -m $i; done

@@ -115,7 +115,7 @@ struct vmscm_remote_result {
     uint64_t round_trips;
     uint64_t stored;      /* bytes of packs that came */
     uint64_t resumed;     /* packs that an interrupted transfer had brought */
-    uint64_t refused;     /* items */
+    uint64_t refused;     /* items; comments that could not be merged are one more */
     uint64_t comments;    /* 1: comments came or went */
     double seconds;
 };
@@ -125,8 +125,9 @@ struct vmscm_remote_result {
  * not NULL, is called for every name at the end; non-zero from it is returned then.
  *
  * Errors: VMSCM_ECONFLICT: some item was refused since the remote has what is not here, or has changed
- * meanwhile; what was done is done, unless atomic. VMSCM_EREFUSED: the remote forbids it. VMSCM_ENOTFOUND:
- * no such machine; as vmscm_remote_show; VMSCM_ECANCELED, VMSCM_EIO: nothing is to be seen there, and
+ * meanwhile; what was done is done, unless atomic. As if refused count comments that could not be merged,
+ * with the error that says why. VMSCM_EREFUSED: the remote forbids it. VMSCM_ENOTFOUND: no such machine;
+ * as vmscm_remote_show; VMSCM_ECANCELED, VMSCM_EIO: nothing is to be seen there, and
  * what arrived whole is used by the next attempt.
  */
 VMSCM_API int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remote_options *options,
@@ -135,7 +136,7 @@ VMSCM_API int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remo
     struct vmscm_remote_result *result, struct vmscm_error *err);
 
 /* Bring what a remote has here, to be seen as REMOTE/MACHINE; its comments are merged with ours. With
- * tags, its tags become this repository's, where there is such a machine. Errors as above, but nothing is
+ * tags, its tags become this repository's, where there is such a machine. Errors as above, but little is
  * refused: what is remembered follows the remote. */
 VMSCM_API int vmscm_remote_fetch(struct vmscm_repo *repo,
     const struct vmscm_remote_options *options, const struct vmscm_events *events,

@@ -313,9 +313,13 @@ static void take_results(struct fetch *f)
                 "there, vmscm clone %s/%s NEW-MACHINE, or pull --force",
                 f->f->session->remote, item->machine, f->f->session->remote, item->machine);
     }
-    for (; at < f->land.updates.len; at++)
-        if (f->land.updates.items[at].changed)
+    for (; at < f->land.updates.len; at++) {
+        const struct vmscm_land_update *u = &f->land.updates.items[at];
+        if (u->changed)
             f->f->result->comments = 1;
+        if (u->why.code)
+            vmscm_items_refuse_comments(f->f->items, &u->why, f->f->events);
+    }
 }
 
 static int transfer(struct fetch *f, struct vmscm_error *err)

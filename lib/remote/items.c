@@ -34,6 +34,17 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->local - (int)y->local;
 }
 
+void vmscm_items_refuse_comments(struct vmscm_items *items, const struct vmscm_error *why,
+    const struct vmscm_events *events)
+{
+    items->comments = *why;
+    for (size_t i = 0; i < items->list.len; i++)
+        if (items->list.items[i].change == VMSCM_REMOTE_REFUSED) {
+            vmscm_handle_warn(events, "comments were not merged: %s", why->message);
+            return;
+        }
+}
+
 int vmscm_items_tell(struct vmscm_items *items,
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
     struct vmscm_remote_result *result, struct vmscm_error *err)
@@ -58,6 +69,12 @@ int vmscm_items_tell(struct vmscm_items *items,
         }
         if (each)
             rc = each(data, &told);
+    }
+    if (items->comments.code)
+        result->refused++;
+    if (!rc && !refused && items->comments.code) {
+        vmscm_error_copy(err, &items->comments);
+        return vmscm_error_prefix(err, "comments were not merged");
     }
     if (rc || !refused)
         return rc;

@@ -22,6 +22,7 @@ struct vmscm_items_item {
 /* Zero-initialised is empty. */
 struct vmscm_items {
     VMSCM_VEC(struct vmscm_items_item) list;
+    struct vmscm_error comments; /* why they were not merged; code 0: nothing is wrong with them */
 };
 
 /* One more. named_by: the ref whose name says machine and tag. */
@@ -31,8 +32,12 @@ int vmscm_items_add(struct vmscm_items *items, struct vmscm_items_item **out, co
 /* Whether an item is a change that is to be made. */
 bool vmscm_items_is_change(const struct vmscm_items_item *item);
 
-/* Tell the caller of each, machines' names in order, and count those refused. VMSCM_ECONFLICT if there are
- * any: *err is then the first one's, with the name. */
+/* Comments could not be merged. Where something else is refused, whose error comes first, it is a warning. */
+void vmscm_items_refuse_comments(struct vmscm_items *items, const struct vmscm_error *why,
+    const struct vmscm_events *events);
+
+/* Tell the caller of each, machines' names in order, and count those refused, comments among them. If there are
+ * any, *err is the first one's, with the name. */
 int vmscm_items_tell(struct vmscm_items *items,
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
     struct vmscm_remote_result *result, struct vmscm_error *err);

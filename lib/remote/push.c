@@ -30,6 +30,7 @@ struct push {
     struct vmscm_lease *lease;
     VMSCM_VEC(struct vmscm_id) lacking;
     bool answered; /* for every ref */
+    struct vmscm_error unmerged; /* why comments were not merged there */
     struct vmscm_remote_result *result;
 };
 
@@ -195,8 +196,10 @@ static int take_result(struct push *p, const struct vmscm_stream_frame *frame,
     if (rc)
         return rc;
     p->answered = true;
-    if (strcmp(wire.name, VMSCM_NOTES_COMMENTS) == 0 && !wire.why.code)
-        p->result->comments = 1;
+    if (strcmp(wire.name, VMSCM_NOTES_COMMENTS) == 0) {
+        p->unmerged = wire.why;
+        p->result->comments = !wire.why.code;
+    }
     for (size_t i = 0; i < p->items.list.len; i++) {
         struct vmscm_items_item *item = &p->items.list.items[i];
         if (strcmp(item->ref, wire.name) != 0 || !vmscm_items_is_change(item) || !wire.why.code)
@@ -297,6 +300,8 @@ static int transfer(struct push *p, struct vmscm_error *err)
     if (p->lacking.len || !p->answered)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: does not say what became of the push",
             vmscm_stream_peer(p->session.stream));
+    if (!rc && p->unmerged.code)
+        vmscm_items_refuse_comments(&p->items, &p->unmerged, p->events);
     return rc;
 }
 

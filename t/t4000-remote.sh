@@ -217,6 +217,66 @@ check 'which fetched all the same' '
     git --git-dir=hub.vmscm/git update-ref refs/notes/comments "$(cat kept)"
     vmscm -C pat fetch -q'
 
+# The names that a repository has.
+names() { vmscm -C "$1" list --json | jq -r '.[].machine' | sort | tr '\n' ' '; }
+check 'names that cannot be beside each other' '
+    vmscm init -q --bare names.vmscm
+    vmscm init -q sue
+    vmscm -C sue checkin -q aaa "$PWD/one.raw" -m one
+    vmscm -C sue clone -q aaa web/sub
+    vmscm -C names.vmscm checkin -q web "$PWD/two.raw" -m two
+    vmscm -C sue remote add origin ../names.vmscm
+    ! vmscm -C sue push --atomic --all origin >said
+    grep "^web/sub  refused .* cannot be beside machine web$" said
+    [ "$(names names.vmscm)" = "web " ]
+    ! vmscm -C sue push -q --all origin 2>told
+    grep "^vmscm: web/sub: cannot be beside machine web$" told
+    grep "^hint: of two names" told
+    [ "$(names names.vmscm)" = "aaa web " ]'
+check 'nor is anything noted of what is refused' '
+    vmscm -C sue checkin -q web/sub "$PWD/two.raw" -m two
+    vmscm -C sue checkin -q web/sub "$PWD/three.raw" -m three
+    vmscm -C sue prune -q --keep-last 1 web/sub
+    vmscm -C sue clone -q aaa bbb
+    ! vmscm -C sue push -q origin bbb web/sub
+    [ "$(names names.vmscm)" = "aaa bbb web " ]
+    ! git --git-dir=names.vmscm/git rev-parse -q --verify refs/notes/pruned'
+check 'of which one goes' '
+    vmscm -C sue rm -q bbb
+    vmscm -C sue push --atomic --prune --all origin
+    [ "$(names names.vmscm)" = "aaa web/sub " ]
+    vmscm -C names.vmscm cat web/sub | cmp - three.raw
+    vmscm -C sue clone -q web/sub other
+    vmscm -C sue rm -q web/sub
+    vmscm -C sue clone -q other web
+    vmscm -C sue push -q --prune --all origin
+    [ "$(names names.vmscm)" = "aaa other web " ]'
+check 'what is remembered follows' '
+    vmscm clone -q ./names.vmscm kit
+    vmscm -C sue clone -q web spare
+    vmscm -C sue rm -q web
+    vmscm -C sue clone -q spare web/prod
+    vmscm -C sue push -q --prune --all origin
+    ! vmscm -C kit fetch -q 2>told
+    grep "^hint: --prune lets go" told
+    vmscm -C kit fetch -q --prune
+    vmscm -C kit cat origin/web/prod | cmp - three.raw'
+check 'all or nothing, even if the last of them fails' '
+    vmscm -C sue comment -q aaa -m "by sue"
+    vmscm -C sue push -q origin aaa
+    cp -r sue tom
+    odd tom/.vmscm/git
+    vmscm -C tom checkin -q aaa "$PWD/two.raw" -m more
+    vmscm -C tom clone -q aaa fresh
+    vmscm -C tom rm -q spare
+    git --git-dir=names.vmscm/git for-each-ref >before
+    ! vmscm -C tom push --atomic --prune --all origin >said 2>told
+    grep "^fresh  refused .*not done, since another was not" said
+    grep "^spare  refused .*not done, since another was not" said
+    grep "comments were not merged" told
+    git --git-dir=names.vmscm/git for-each-ref | cmp - before
+    rm -r tom'
+
 check 'what is pruned here goes without its data, and is pruned there' '
     vmscm init -q eve
     for i in one two three; do vmscm -C eve checkin -q db "$PWD/$i.raw" -m $i; done

@@ -32,7 +32,8 @@ int vmscm_items_add(struct vmscm_items *items, struct vmscm_items_item **out, co
 /* Whether an item is a change that is to be made. */
 bool vmscm_items_is_change(const struct vmscm_items_item *item);
 
-/* Comments could not be merged. Where something else is refused, whose error comes first, it is a warning. */
+/* Comments could not be merged. Where something else is refused, whose error comes first, that is a
+ * warning. */
 void vmscm_items_refuse_comments(struct vmscm_items *items, const struct vmscm_error *why,
     const struct vmscm_events *events);
 

@@ -7,6 +7,7 @@
 #include "history/pruned.h"
 #include "history/reflist.h"
 #include "history/refs.h"
+#include "remote/landnames.h"
 #include "sys/lockfile.h"
 
 #include <stdlib.h>
@@ -235,6 +236,8 @@ static void do_update(struct vmscm_land_update *u, struct vmscm_gitdb *db, const
     if (rc && rc != VMSCM_ENOTFOUND)
         return;
     vmscm_error_clear(&u->why);
+    memcpy(u->was, now, sizeof u->was);
+    u->tried = true;
     if (u->merge) {
         vmscm_notemerge_run(&u->changed, db, u->ref, u->after, who, &u->why);
     } else if (strcmp(now, u->after) == 0) {
@@ -255,25 +258,87 @@ static void refuse_rest(struct vmscm_land_update *u)
 }
 
 /* Which of them may be done. *any: something is left to be done. */
-static void check_updates(struct vmscm_land *land, bool *any, struct vmscm_gitdb *db)
+static int check_updates(struct vmscm_land *land, bool *any, struct vmscm_gitdb *db,
+    struct vmscm_error *err)
 {
     size_t bad = 0;
+    int rc;
 
     for (size_t i = 0; i < land->updates.len; i++)
-        if (land->updates.items[i].why.code || check_update(&land->updates.items[i], db))
-            bad++;
+        if (!land->updates.items[i].why.code)
+            check_update(&land->updates.items[i], db);
+    if ((rc = vmscm_landnames_check(land, vmscm_receive_repo(land->receive)->git, err)))
+        return rc;
+    for (size_t i = 0; i < land->updates.len; i++)
+        bad += land->updates.items[i].why.code != 0;
     *any = bad < land->updates.len && !(bad && land->atomic);
     for (size_t i = 0; i < land->updates.len && bad && land->atomic; i++)
         if (!land->updates.items[i].why.code)
             refuse_rest(&land->updates.items[i]);
+    return 0;
 }
 
+/* Back to what the ref was, unless somebody has moved it since. Its reflog says so; one that was removed has
+ * lost its reflog. */
+static void undo(struct vmscm_land_update *u, struct vmscm_gitdb *db, const char *done,
+    const struct vmscm_signature *who)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    int rc = u->was[0] ? vmscm_refs_update(db, u->ref, done, u->was, who, "undone: all or nothing", &why)
+                       : vmscm_refs_delete(db, u->ref, done, &why);
+
+    if (!rc)
+        return;
+    vmscm_error_copy(&u->why, &why);
+    vmscm_error_prefix(&u->why, "done, though another was not, and cannot be undone");
+}
+
+/* Even one that says it failed may have been. now: what the ref is. */
+static bool was_done(const struct vmscm_land_update *u, char now[VMSCM_GITDB_ID],
+    struct vmscm_gitdb *db)
+{
+    int rc = u->tried ? vmscm_refs_read(now, db, u->ref, NULL) : VMSCM_ENOTFOUND;
+
+    if (rc)
+        now[0] = '\0';
+    return u->tried && (!rc || rc == VMSCM_ENOTFOUND) && strcmp(now, u->was) != 0 &&
+        (u->merge || strcmp(now, u->after) == 0);
+}
+
+/* What was made goes before what was removed is made again: names may clash. */
+static void undo_all(struct vmscm_land *land, struct vmscm_gitdb *db,
+    const struct vmscm_signature *who)
+{
+    char now[VMSCM_GITDB_ID];
+
+    for (int making = 1; making >= 0; making--)
+        for (size_t i = land->updates.len; i--;) {
+            struct vmscm_land_update *u = &land->updates.items[i];
+            if ((u->after[0] != '\0') != making)
+                continue;
+            u->changed = false;
+            if (!u->why.code)
+                refuse_rest(u);
+            if (was_done(u, now, db))
+                undo(u, db, now, who);
+        }
+}
+
+/* Removals come first: what is made may need the name. */
 static void do_updates(struct vmscm_land *land, struct vmscm_gitdb *db,
     const struct vmscm_signature *who)
 {
-    for (size_t i = 0; i < land->updates.len; i++)
-        if (!land->updates.items[i].why.code)
-            do_update(&land->updates.items[i], db, land->reason, who);
+    for (int making = 0; making < 2; making++)
+        for (size_t i = 0; i < land->updates.len; i++) {
+            struct vmscm_land_update *u = &land->updates.items[i];
+            if (u->why.code || (u->after[0] != '\0') != making)
+                continue;
+            do_update(u, db, land->reason, who);
+            if (u->why.code && land->atomic) {
+                undo_all(land, db, who);
+                return;
+            }
+        }
 }
 
 struct ids {
@@ -341,8 +406,7 @@ static int settle(struct vmscm_land *land, struct vmscm_repo *repo,
     if ((rc = vmscm_receive_install_history(land->receive, err)))
         goto out;
     /* What is refused brings nothing, so nothing is noted of it. */
-    check_updates(land, &any, repo->git);
-    if (!any)
+    if ((rc = check_updates(land, &any, repo->git, err)) || !any)
         goto out;
     if ((rc = vmscm_handle_store(&store, repo, err)) ||
         (rc = vmscm_store_reload(store, &changed, err)) ||
@@ -375,9 +439,8 @@ int vmscm_land_run(struct vmscm_land *land, struct vmscm_error *err)
     int lock = -1, rc;
 
     /* As far as can be told before anything is moved. */
-    check_updates(land, &any, vmscm_receive_db(land->receive));
-    if (!any)
-        return 0;
+    if ((rc = check_updates(land, &any, vmscm_receive_db(land->receive), err)) || !any)
+        return rc;
     if ((rc = vmscm_handle_who(&who, NULL, repo, err)) ||
         (rc = vmscm_lease_open(&lease, repo->path, err)) ||
         (rc = vmscm_receive_install_packs(land->receive, lease, err)))

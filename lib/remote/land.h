@@ -19,6 +19,8 @@ struct vmscm_land_update {
     bool force;                  /* `after` need not follow from `before` */
     bool merge;                  /* notes: the union of both */
     bool changed;                /* out */
+    bool tried;                  /* for who undoes it: it was begun, with the ref being `was` */
+    char was[VMSCM_GITDB_ID];
     struct vmscm_error why;      /* out; code 0: done */
 };
 

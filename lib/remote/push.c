@@ -305,7 +305,7 @@ static int transfer(struct push *p, struct vmscm_error *err)
     return rc;
 }
 
-/* What is known of the remote. */
+/* What is known of the remote: what went there first, as its name may be needed. */
 static int track(struct push *p, struct vmscm_error *err)
 {
     struct vmscm_signature who = {0};
@@ -317,10 +317,11 @@ static int track(struct push *p, struct vmscm_error *err)
     if ((rc = vmscm_handle_who(&who, NULL, p->repo, err)) ||
         (rc = vmscm_handle_commit_lock(&lock, p->repo, err)))
         goto out;
-    for (size_t i = 0; i < p->items.list.len && !rc; i++) {
-        const struct vmscm_items_item *item = &p->items.list.items[i];
+    for (size_t i = 0; i < 2 * p->items.list.len && !rc; i++) {
+        const struct vmscm_items_item *item = &p->items.list.items[i % p->items.list.len];
         char now[VMSCM_GITDB_ID] = "";
-        if (item->change == VMSCM_REMOTE_REFUSED)
+        if (item->change == VMSCM_REMOTE_REFUSED ||
+            (item->after[0] != '\0') != (i >= p->items.list.len))
             continue;
         free(ref);
         if ((rc = vmscm_refnames_track(&ref, p->session.remote, item->ref, err)))

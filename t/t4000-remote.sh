@@ -217,6 +217,28 @@ check 'which fetched all the same' '
     git --git-dir=hub.vmscm/git update-ref refs/notes/comments "$(cat kept)"
     vmscm -C pat fetch -q'
 
+check 'a machine is no tag object, on either side; a light tag is a tag' '
+    vmscm init -q kim
+    vmscm -C kim checkin -q one "$PWD/one.raw" -m one
+    vmscm -C kim tag -q one v1
+    vmscm -C kim clone -q one fine
+    vmscm init -q --bare strict.vmscm
+    git=kim/.vmscm/git
+    git --git-dir=$git tag one/light "$(tip kim one)"
+    git --git-dir=$git rev-parse refs/tags/one/v1 >$git/refs/heads/odd
+    ! vmscm -C kim push "$PWD/strict.vmscm" --all --tags >said
+    grep "^odd  refused .*no machine can be$" said
+    [ "$(vmscm -C strict.vmscm list --json | jq -r ".[].machine" | sort | tr "\n" " ")" = "fine one " ]
+    vmscm -C strict.vmscm tag -l one | grep one:light
+    cp $git/refs/heads/odd strict.vmscm/git/refs/heads/odd
+    rm $git/refs/heads/odd
+    vmscm -C kim remote add origin ../strict.vmscm
+    vmscm -C strict.vmscm clone -q one later
+    ! vmscm -C kim fetch >said
+    grep "^odd  refused .*no machine can be$" said
+    vmscm -C kim cat origin/later | cmp - one.raw
+    rm strict.vmscm/git/refs/heads/odd'
+
 # The names that a repository has.
 names() { vmscm -C "$1" list --json | jq -r '.[].machine' | sort | tr '\n' ' '; }
 check 'names that cannot be beside each other' '

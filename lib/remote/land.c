@@ -196,6 +196,20 @@ out:
     return rc;
 }
 
+/* A machine is a revision itself, not a tag that leads to one: who reads it would meet what is no commit. */
+static int check_kind(struct vmscm_land_update *u, struct vmscm_gitdb *db)
+{
+    char commit[VMSCM_GITDB_ID];
+    int rc;
+
+    if (!u->after[0] || (!vmscm_str_starts(u->ref, VMSCM_HANDLE_HEADS) &&
+                            !vmscm_str_starts(u->ref, VMSCM_HANDLE_TRACKED)))
+        return 0;
+    if ((rc = vmscm_refs_peel(commit, db, u->after, &u->why)) || strcmp(commit, u->after) == 0)
+        return rc;
+    return vmscm_error_set(&u->why, VMSCM_EREFUSED, "is a tag object, which no machine can be");
+}
+
 /* Whether an update may be done. */
 static int check_update(struct vmscm_land_update *u, struct vmscm_gitdb *db)
 {
@@ -208,7 +222,7 @@ static int check_update(struct vmscm_land_update *u, struct vmscm_gitdb *db)
         rc = 0;
     }
     /* That it is so already may be this very update, whose answer was lost. */
-    if (rc || u->merge || strcmp(now, u->after) == 0)
+    if (rc || u->merge || strcmp(now, u->after) == 0 || (rc = check_kind(u, db)))
         return rc;
     if (strcmp(now, u->before) != 0) {
         vmscm_error_set(&u->why, VMSCM_ECONFLICT, "has moved meanwhile");

@@ -319,6 +319,36 @@ check_fails 1 'what has no data is not pushed by name' '
     vmscm -C eva pull -q origin db
     vmscm -C eva clone db~1 old' 'pruned'
 
+check 'a revision that was pruned here and is a machine there comes with its data' '
+    vmscm init -q --bare origin.vmscm
+    cp one.raw own.raw
+    noise 4000000 11 | put own.raw 6000000
+    for i in one own three; do vmscm -C origin.vmscm checkin -q db "$PWD/$i.raw" -m $i; done
+    vmscm clone -q ./origin.vmscm thrifty
+    vmscm -C thrifty prune -q --keep-last 1 db
+    vmscm -C thrifty gc -q --grace 0
+    ! vmscm -C thrifty cat db~1 >/dev/null
+    vmscm -C origin.vmscm clone -q db~1 old
+    vmscm -C thrifty fetch --json >said
+    [ "$(figure said round_trips)" -le 5 ]
+    vmscm -C thrifty cat origin/old | cmp - own.raw
+    vmscm -C thrifty cat db~1 | cmp - own.raw
+    ! vmscm -C thrifty cat db~2 >/dev/null
+    vmscm -C thrifty fsck --full -q
+    vmscm -C thrifty fetch | grep "^nothing to be fetched"'
+check 'and goes with it, where it was pruned there' '
+    vmscm clone -q --bare ./origin.vmscm hub2.vmscm
+    vmscm -C hub2.vmscm rm -q old
+    vmscm -C hub2.vmscm remote remove origin
+    vmscm -C hub2.vmscm prune -q --keep-last 1 db
+    vmscm -C hub2.vmscm gc -q --grace 0
+    ! vmscm -C hub2.vmscm cat db~1 >/dev/null
+    vmscm -C origin.vmscm push --json "$PWD/hub2.vmscm" old >said
+    [ "$(figure said round_trips)" -le 5 ]
+    vmscm -C hub2.vmscm cat old | cmp - own.raw
+    ! vmscm -C hub2.vmscm cat db~2 >/dev/null
+    vmscm -C hub2.vmscm fsck --full -q'
+
 check 'what was pruned there and let go of comes back whole with a push' '
     vmscm init -q full
     for i in one two three; do vmscm -C full checkin -q db "$PWD/$i.raw" -m $i; done

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/fetching.h"
 #include "base/str.h"
-#include "history/refs.h"
+#include "history/pruned.h"
 #include "history/reflist.h"
+#include "history/refs.h"
 #include "remote/fetchlist.h"
 #include "remote/land.h"
 #include "remote/refnames.h"
@@ -18,6 +19,7 @@ struct fetch {
     struct vmscm_receive *receive;
     struct vmscm_land land;
     struct vmscm_novel *known; /* what our refs lead to */
+    struct vmscm_pruned *pruned;
     struct vmscm_buf wants, haves; /* ids as they travel */
     size_t notes;                  /* updates at the end of land's that are of notes */
     /* What is missing, by what was looked at last. */
@@ -75,6 +77,16 @@ static int put_have(void *data, const char *ref, const char *id)
     return rc;
 }
 
+/* Whether anything must come for a ref to be this. What is known may have been pruned. */
+static bool is_whole(const struct fetch *f, const char *id)
+{
+    char commit[VMSCM_GITDB_ID];
+
+    return vmscm_novel_is_known(f->known, id) &&
+        !(vmscm_pruned_count(f->pruned) && !vmscm_refs_peel(commit, f->f->repo->git, id, NULL) &&
+            vmscm_pruned_has(f->pruned, commit));
+}
+
 /* Updates for all that is to change, and what must come for them. */
 static int prepare(struct fetch *f, struct vmscm_error *err)
 {
@@ -90,7 +102,7 @@ static int prepare(struct fetch *f, struct vmscm_error *err)
         memcpy(u->before, item->before, sizeof u->before);
         memcpy(u->after, item->after, sizeof u->after);
         u->force = item->force;
-        if (item->after[0] && !vmscm_novel_is_known(f->known, item->after) &&
+        if (item->after[0] && !is_whole(f, item->after) &&
             (rc = put_id(&f->wants, item->after, err)))
             return rc;
     }
@@ -357,6 +369,7 @@ int vmscm_fetching_run(struct vmscm_fetching *fetching, struct vmscm_error *err)
     if ((rc = vmscm_fetchlist_make(fetching, err)) || fetching->options->dry_run)
         return rc;
     if ((rc = vmscm_novel_new(&f.known, fetching->repo->git, err)) ||
+        (rc = vmscm_pruned_load(&f.pruned, fetching->repo->git, err)) ||
         (rc = vmscm_reflist_walk(fetching->repo->git, "refs/", know, &f, err)) ||
         (rc = prepare(&f, err)))
         goto out;
@@ -367,6 +380,7 @@ out:
     vmscm_receive_close(f.receive, rc && rc != VMSCM_EINPUT && rc != VMSCM_EUNSUPPORTED);
     vmscm_land_release(&f.land);
     vmscm_novel_free(f.known);
+    vmscm_pruned_free(f.pruned);
     vmscm_buf_release(&f.wants);
     vmscm_buf_release(&f.haves);
     vmscm_buf_release(&f.leaves);

@@ -37,8 +37,8 @@ bool vmscm_items_is_change(const struct vmscm_items_item *item);
 void vmscm_items_refuse_comments(struct vmscm_items *items, const struct vmscm_error *why,
     const struct vmscm_events *events);
 
-/* Tell the caller of each, machines' names in order, and count those refused, comments among them. If there are
- * any, *err is the first one's, with the name. */
+/* Tell the caller of each, machines' names in order, and count those refused, comments among them. If
+ * there are any, *err is the first one's, with the name. */
 int vmscm_items_tell(struct vmscm_items *items,
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
     struct vmscm_remote_result *result, struct vmscm_error *err);

@@ -17,6 +17,10 @@
 #include <time.h>
 #include <vmscm/remote.h>
 
+/* Times that what is missing is sent: leaves, the chunks that they list, and where there are more than can be
+ * told at a time. Who goes on asking is given up. */
+#define LACKING_TURNS 16
+
 struct push {
     struct vmscm_repo *repo;
     const struct vmscm_remote_options *options;
@@ -295,8 +299,9 @@ static int transfer(struct push *p, struct vmscm_error *err)
         return rc;
     if ((rc = send_all(p, false, err)))
         return rc;
-    if (p->lacking.len && ((rc = select_lacking(p, err)) || (rc = send_all(p, true, err))))
-        return rc;
+    for (int turn = 0; p->lacking.len && turn < LACKING_TURNS; turn++)
+        if ((rc = select_lacking(p, err)) || (rc = send_all(p, true, err)))
+            return rc;
     if (p->lacking.len || !p->answered)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: does not say what became of the push",
             vmscm_stream_peer(p->session.stream));

@@ -239,3 +239,9 @@ int vmscm_select_leaves(struct vmscm_idset *leaves, struct vmscm_repo *repo,
         rc = each_map(repo, vmscm_novel_commit(novel, i), add_leaves, leaves, err);
     return rc;
 }
+
+int vmscm_select_leaves_of(struct vmscm_idset *leaves, struct vmscm_repo *repo, const char *commit,
+    struct vmscm_error *err)
+{
+    return each_map(repo, commit, add_leaves, leaves, err);
+}

@@ -17,8 +17,10 @@ int vmscm_select_new(struct vmscm_outgoing *out, struct vmscm_repo *repo,
 int vmscm_select_allow(struct vmscm_outgoing *out, struct vmscm_repo *repo, const char *commit,
     struct vmscm_error *err);
 
-/* The leaves of all new revisions. */
+/* The leaves of all new revisions; of one. */
 int vmscm_select_leaves(struct vmscm_idset *leaves, struct vmscm_repo *repo,
     const struct vmscm_novel *novel, struct vmscm_error *err);
+int vmscm_select_leaves_of(struct vmscm_idset *leaves, struct vmscm_repo *repo, const char *commit,
+    struct vmscm_error *err);
 
 #endif

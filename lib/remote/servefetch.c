@@ -22,6 +22,7 @@
 /* What a request says that is wanted, and had. */
 struct wants {
     VMSCM_VEC(struct vmscm_land_id) wanted, had;
+    VMSCM_VEC(struct vmscm_land_id) again; /* revisions that are wanted though they are had */
     struct vmscm_novel *revisions, *notes;
 };
 
@@ -29,6 +30,7 @@ static void release_wants(struct wants *w)
 {
     vmscm_vec_release(&w->wanted);
     vmscm_vec_release(&w->had);
+    vmscm_vec_release(&w->again);
     vmscm_novel_free(w->revisions);
     vmscm_novel_free(w->notes);
 }
@@ -131,6 +133,22 @@ static int check_wants(struct vmscm_serve *serve, struct wants *w, uint8_t *foun
     return rc;
 }
 
+/* Who has a revision and wants it may have it without its data. */
+static int want_again(struct wants *w, struct vmscm_gitdb *db, const char *id,
+    struct vmscm_error *err)
+{
+    char commit[VMSCM_GITDB_ID];
+    struct vmscm_land_id *slot;
+    int rc = vmscm_refs_peel(commit, db, id, err);
+
+    if (rc || vmscm_novel_is_new(w->revisions, commit))
+        return rc;
+    if (vmscm_vec_add(&w->again, &slot, err))
+        return VMSCM_ENOMEM;
+    memcpy(slot->id, commit, sizeof slot->id);
+    return 0;
+}
+
 /* What is new to who asks. A lease keeps it while it is read. */
 static int resolve(struct vmscm_serve *s, struct wants *w, struct vmscm_error *err)
 {
@@ -155,9 +173,12 @@ static int resolve(struct vmscm_serve *s, struct wants *w, struct vmscm_error *e
     for (size_t i = 0; i < w->had.len && !rc; i++)
         if (!(rc = vmscm_novel_know(w->revisions, w->had.items[i].id, err)))
             rc = vmscm_novel_know(w->notes, w->had.items[i].id, err);
-    for (size_t i = 0; i < w->wanted.len && !rc; i++)
+    for (size_t i = 0; i < w->wanted.len && !rc; i++) {
         rc = vmscm_novel_want(
             found[i] == 2 ? w->notes : w->revisions, w->wanted.items[i].id, err);
+        if (!rc && found[i] != 2)
+            rc = want_again(w, s->repo->git, w->wanted.items[i].id, err);
+    }
 out:
     free(found);
     return rc;
@@ -322,8 +343,11 @@ static int select_data(struct vmscm_serve *s, struct data_request *r, struct vms
     struct vmscm_fetch *fetch = NULL;
     int rc;
 
-    if ((rc = vmscm_select_leaves(&r->leaves, s->repo, r->wants.revisions, err)) ||
-        (rc = vmscm_fetch_new(&fetch, s->repo->store, err)))
+    if ((rc = vmscm_select_leaves(&r->leaves, s->repo, r->wants.revisions, err)))
+        return rc;
+    for (size_t i = 0; i < r->wants.again.len && !rc; i++)
+        rc = vmscm_select_leaves_of(&r->leaves, s->repo, r->wants.again.items[i].id, err);
+    if (rc || (rc = vmscm_fetch_new(&fetch, s->repo->store, err)))
         return rc;
     for (size_t i = 0; i < r->whole.len && !rc; i++)
         rc = vmscm_idset_find(&r->leaves, &r->whole.items[i])

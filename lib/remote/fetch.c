@@ -65,7 +65,8 @@ static int fetch(struct vmscm_repo *repo, const struct vmscm_remote_options *opt
     if (!rc)
         rc = run(&f, &session, &own, err);
     vmscm_session_close(&session, rc ? err : NULL);
-    if (rc && err)
+    /* What ssh said may be the reason. */
+    if (rc && err && err->code)
         rc = err->code;
     own.seconds = now() - begin;
     if (!rc)

@@ -393,7 +393,8 @@ int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remote_options
         own.round_trips = p.session.round_trips;
     }
     vmscm_session_close(&p.session, rc ? err : NULL);
-    if (rc && err)
+    /* What ssh said may be the reason. */
+    if (rc && err && err->code)
         rc = err->code;
     clock_gettime(CLOCK_MONOTONIC, &end);
     own.seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;

@@ -370,11 +370,11 @@ struct vmscm_gitdb *vmscm_receive_db(struct vmscm_receive *r)
     return vmscm_incoming_db(r->incoming);
 }
 
-static int installed(void *data, const char *file)
+static int installed(void *data, const char *file, struct vmscm_error *err)
 {
     struct vmscm_receive *r = data;
 
-    return vmscm_store_add(r->repo->store, file, NULL);
+    return vmscm_store_add(r->repo->store, file, err);
 }
 
 int vmscm_receive_install_packs(struct vmscm_receive *r, struct vmscm_lease *lease,

@@ -242,7 +242,7 @@ bool vmscm_quarantine_any(const char *repo_dir)
 struct installation {
     struct vmscm_quarantine *q;
     struct vmscm_lease *lease;
-    int (*each)(void *data, const char *file);
+    int (*each)(void *data, const char *file, struct vmscm_error *err);
     void *data;
     struct vmscm_error *err;
 };
@@ -260,14 +260,15 @@ static int install_pack(void *data, const char *packs, const char *file)
         !(rc = vmscm_path_join(&from, packs, file, in->err)) &&
         !(rc = vmscm_str_printf(&to, in->err, "%s/packs/%s", in->q->repo_dir, file)) &&
         !(rc = vmscm_file_rename_new(from, to, in->err)))
-        rc = in->each(in->data, file);
+        rc = in->each(in->data, file, in->err);
     free(from);
     free(to);
     return rc;
 }
 
 int vmscm_quarantine_install(struct vmscm_quarantine *q, struct vmscm_lease *lease,
-    int (*each)(void *data, const char *file), void *data, struct vmscm_error *err)
+    int (*each)(void *data, const char *file, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
 {
     struct installation in = {q, lease, each, data, err};
     char *packs = NULL;

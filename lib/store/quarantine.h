@@ -29,9 +29,10 @@ int vmscm_quarantine_adopt(struct vmscm_quarantine *q, size_t *packs, struct vms
 bool vmscm_quarantine_any(const char *repo_dir);
 
 /* Move its packs into the repository's, durably; lease gets their names before they can be seen.
- * each(data, file) for every one that was moved. */
+ * each(data, file, err) for every one that was moved; non-zero ends it and is returned. */
 int vmscm_quarantine_install(struct vmscm_quarantine *q, struct vmscm_lease *lease,
-    int (*each)(void *data, const char *file), void *data, struct vmscm_error *err);
+    int (*each)(void *data, const char *file, struct vmscm_error *err), void *data,
+    struct vmscm_error *err);
 
 /* Ends it. keep: its whole packs stay for the next transfer. NULL is fine. */
 void vmscm_quarantine_close(struct vmscm_quarantine *q, bool keep);

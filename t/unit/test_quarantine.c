@@ -80,8 +80,9 @@ static void test_kept(void **state)
     assert_false(vmscm_quarantine_any(dir));
 }
 
-static int count_pack(void *data, const char *file)
+static int count_pack(void *data, const char *file, struct vmscm_error *err)
 {
+    (void)err;
     assert_string_equal(file, PACK);
     ++*(size_t *)data;
     return 0;
@@ -106,6 +107,27 @@ static void test_install(void **state)
     vmscm_quarantine_close(q, false);
     vmscm_lease_close(lease);
     assert_true(has_pack(dir, PACK));
+}
+
+static int refuse_pack(void *data, const char *file, struct vmscm_error *err)
+{
+    (void)data;
+    return vmscm_error_set(err, VMSCM_EIO, "%s: cannot be used", file);
+}
+
+static void test_install_fails(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_quarantine *q;
+    struct vmscm_lease *lease;
+
+    (void)state;
+    assert_done(vmscm_lease_open(&lease, dir, &err), &err);
+    assert_done(vmscm_quarantine_open(&q, dir, &err), &err);
+    make_pack(vmscm_quarantine_dir(q), PACK);
+    assert_fails(vmscm_quarantine_install(q, lease, refuse_pack, NULL, &err), &err, VMSCM_EIO, PACK);
+    vmscm_quarantine_close(q, false);
+    vmscm_lease_close(lease);
 }
 
 /* Removed in part, by one who was killed over it; and one that was only just made. */
@@ -136,6 +158,7 @@ int main(void)
         TEST(test_alive),
         TEST(test_kept),
         TEST(test_install),
+        TEST(test_install_fails),
         TEST(test_torn),
     };
 

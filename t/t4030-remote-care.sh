@@ -25,4 +25,13 @@ check 'and it is done once that is gone' '
     vmscm -C ben fetch | grep "^web  new"
     vmscm -C ben cat origin/web | cmp - one.raw'
 
+check_fails 4 'what an interrupted push left counts as what is sent' '
+    vmscm init -q --bare small.vmscm
+    vmscm -C small.vmscm config receive.maxSize 100000
+    mkdir -p small.vmscm/quarantine/from-dead/packs
+    touch small.vmscm/quarantine/from-dead/lock
+    cp hub.vmscm/packs/*.vpk small.vmscm/quarantine/from-dead/packs
+    vmscm -C ann push "$PWD/small.vmscm" web' 'receive.maxSize'
+check 'and nothing of it stays' '[ -z "$(ls small.vmscm/quarantine)" ]'
+
 done_testing

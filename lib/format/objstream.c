@@ -10,6 +10,11 @@ void vmscm_objstream_encode(uint8_t out[VMSCM_OBJSTREAM_HEAD], unsigned type, ui
     vmscm_put_le64(out + 1, length);
 }
 
+static uint64_t limit(unsigned type)
+{
+    return type == VMSCM_OBJSTREAM_BLOB ? VMSCM_OBJSTREAM_MAX : VMSCM_OBJSTREAM_META_MAX;
+}
+
 int vmscm_objstream_feed(struct vmscm_objstream *stream, const void *piece, size_t len,
     int (*each)(void *data, unsigned type, const void *bytes, size_t len, struct vmscm_error *err),
     void *data, struct vmscm_error *err)
@@ -22,7 +27,7 @@ int vmscm_objstream_feed(struct vmscm_objstream *stream, const void *piece, size
         const uint8_t *head = pending->data + at;
         uint64_t length = vmscm_get_le64(head + 1);
         if (head[0] < VMSCM_OBJSTREAM_COMMIT || head[0] > VMSCM_OBJSTREAM_TAG ||
-            length > VMSCM_OBJSTREAM_MAX)
+            length > limit(head[0]))
             return vmscm_error_set(
                 err, VMSCM_EINPUT, "the other side sent an object that cannot be read");
         if (pending->len - at - VMSCM_OBJSTREAM_HEAD < length)

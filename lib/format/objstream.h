@@ -10,7 +10,8 @@
 #include "base/buf.h"
 
 #define VMSCM_OBJSTREAM_HEAD 9
-#define VMSCM_OBJSTREAM_MAX (256u << 20) /* bytes of one object */
+#define VMSCM_OBJSTREAM_MAX (256u << 20) /* bytes of one blob: a disk's map may be that large */
+#define VMSCM_OBJSTREAM_META_MAX (64u << 20) /* of any other object */
 
 enum vmscm_objstream_type {
     VMSCM_OBJSTREAM_COMMIT = 1,

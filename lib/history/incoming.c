@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define MEMORY_MAX ((size_t)64 << 20) /* bytes of objects before they are written out */
+#define OBJECT_COST 256               /* bytes that one takes besides its own */
+#define OBJECTS_MAX (2u << 20)        /* at a time: the ids of all of them are kept in memory */
 #define FIRST 1000                    /* before all of libgit2's */
 
 struct vmscm_incoming {
@@ -26,6 +28,7 @@ struct vmscm_incoming {
     VMSCM_VEC(struct vmscm_gitpack_item) items;
     struct vmscm_oidset written;
     size_t bytes;
+    uint64_t stored; /* bytes of packs */
     VMSCM_VEC(char *) stems;
     bool started;
 };
@@ -119,6 +122,7 @@ static int write_out(struct vmscm_incoming *in, struct vmscm_error *err)
         goto out;
     *slot = stem;
     stem = NULL;
+    in->stored += bytes;
     git_mempack_reset(in->memory);
     in->items.len = 0;
     in->bytes = 0;
@@ -140,14 +144,23 @@ int vmscm_incoming_add(struct vmscm_incoming *in, enum vmscm_novel_type type, co
         return vmscm_git_error(err, e, VMSCM_EIO, "an object that came");
     if ((rc = vmscm_oidset_add(&in->written, &added, &oid, err)) || !added)
         return rc;
+    if (in->written.count > OBJECTS_MAX) {
+        vmscm_error_set(err, VMSCM_EREFUSED, "more than %u objects of history come at once", OBJECTS_MAX);
+        return vmscm_error_hint(err, "send less at a time: some machines, or older revisions first");
+    }
     /* Not through the database, which would find it enough that main has one: that may be garbage. */
     if ((e = in->memory->write(in->memory, &oid, bytes, len, (git_object_t)type)) < 0)
         return vmscm_git_error(err, e, VMSCM_EIO, "an object that came");
     if (vmscm_vec_add(&in->items, &item, err))
         return VMSCM_ENOMEM;
     item->oid = oid;
-    in->bytes += len;
+    in->bytes += len + OBJECT_COST;
     return in->bytes >= MEMORY_MAX ? write_out(in, err) : 0;
+}
+
+uint64_t vmscm_incoming_stored(const struct vmscm_incoming *in)
+{
+    return in->stored;
 }
 
 struct vmscm_gitdb *vmscm_incoming_db(struct vmscm_incoming *in)

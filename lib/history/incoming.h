@@ -19,8 +19,12 @@ struct vmscm_incoming;
 int vmscm_incoming_open(struct vmscm_incoming **out, struct vmscm_gitdb *main, const char *dir,
     struct vmscm_error *err);
 
+/* VMSCM_EREFUSED: these are more than can be taken in at once. */
 int vmscm_incoming_add(struct vmscm_incoming *in, enum vmscm_novel_type type, const void *bytes,
     size_t len, struct vmscm_error *err);
+
+/* Bytes of packs that were written so far. */
+uint64_t vmscm_incoming_stored(const struct vmscm_incoming *in);
 
 /* What was added, and what main has. Only for looking. */
 struct vmscm_gitdb *vmscm_incoming_db(struct vmscm_incoming *in);

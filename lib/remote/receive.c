@@ -32,6 +32,7 @@ struct vmscm_receive {
     struct vmscm_packwriter *writer;
     struct vmscm_idset current; /* ids in the pack that is being written */
     uint64_t written;           /* bytes of it */
+    uint64_t history; /* bytes of frames of history */
     uint64_t stored, max, pack_bytes;
     unsigned forced;
     bool (*wanted)(void *data, const struct vmscm_id *id);
@@ -131,6 +132,31 @@ static int add_object(void *data, unsigned type, const void *bytes, size_t len,
     return vmscm_incoming_add(r->incoming, (enum vmscm_novel_type)type, bytes, len, err);
 }
 
+/* Of history, what was sent or what it takes here, whichever is more: either may be far less than the
+ * other. */
+static int check_size(const struct vmscm_receive *r, struct vmscm_error *err)
+{
+    uint64_t history = vmscm_incoming_stored(r->incoming);
+
+    if (history < r->history)
+        history = r->history;
+    if (!r->max || r->stored + r->written + history <= r->max)
+        return 0;
+    vmscm_error_set(err, VMSCM_EREFUSED, "more than receive.maxSize (%llu bytes) is sent",
+        (unsigned long long)r->max);
+    return vmscm_error_hint(err, "send less at a time, or ask who keeps that repository");
+}
+
+static int check_space(const struct vmscm_receive *r, struct vmscm_error *err)
+{
+    struct statvfs st;
+
+    if (statvfs(r->repo->path, &st) != 0 || (uint64_t)st.f_bavail * st.f_frsize >= SPARE)
+        return 0;
+    vmscm_error_set(err, VMSCM_EIO, "%s: no space left for what is coming", r->repo->path);
+    return vmscm_error_hint(err, "what came so far is kept; free some space and try again");
+}
+
 int vmscm_receive_history(struct vmscm_receive *r, const uint8_t *frame, size_t len,
     struct vmscm_error *err)
 {
@@ -140,8 +166,10 @@ int vmscm_receive_history(struct vmscm_receive *r, const uint8_t *frame, size_t 
     unsigned algorithm;
     int rc;
 
+    r->history += len;
     r->block.len = 0;
-    if ((rc = vmscm_wire_decode_block(&algorithm, &plain, &stored, &stored_len, frame, len, err)) ||
+    if ((rc = check_size(r, err)) || (rc = check_space(r, err)) ||
+        (rc = vmscm_wire_decode_block(&algorithm, &plain, &stored, &stored_len, frame, len, err)) ||
         (rc = vmscm_buf_reserve(&r->block, plain, err)))
         return rc;
     if ((rc = vmscm_compress_decode(r->compress, r->block.data, plain, (int)algorithm, stored,
@@ -177,14 +205,10 @@ int vmscm_receive_flush(struct vmscm_receive *r, struct vmscm_error *err)
 
 static int begin_pack(struct vmscm_receive *r, struct vmscm_error *err)
 {
-    struct statvfs st;
+    int rc = check_space(r, err);
 
-    if (statvfs(r->repo->path, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize < SPARE) {
-        vmscm_error_set(err, VMSCM_EIO, "%s: no space left for what is coming", r->repo->path);
-        return vmscm_error_hint(err, "what came so far is kept; free some space and try again");
-    }
-    return vmscm_packwriter_open(
-        &r->writer, vmscm_quarantine_dir(r->quarantine), false, err);
+    return rc ? rc
+              : vmscm_packwriter_open(&r->writer, vmscm_quarantine_dir(r->quarantine), false, err);
 }
 
 /* A base's plain bytes, at the end of r->base; false: it is not to be had. Its own copy must stay. */
@@ -267,11 +291,7 @@ static int keep(struct vmscm_receive *r, const struct vmscm_pack_record *record,
     for (unsigned i = 0; i < record->part_count && !rc; i++)
         rc = vmscm_idset_get(&r->current, &value, &added, &parts[i].id, err);
     r->written += len;
-    if (!rc && r->max && r->stored + r->written > r->max) {
-        vmscm_error_set(err, VMSCM_EREFUSED, "more than receive.maxSize (%llu bytes) is sent",
-            (unsigned long long)r->max);
-        return vmscm_error_hint(err, "send less at a time, or ask who keeps that repository");
-    }
+    rc = rc ? rc : check_size(r, err);
     if (!rc && (r->written >= r->pack_bytes || r->current.count >= PACK_PARTS))
         rc = vmscm_receive_flush(r, err);
     return rc;

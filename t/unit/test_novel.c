@@ -147,6 +147,22 @@ static void test_incoming(void **state)
     }
 }
 
+/* What small objects cost is counted: many of them do not stay in memory. */
+static void test_incoming_small(void **state)
+{
+    struct gitrepo *r = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_incoming *in;
+    char dir[600];
+
+    snprintf(dir, sizeof dir, "%s/q", r->dir);
+    assert_done(vmscm_incoming_open(&in, r->db, dir, &err), &err);
+    for (uint32_t i = 0; i < 300000; i++)
+        assert_done(vmscm_incoming_add(in, VMSCM_NOVEL_BLOB, &i, sizeof i, &err), &err);
+    assert_int_not_equal(vmscm_incoming_stored(in), 0);
+    vmscm_incoming_close(in);
+}
+
 static void test_leads(void **state)
 {
     struct gitrepo *r = *state;
@@ -362,6 +378,7 @@ int main(void)
         TEST(test_tags),
         TEST(test_missing),
         TEST(test_incoming),
+        TEST(test_incoming_small),
         TEST(test_leads),
         TEST(test_notes),
         TEST(test_notes_taken_away),

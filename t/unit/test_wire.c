@@ -215,10 +215,14 @@ static void test_objects(void **state)
     struct vmscm_objstream s = {{0}};
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct objects o = {0, 0};
-    vmscm_objstream_encode(stream, VMSCM_OBJSTREAM_TREE, VMSCM_OBJSTREAM_MAX + 1u);
-    assert_fails(vmscm_objstream_feed(&s, stream, sizeof stream, count_object, &o, &err), &err,
-        VMSCM_EINPUT, "cannot be read");
-    vmscm_objstream_release(&s);
+    for (unsigned type = VMSCM_OBJSTREAM_COMMIT; type <= VMSCM_OBJSTREAM_TAG; type++) {
+        bool blob = type == VMSCM_OBJSTREAM_BLOB;
+        vmscm_objstream_encode(
+            stream, type, (blob ? VMSCM_OBJSTREAM_MAX : VMSCM_OBJSTREAM_META_MAX) + 1u);
+        assert_fails(vmscm_objstream_feed(&s, stream, sizeof stream, count_object, &o, &err), &err,
+            VMSCM_EINPUT, "cannot be read");
+        vmscm_objstream_release(&s);
+    }
 }
 
 int main(void)

@@ -142,6 +142,8 @@ static int take_bare(struct fetch *f, const struct vmscm_stream_frame *frame,
     int rc = vmscm_wire_decode_list(
         &role, &ids, &count, VMSCM_WIRE_OID_SIZE, frame->data, frame->len, err);
 
+    if (!rc && f->land.bare.len + count > VMSCM_LAND_BARE_MAX)
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "the other side names too many revisions");
     for (size_t i = 0; i < count && !rc && role == VMSCM_WIRE_BARE; i++) {
         vmscm_str_hex(id, ids + i * VMSCM_WIRE_OID_SIZE, VMSCM_WIRE_OID_SIZE);
         rc = vmscm_land_add_bare(&f->land, id, err);

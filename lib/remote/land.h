@@ -24,6 +24,8 @@ struct vmscm_land_update {
     struct vmscm_error why;      /* out; code 0: done */
 };
 
+#define VMSCM_LAND_BARE_MAX (1u << 20) /* that a peer may name */
+
 struct vmscm_land_id {
     char id[VMSCM_GITDB_ID];
 };

@@ -20,6 +20,7 @@
 /* Times that what is missing is sent: leaves, the chunks that they list, and where there are more than can be
  * told at a time. Who goes on asking is given up. */
 #define LACKING_TURNS 16
+#define LACKING_MAX (1u << 20) /* ids that the other side may say it lacks, at a time */
 
 struct push {
     struct vmscm_repo *repo;
@@ -184,6 +185,8 @@ static int take_lacking(struct push *p, const struct vmscm_stream_frame *frame,
     int rc = vmscm_wire_decode_list(
         &role, &ids, &count, VMSCM_HASH_SIZE, frame->data, frame->len, err);
 
+    if (!rc && p->lacking.len + count > LACKING_MAX)
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "the other side says that it lacks too much");
     for (size_t i = 0; i < count && !rc && role == VMSCM_WIRE_LACK; i++)
         if (!(rc = vmscm_vec_add(&p->lacking, &slot, err)))
             memcpy(slot->bytes, ids + i * VMSCM_HASH_SIZE, VMSCM_HASH_SIZE);

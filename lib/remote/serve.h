@@ -13,7 +13,7 @@
 #include "remote/stream.h"
 
 #define VMSCM_SERVE_LACK_MAX (1u << 20) /* ids that it says are missing, at a time */
-#define VMSCM_SERVE_UPDATES_MAX (1u << 20)
+#define VMSCM_SERVE_UPDATES_MAX (1u << 15) /* refs of one push */
 
 struct vmscm_serve {
     struct vmscm_repo *repo;

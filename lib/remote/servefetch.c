@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMITS_MAX (1u << 20) /* of one request */
+#define COMMITS_MAX (1u << 18) /* of one request */
 #define PAST_MAX 64              /* that are wanted though no ref names them */
 
 /* What a request says that is wanted, and had. */
@@ -45,10 +45,11 @@ static int take_commits(struct wants *w, const struct vmscm_stream_frame *frame,
     int rc = vmscm_wire_decode_list(
         &role, &ids, &count, VMSCM_WIRE_OID_SIZE, frame->data, frame->len, err);
 
-    if (!rc &&
-        ((role != VMSCM_WIRE_WANT && role != VMSCM_WIRE_HAVE) ||
-            w->wanted.len + w->had.len + count > COMMITS_MAX))
+    if (!rc && role != VMSCM_WIRE_WANT && role != VMSCM_WIRE_HAVE)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
+    if (!rc && w->wanted.len + w->had.len + count > COMMITS_MAX)
+        rc = vmscm_error_set(
+            err, VMSCM_EREFUSED, "more than %u revisions are named at once", COMMITS_MAX);
     for (size_t i = 0; i < count && !rc; i++) {
         rc = role == VMSCM_WIRE_WANT ? vmscm_vec_add(&w->wanted, &slot, err)
                                      : vmscm_vec_add(&w->had, &slot, err);
@@ -81,7 +82,9 @@ struct showing {
     struct vmscm_serve *serve;
     struct wants *wants;
     uint8_t *found; /* of wants: 1, a revision's; 2, a note's */
-    struct vmscm_error *err;
+    uint8_t what;   /* of the ref at hand */
+    struct vmscm_ancestry *walks[2];
+    struct vmscm_error why; /* some history could not be read */
 };
 
 static int match_ref(void *data, const char *ref, const char *id)
@@ -97,40 +100,69 @@ static int match_ref(void *data, const char *ref, const char *id)
     return 0;
 }
 
-/* One that no ref names any more may be what one was a moment ago: then it leads there still. */
-static int match_past(void *data, const char *ref, const char *id)
+#define ALL_FOUND 1
+
+static int match_commit(void *data, const char *commit)
 {
     struct showing *s = data;
-    uint8_t what = vmscm_str_starts(ref, VMSCM_REFNAMES_NOTES) ? 2 : 1;
-    bool leads;
+    const struct vmscm_land_id *want = bsearch(
+        commit, s->wants->wanted.items, s->wants->wanted.len, sizeof *want, by_id);
+
+    if (!want || s->found[want - s->wants->wanted.items])
+        return 0;
+    s->found[want - s->wants->wanted.items] = s->what;
+    return memchr(s->found, 0, s->wants->wanted.len) ? 0 : ALL_FOUND;
+}
+
+/* One that no ref names any more may be what one was a moment ago: then it leads there still. Of a ref
+ * whose history cannot be read, what can be is looked at. */
+static int match_past(void *data, const char *ref, const char *id)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct showing *s = data;
+    int rc;
 
     if (!id || !vmscm_serve_shows(s->serve, ref))
         return 0;
-    for (size_t i = 0; i < s->wants->wanted.len; i++)
-        if (!s->found[i] &&
-            !vmscm_ancestry_leads(&leads, s->serve->repo->git, id, s->wants->wanted.items[i].id, NULL) &&
-            leads)
-            s->found[i] = what;
-    return 0;
+    s->what = vmscm_str_starts(ref, VMSCM_REFNAMES_NOTES) ? 2 : 1;
+    rc = vmscm_ancestry_walk(
+        s->walks[s->what - 1], s->serve->repo->git, id, match_commit, s, &why);
+    if (rc && rc != ALL_FOUND && !s->why.code)
+        s->why = why;
+    return rc == ALL_FOUND ? rc : 0;
+}
+
+/* Every commit is looked at once, however many refs lead there and however much is asked for. */
+static int look_back(struct showing *s, struct vmscm_error *err)
+{
+    int rc;
+
+    if (!(rc = vmscm_ancestry_new(&s->walks[0], err)) &&
+        !(rc = vmscm_ancestry_new(&s->walks[1], err)))
+        rc = vmscm_reflist_walk(s->serve->repo->git, "refs/", match_past, s, err);
+    for (size_t i = 0; i < 2; i++)
+        vmscm_ancestry_free(s->walks[i]);
+    return rc == ALL_FOUND ? 0 : rc;
 }
 
 static int check_wants(struct vmscm_serve *serve, struct wants *w, uint8_t *found,
     struct vmscm_error *err)
 {
-    struct showing showing = {serve, w, found, err};
+    struct showing showing = {.serve = serve, .wants = w, .found = found};
     size_t past = 0;
     int rc = vmscm_reflist_walk(serve->repo->git, "refs/", match_ref, &showing, err);
 
-    /* Looking for each of many would be work that a peer can make at no cost. */
     for (size_t i = 0; i < w->wanted.len; i++)
         past += !found[i];
     if (!rc && past && past <= PAST_MAX)
-        rc = vmscm_reflist_walk(serve->repo->git, "refs/", match_past, &showing, err);
-    if (!rc && memchr(found, 0, w->wanted.len)) {
-        rc = vmscm_error_set(err, VMSCM_EBUSY, "what was asked for is not there any more");
-        vmscm_error_hint(err, "it was changed meanwhile; try again");
-    }
-    return rc;
+        rc = look_back(&showing, err);
+    if (rc || !memchr(found, 0, w->wanted.len))
+        return rc;
+    /* It may be where nothing could be read. */
+    if (showing.why.code)
+        return vmscm_error_copy(err, &showing.why);
+    vmscm_error_set(err, VMSCM_EBUSY, "what was asked for is not there any more");
+    return vmscm_error_hint(err, "it was changed meanwhile; try again");
 }
 
 /* Who has a revision and wants it may have it without its data. */
@@ -237,65 +269,29 @@ out:
     return rc;
 }
 
-/* A request for data, until it is whole. */
+/* A request for data. What it asks for is looked at as it comes, and not kept: it may be any amount. */
 struct data_request {
     struct wants wants;
-    struct vmscm_idset leaves; /* that are asked for, or whose chunks are */
-    VMSCM_VEC(struct vmscm_id) whole; /* leaves to be sent */
-    struct vmscm_buf entries; /* frames, each after its length of 4 bytes */
+    struct vmscm_idset leaves;  /* that may be asked for, or whose chunks may */
+    struct vmscm_outgoing *out; /* NULL: before the first of them */
+    struct vmscm_fetch *fetch;
 };
 
-static int take_leaves(struct data_request *r, const struct vmscm_stream_frame *frame,
-    struct vmscm_error *err)
+/* All commits have come. */
+static int begin_data(struct vmscm_serve *s, struct data_request *r, struct vmscm_error *err)
 {
-    struct vmscm_id *slot;
-    const uint8_t *ids;
-    unsigned role;
-    size_t count;
-    int rc = vmscm_wire_decode_list(
-        &role, &ids, &count, VMSCM_HASH_SIZE, frame->data, frame->len, err);
-
-    if (!rc && role != VMSCM_WIRE_WANT)
-        rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
-    for (size_t i = 0; i < count && !rc; i++)
-        if (!(rc = vmscm_vec_add(&r->whole, &slot, err)))
-            memcpy(slot->bytes, ids + i * VMSCM_HASH_SIZE, VMSCM_HASH_SIZE);
-    return rc;
-}
-
-static int take_entries(struct data_request *r, const struct vmscm_stream_frame *frame,
-    struct vmscm_error *err)
-{
-    const uint8_t *bits;
-    struct vmscm_id leaf;
-    size_t count;
-    int rc = vmscm_wire_decode_entries(&leaf, &bits, &count, frame->data, frame->len, err);
-
-    if (!rc && count > VMSCM_LEAF_BLOCKS)
-        rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
-    if (rc || (rc = vmscm_buf_put32(&r->entries, (uint32_t)frame->len, err)))
-        return rc;
-    return vmscm_buf_append(&r->entries, frame->data, frame->len, err);
-}
-
-static int read_request(struct vmscm_serve *s, struct data_request *r, struct vmscm_error *err)
-{
-    struct vmscm_stream_frame frame;
     int rc;
 
-    while (!(rc = vmscm_stream_get(s->stream, &frame, err)) && frame.type != VMSCM_WIRE_END) {
-        if (frame.type == VMSCM_WIRE_COMMITS)
-            rc = take_commits(&r->wants, &frame, err);
-        else if (frame.type == VMSCM_WIRE_IDS)
-            rc = take_leaves(r, &frame, err);
-        else if (frame.type == VMSCM_WIRE_ENTRIES)
-            rc = take_entries(r, &frame, err);
-        else
-            rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
-        if (rc)
-            break;
-    }
-    return rc;
+    if (r->out)
+        return 0;
+    if ((rc = resolve(s, &r->wants, err)) ||
+        (rc = vmscm_select_leaves(&r->leaves, s->repo, r->wants.revisions, err)))
+        return rc;
+    for (size_t i = 0; i < r->wants.again.len && !rc; i++)
+        rc = vmscm_select_leaves_of(&r->leaves, s->repo, r->wants.again.items[i].id, err);
+    if (rc || (rc = vmscm_outgoing_new(&r->out, s->repo, err)))
+        return rc;
+    return vmscm_fetch_new(&r->fetch, s->repo->store, err);
 }
 
 static int refuse_leaf(struct vmscm_error *err)
@@ -304,9 +300,29 @@ static int refuse_leaf(struct vmscm_error *err)
         err, VMSCM_EREFUSED, "data was asked for that no revision asked for consists of");
 }
 
+static int want_leaves(struct data_request *r, const struct vmscm_stream_frame *frame,
+    struct vmscm_error *err)
+{
+    struct vmscm_id leaf;
+    const uint8_t *ids;
+    unsigned role;
+    size_t count;
+    int rc = vmscm_wire_decode_list(
+        &role, &ids, &count, VMSCM_HASH_SIZE, frame->data, frame->len, err);
+
+    if (!rc && role != VMSCM_WIRE_WANT)
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
+    for (size_t i = 0; i < count && !rc; i++) {
+        memcpy(leaf.bytes, ids + i * VMSCM_HASH_SIZE, VMSCM_HASH_SIZE);
+        rc = vmscm_idset_find(&r->leaves, &leaf) ? vmscm_outgoing_want(r->out, &leaf, err)
+                                                 : refuse_leaf(err);
+    }
+    return rc;
+}
+
 /* The chunks of a leaf whose bits are set. */
-static int want_entries(struct data_request *r, struct vmscm_outgoing *out,
-    struct vmscm_fetch *fetch, const uint8_t *frame, size_t len, struct vmscm_error *err)
+static int want_entries(struct data_request *r, const struct vmscm_stream_frame *frame,
+    struct vmscm_error *err)
 {
     struct vmscm_leaf_entry *entries = NULL;
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
@@ -314,13 +330,13 @@ static int want_entries(struct data_request *r, struct vmscm_outgoing *out,
     struct vmscm_id leaf;
     size_t count, is = 0;
     uint32_t length;
-    int rc = vmscm_wire_decode_entries(&leaf, &bits, &count, frame, len, err);
+    int rc = vmscm_wire_decode_entries(&leaf, &bits, &count, frame->data, frame->len, err);
 
     if (!rc && !vmscm_idset_find(&r->leaves, &leaf))
         rc = refuse_leaf(err);
     if (rc ||
         (rc = vmscm_fetch_read_buf(
-             fetch, VMSCM_PACK_LEAF, &leaf, &bytes, VMSCM_PACK_PART_MAX, err)) ||
+             r->fetch, VMSCM_PACK_LEAF, &leaf, &bytes, VMSCM_PACK_PART_MAX, err)) ||
         (rc = vmscm_leaf_decode(&entries, &is, &length, bytes.data, bytes.len, err)))
         goto out;
     if (is != count)
@@ -328,8 +344,8 @@ static int want_entries(struct data_request *r, struct vmscm_outgoing *out,
     for (size_t i = 0; i < count && !rc; i++) {
         bool set = bits[i / 8] >> i % 8 & 1;
         if (!entries[i].zero)
-            rc = set ? vmscm_outgoing_want(out, &entries[i].id, err)
-                     : vmscm_outgoing_allow(out, &entries[i].id, err);
+            rc = set ? vmscm_outgoing_want(r->out, &entries[i].id, err)
+                     : vmscm_outgoing_allow(r->out, &entries[i].id, err);
     }
 out:
     free(entries);
@@ -337,57 +353,47 @@ out:
     return rc;
 }
 
-static int select_data(struct vmscm_serve *s, struct data_request *r, struct vmscm_outgoing *out,
-    struct vmscm_error *err)
+static int read_request(struct vmscm_serve *s, struct data_request *r, struct vmscm_error *err)
 {
-    struct vmscm_fetch *fetch = NULL;
+    struct vmscm_stream_frame frame;
     int rc;
 
-    if ((rc = vmscm_select_leaves(&r->leaves, s->repo, r->wants.revisions, err)))
-        return rc;
-    for (size_t i = 0; i < r->wants.again.len && !rc; i++)
-        rc = vmscm_select_leaves_of(&r->leaves, s->repo, r->wants.again.items[i].id, err);
-    if (rc || (rc = vmscm_fetch_new(&fetch, s->repo->store, err)))
-        return rc;
-    for (size_t i = 0; i < r->whole.len && !rc; i++)
-        rc = vmscm_idset_find(&r->leaves, &r->whole.items[i])
-            ? vmscm_outgoing_want(out, &r->whole.items[i], err)
-            : refuse_leaf(err);
-    for (size_t at = 0; at < r->entries.len && !rc;) {
-        size_t len = vmscm_get_le32(r->entries.data + at);
-        rc = want_entries(r, out, fetch, r->entries.data + at + 4, len, err);
-        at += 4 + len;
+    while (!(rc = vmscm_stream_get(s->stream, &frame, err)) && frame.type != VMSCM_WIRE_END) {
+        if (frame.type == VMSCM_WIRE_COMMITS && !r->out)
+            rc = take_commits(&r->wants, &frame, err);
+        else if (frame.type != VMSCM_WIRE_IDS && frame.type != VMSCM_WIRE_ENTRIES)
+            rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
+        else if (!(rc = begin_data(s, r, err)))
+            rc = frame.type == VMSCM_WIRE_IDS ? want_leaves(r, &frame, err)
+                                              : want_entries(r, &frame, err);
+        if (rc)
+            return rc;
     }
-    vmscm_fetch_free(fetch);
-    return rc;
+    return rc ? rc : begin_data(s, r, err);
 }
 
 int vmscm_servefetch_data(struct vmscm_serve *s, unsigned flags, struct vmscm_error *err)
 {
     struct data_request request = {0};
-    struct vmscm_outgoing *out = NULL;
     struct vmscm_outgoing_how how = {.alone = (flags & VMSCM_WIRE_ALONE) != 0};
     uint64_t total;
     uint8_t wire[8];
     int rc;
 
-    if ((rc = read_request(s, &request, err)) || (rc = resolve(s, &request.wants, err)) ||
-        (rc = vmscm_outgoing_new(&out, s->repo, err)) ||
-        (rc = select_data(s, &request, out, err)) ||
-        (rc = vmscm_outgoing_measure(out, &total, err)))
+    if ((rc = read_request(s, &request, err)) ||
+        (rc = vmscm_outgoing_measure(request.out, &total, err)))
         goto out;
     how.fresh = request.wants.had.len == 0;
     vmscm_put_le64(wire, total);
     if ((rc = vmscm_serve_answer(s, VMSCM_WIRE_OP_DATA, err)) ||
         (rc = vmscm_stream_put(s->stream, VMSCM_WIRE_TOTAL, wire, sizeof wire, NULL, 0, err)) ||
-        (rc = vmscm_outgoing_run(out, s->stream, &how, err)))
+        (rc = vmscm_outgoing_run(request.out, s->stream, &how, err)))
         goto out;
     rc = vmscm_serve_end(s, err);
 out:
-    vmscm_outgoing_free(out);
+    vmscm_outgoing_free(request.out);
+    vmscm_fetch_free(request.fetch);
     release_wants(&request.wants);
     vmscm_idset_release(&request.leaves);
-    vmscm_vec_release(&request.whole);
-    vmscm_buf_release(&request.entries);
     return rc;
 }

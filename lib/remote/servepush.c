@@ -6,7 +6,10 @@
 #include "remote/refnames.h"
 #include "remote/serve.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define ASK_MAX 4096 /* frames of one request, whose answers are kept until all have come */
 
 static int open_receive(struct vmscm_serve *s, struct vmscm_error *err)
 {
@@ -51,7 +54,10 @@ int vmscm_servepush_ask(struct vmscm_serve *s, struct vmscm_error *err)
     int rc = open_receive(s, err);
 
     while (!rc && !(rc = vmscm_stream_get(s->stream, &frame, err)) && frame.type == VMSCM_WIRE_IDS)
-        if (!(rc = answer_ids(s, &answers, &frame, err)) && !(rc = vmscm_vec_add(&ends, &slot, err)))
+        if (ends.len >= ASK_MAX)
+            rc = vmscm_error_set(err, VMSCM_EREFUSED, "too much is asked for at once");
+        else if (!(rc = answer_ids(s, &answers, &frame, err)) &&
+            !(rc = vmscm_vec_add(&ends, &slot, err)))
             *slot = answers.len;
     if (!rc && frame.type != VMSCM_WIRE_END)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
@@ -90,11 +96,12 @@ static int take_update(struct vmscm_land *land, const struct vmscm_stream_frame 
     if (rc)
         return rc;
     kind = vmscm_refnames_kind(wire.name, NULL, NULL);
-    if (kind == VMSCM_REFNAMES_NONE || land->updates.len >= VMSCM_SERVE_UPDATES_MAX)
+    if (kind == VMSCM_REFNAMES_NONE)
         return vmscm_error_set(err, VMSCM_EREFUSED, "%s: not a name that can be pushed", wire.name);
-    for (size_t i = 0; i < land->updates.len; i++)
-        if (strcmp(land->updates.items[i].ref, wire.name) == 0)
-            return vmscm_error_set(err, VMSCM_EINPUT, "%s: is pushed twice", wire.name);
+    if (land->updates.len >= VMSCM_SERVE_UPDATES_MAX) {
+        vmscm_error_set(err, VMSCM_EREFUSED, "more than %u names are pushed", VMSCM_SERVE_UPDATES_MAX);
+        return vmscm_error_hint(err, "push some machines at a time, by name or pattern");
+    }
     if ((rc = vmscm_land_add(land, &u, wire.name, err)))
         return rc;
     to_text(u->before, wire.before);
@@ -104,6 +111,30 @@ static int take_update(struct vmscm_land *land, const struct vmscm_stream_frame 
     if (u->merge && !u->after[0])
         return vmscm_error_set(err, VMSCM_EREFUSED, "%s: cannot be removed", wire.name);
     return 0;
+}
+
+static int by_ref(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Each name once. */
+static int check_names(const struct vmscm_land *land, struct vmscm_error *err)
+{
+    size_t n = land->updates.len;
+    const char **names = calloc(n + 1, sizeof *names);
+    int rc = 0;
+
+    if (!names)
+        return vmscm_error_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        names[i] = land->updates.items[i].ref;
+    qsort(names, n, sizeof *names, by_ref);
+    for (size_t i = 1; i < n && !rc; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: is pushed twice", names[i]);
+    free(names);
+    return rc;
 }
 
 static int take_bare(struct vmscm_land *land, const struct vmscm_stream_frame *frame,
@@ -116,7 +147,7 @@ static int take_bare(struct vmscm_land *land, const struct vmscm_stream_frame *f
     int rc = vmscm_wire_decode_list(
         &role, &ids, &count, VMSCM_WIRE_OID_SIZE, frame->data, frame->len, err);
 
-    if (!rc && role != VMSCM_WIRE_BARE)
+    if (!rc && (role != VMSCM_WIRE_BARE || land->bare.len + count > VMSCM_LAND_BARE_MAX))
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
     for (size_t i = 0; i < count && !rc; i++) {
         vmscm_str_hex(id, ids + i * VMSCM_WIRE_OID_SIZE, VMSCM_WIRE_OID_SIZE);
@@ -150,7 +181,9 @@ static int read_request(struct vmscm_serve *s, struct vmscm_land *land, struct v
         if (rc)
             return rc;
     }
-    return rc ? rc : vmscm_receive_history_end(s->receive, err);
+    if (rc || (rc = check_names(land, err)))
+        return rc;
+    return vmscm_receive_history_end(s->receive, err);
 }
 
 /* Ids of what is missing, as many as are told at a time. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFS_MAX (4u << 20) /* of a remote */
+#define REFS_MAX (1u << 20) /* of a remote */
 
 static int by_name(const void *a, const void *b)
 {

@@ -293,6 +293,26 @@ static void test_no_history(void **state)
     expect_failure(w, VMSCM_EINPUT, "not whole");
 }
 
+static void test_too_many_bare(void **state)
+{
+    struct world *w = *state;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    uint8_t *zeros = calloc(VMSCM_WIRE_IDS_MAX, VMSCM_WIRE_OID_SIZE);
+
+    assert_non_null(zeros);
+    assert_int_equal(vmscm_wire_encode_list(&buf, VMSCM_WIRE_BARE, zeros, VMSCM_WIRE_IDS_MAX,
+                         VMSCM_WIRE_OID_SIZE, NULL),
+        0);
+    free(zeros);
+    refs(w, "refs/heads/web", 1);
+    answer(w, VMSCM_WIRE_OP_HISTORY);
+    for (int i = 0; i < 17; i++)
+        put(w, VMSCM_WIRE_COMMITS, buf.data, buf.len);
+    put(w, VMSCM_WIRE_END, NULL, 0);
+    vmscm_buf_release(&buf);
+    expect_failure(w, VMSCM_EINPUT, "too many revisions");
+}
+
 static void test_another_answer(void **state)
 {
     struct world *w = *state;
@@ -394,6 +414,7 @@ int main(void)
         TEST(test_later_version),
         TEST(test_ends),
         TEST(test_no_history),
+        TEST(test_too_many_bare),
         TEST(test_another_answer),
         TEST(test_no_data),
         TEST(test_data_not_asked_for),

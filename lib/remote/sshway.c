@@ -2,6 +2,7 @@
 #include "remote/sshway.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "repo/handle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +17,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SAID_MAX 4096 /* bytes of what ssh said last that are kept */
+#define PATIENCE 2000 /* ms in which ssh must end once there is nothing more to say */
+#define MERCY 500     /* ms from then on, until it is killed */
 
 struct ssh {
     pid_t pid;
+    const struct vmscm_events *events;
     int said_fd;
     pthread_t listener;
     atomic_bool over; /* it has ended */
@@ -175,6 +180,31 @@ static int spawn(struct ssh *ssh, char **argv, int fd, int said, struct vmscm_er
     return e ? vmscm_error_errno(err, e, "%s", argv[0]) : 0;
 }
 
+/* Whether it ended within so many ms. With events, nothing is waited for once it is canceled. */
+static bool reap(pid_t pid, int *status, unsigned ms, const struct vmscm_events *events)
+{
+    for (;; ms -= 10) {
+        pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended == pid || (ended < 0 && errno != EINTR))
+            return true;
+        if (ms < 10 || vmscm_handle_canceled(events, NULL))
+            return false;
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+}
+
+static void stop_hard(pid_t pid)
+{
+    int status;
+
+    kill(pid, SIGTERM);
+    if (reap(pid, &status, MERCY, NULL))
+        return;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static int start(void **state, int *fd, const struct vmscm_url *url,
     const struct vmscm_transport_options *options, struct vmscm_error *err)
 {
@@ -185,6 +215,7 @@ static int start(void **state, int *fd, const struct vmscm_url *url,
     if (!ssh)
         return vmscm_error_nomem(err);
     ssh->said_fd = -1;
+    ssh->events = options->events;
     if ((rc = vmscm_sshway_arguments(&argv, url, options, err)) ||
         (rc = vmscm_str_dup(&ssh->host, url->host, err)) ||
         (rc = vmscm_str_dup(&ssh->program, argv[0], err)))
@@ -201,9 +232,7 @@ static int start(void **state, int *fd, const struct vmscm_url *url,
     ssh->said_fd = said[0];
     if ((e = pthread_create(&ssh->listener, NULL, listen_to, ssh))) {
         rc = vmscm_error_errno(err, e, "a thread");
-        kill(ssh->pid, SIGTERM);
-        while (waitpid(ssh->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        stop_hard(ssh->pid);
         goto out;
     }
     said[0] = -1;
@@ -247,8 +276,11 @@ static int stop(void *state, struct vmscm_error *err)
     struct ssh *ssh = state;
     int status = 0, rc = 0;
 
-    while (waitpid(ssh->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    /* Its connection is closed; an ssh that hangs does not notice. */
+    if (!reap(ssh->pid, &status, PATIENCE, ssh->events)) {
+        stop_hard(ssh->pid);
+        status = 0;
+    }
     atomic_store(&ssh->over, true);
     pthread_join(ssh->listener, NULL);
     close(ssh->said_fd);

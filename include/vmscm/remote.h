@@ -106,7 +106,7 @@ struct vmscm_remote_item {
     const char *after;  /* likewise */
     enum vmscm_remote_change change;
     int local; /* 1: the machine or tag of this repository, not what is remembered of the remote */
-    const struct vmscm_error *why; /* NULL, or why it was refused */
+    const struct vmscm_error *why; /* NULL, or why it was refused or, a tag of ours, left alone */
 };
 
 struct vmscm_remote_result {

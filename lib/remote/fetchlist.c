@@ -45,6 +45,12 @@ static int add_item(struct making *m, struct vmscm_items_item **out, const char 
     return 0;
 }
 
+static void let_be(struct vmscm_items_item *item)
+{
+    item->change = VMSCM_REMOTE_SAME;
+    memcpy(item->after, item->before, sizeof item->after);
+}
+
 /* Ahead of the remote, a machine need not follow it. */
 static int look_ahead(struct making *m, struct vmscm_items_item *item,
     const struct vmscm_session_ref *there, struct vmscm_error *err)
@@ -56,11 +62,18 @@ static int look_ahead(struct making *m, struct vmscm_items_item *item,
     if (item->change != VMSCM_REMOTE_FORWARD ||
         vmscm_refs_peel(commit, m->f->repo->git, there->commit, NULL))
         return 0;
-    if (!(rc = vmscm_ancestry_leads(&leads, m->f->repo->git, item->before, commit, err)) && leads) {
-        item->change = VMSCM_REMOTE_SAME;
-        memcpy(item->after, item->before, sizeof item->after);
-    }
+    if (!(rc = vmscm_ancestry_leads(&leads, m->f->repo->git, item->before, commit, err)) && leads)
+        let_be(item);
     return rc;
+}
+
+/* Our own tag of that name, which differs, stays: only tags that are asked for are to be the same. */
+static bool leaves_alone(const struct making *m, const struct vmscm_items_item *item)
+{
+    bool force;
+
+    return item->change == VMSCM_REMOTE_FORWARD && !item->force &&
+        !vmscm_wanted_match(m->f->options, item->machine, item->tag, &force, NULL);
 }
 
 static bool is_here(struct vmscm_repo *repo, const char *machine)
@@ -115,7 +128,12 @@ static int add_ref(struct making *m, const struct vmscm_session_ref *there, stru
         goto out;
     item->local = true;
     item->force = force;
-    rc = tag ? 0 : look_ahead(m, item, there, err);
+    if (!tag) {
+        rc = look_ahead(m, item, there, err);
+    } else if (leaves_alone(m, item)) {
+        let_be(item);
+        vmscm_error_set(&item->why, VMSCM_ECONFLICT, "is another there; --force takes that one");
+    }
 out:
     free(machine);
     free(tracked);

@@ -44,7 +44,7 @@ out:
     return rc;
 }
 
-/* "/a/b.vmscm" is cloned to b, and so is "/a/b/.vmscm". */
+/* "/a/b.vmscm" is cloned to b, and so is "/a/b/.vmscm". "": it says none. */
 static char *default_directory(const char *url, bool bare)
 {
     char *text = memory_printf("%s", url), *slash;
@@ -62,7 +62,10 @@ static char *default_directory(const char *url, bool bare)
     len = strlen(name);
     if (len > 6 && strcmp(name + len - 6, ".vmscm") == 0)
         name[len - 6] = '\0';
-    if (bare) {
+    /* Where that is depends on where one is, and is no place for a clone to be made unasked. */
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        *name = '\0';
+    if (bare && *name) {
         char *with = memory_printf("%s.vmscm", name);
         free(name);
         name = with;
@@ -80,8 +83,10 @@ static int clone_repository(struct ctx *ctx, const struct opts *o, int argc, cha
     char *path = NULL;
     int rc = transfer_limit(&options.limit, o->limit, err);
 
-    if (!rc && !*dir)
-        rc = report_set(err, VMSCM_EUSAGE, "%.500s: say which directory it is to be cloned to", argv[0]);
+    if (!rc && !*dir) {
+        report_set(err, VMSCM_EUSAGE, "%.500s: says no name for the clone", argv[0]);
+        rc = report_hint(err, "name the directory: vmscm clone URL DIR");
+    }
     if (!rc) {
         transfer_begin(&transfer, ctx, "cloned", 0);
         rc = vmscm_remote_clone(&path, argv[0], dir, o->bare, &options, progress_events(ctx), NULL,

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <vmscm/remote.h>
@@ -197,7 +198,8 @@ int vmscm_remote_clone(char **path, const char *url, const char *dir, int bare,
     struct vmscm_remote_result own = {0};
     struct vmscm_repo *repo = NULL;
     char *clean = NULL;
-    bool fresh = false;
+    struct stat st;
+    bool fresh = false, there = stat(dir, &st) == 0;
     int rc;
 
     *path = NULL;
@@ -212,10 +214,14 @@ int vmscm_remote_clone(char **path, const char *url, const char *dir, int bare,
         vmscm_error_hint(err, "what came is kept: the same command goes on");
 out:
     vmscm_repo_close(repo);
-    /* Of one that there was nothing to clone for, nothing stays. */
+    /* Of one that there was nothing to clone for, nothing stays but a directory that was there before; a
+     * bare repository had taken its place. */
     if (rc && fresh && !own.round_trips) {
         vmscm_file_remove_tree(*path, NULL);
-        rmdir(dir);
+        if (!there)
+            rmdir(dir);
+        else if (bare)
+            mkdir(dir, st.st_mode & 07777);
     }
     if (result)
         *result = own;

@@ -3,15 +3,23 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A file name may hold escape codes or newlines; an error is one line on a terminal. */
+/* A file name may hold escape codes or newlines; an error is one line on a terminal. To some terminals
+ * U+0080 to U+009F, two bytes of UTF-8, are escape codes as well. */
 static void sanitize(char *s)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
+    char *out = s;
+
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
+        bool c1 = c == 0xc2 && next >= 0x80 && next <= 0x9f;
+        *out++ = c < 0x20 || c == 0x7f || c1 ? '?' : *s;
+        s += c1;
+    }
+    *out = '\0';
 }
 
 static void format(char *out, size_t size, const char *fmt, va_list ap)

@@ -118,6 +118,8 @@ static void errors(void **state)
     assert_string_equal(err.message, "a?b?: 3");
     vmscm_error_prefix(&err, "%s", "disk");
     assert_string_equal(err.message, "disk: a?b?: 3");
+    vmscm_error_hint(&err, "%s", "\xc2\x9b" "2J \xc3\xa9 \xc2\xa9 \xc2\x80");
+    assert_string_equal(err.hint, "?2J \xc3\xa9 \xc2\xa9 ?");
     vmscm_error_hint(&err, "try %s", "this");
     assert_string_equal(err.hint, "try this");
     memset(long_text, 'y', sizeof long_text);

@@ -353,6 +353,17 @@ static void test_an_error_that_clears_the_screen(void **state)
     assert_fails(fetch(w, &err), &err, VMSCM_EIO, "?[2J no??");
 }
 
+/* U+009B in place of ESC [, which a terminal may take for the same. */
+static void test_an_error_with_c1(void **state)
+{
+    struct world *w = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    static const char raw[] = "\x03\0\x07\0\xc2\x9b" "2J no\0\0";
+
+    put(w, VMSCM_WIRE_ERROR, raw, sizeof raw - 1);
+    assert_fails(fetch(w, &err), &err, VMSCM_EIO, ": ?2J no");
+}
+
 static void test_arguments(void **state)
 {
     struct vmscm_transport_options options = {.ssh = "my-ssh  -v"};
@@ -419,6 +430,7 @@ int main(void)
         TEST(test_no_data),
         TEST(test_data_not_asked_for),
         TEST(test_an_error_that_clears_the_screen),
+        TEST(test_an_error_with_c1),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_urls),
     };

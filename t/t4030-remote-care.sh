@@ -34,4 +34,68 @@ check_fails 4 'what an interrupted push left counts as what is sent' '
     vmscm -C ann push "$PWD/small.vmscm" web' 'receive.maxSize'
 check 'and nothing of it stays' '[ -z "$(ls small.vmscm/quarantine)" ]'
 
+check 'a tag that somebody moved does not keep anyone from pulling' '
+    vmscm -C ann tag -q web v1
+    vmscm -C ann push -q origin web:v1
+    vmscm clone -q ./hub.vmscm cia
+    vmscm -C ann checkin -q web "$PWD/two.raw" -m two
+    vmscm -C ann tag -q -f web v1
+    vmscm -C ann push -q -f origin web web:v1
+    vmscm -C cia pull | tee said
+    grep "^web  updated" said
+    ! grep "^web:v1  refused" said
+    vmscm -C cia cat web:v1 | cmp - one.raw
+    vmscm -C cia cat origin/web:v1 | cmp - two.raw
+    vmscm -C cia pull -v | grep "^web:v1  unchanged .* another there"'
+check_fails 4 'unless it is asked for' 'vmscm -C cia pull origin web:v1' 'another tag'
+check 'or taken' 'vmscm -C cia pull -q -f && vmscm -C cia cat web:v1 | cmp - two.raw'
+
+check_fails 1 'a clone of nothing, into a directory that was there' '
+    mkdir -m 700 mine empty
+    vmscm clone ./empty mine'
+check_fails 1 'and a bare one' '
+    mkdir -m 700 bare.vmscm
+    vmscm clone --bare ./empty bare.vmscm'
+check 'leaves it there, empty' '
+    for d in mine bare.vmscm; do
+        [ -d $d ] && [ -z "$(ls -A $d)" ] && [ "$(stat -c %a $d)" = 700 ]
+    done
+    rmdir mine bare.vmscm'
+for url in ./hub.vmscm/. ./hub.vmscm/.. host:/x/.. /.; do
+    check_fails 2 "a URL without a name: $url" "mkdir -p in/it && cd in/it && vmscm clone $url" '^hint: name the directory'
+done
+check 'no clone was made there' '[ -z "$(ls -A in/it)" ] && [ "$(ls -A in)" = it ]'
+
+# An ssh that does not notice anything.
+cat >hangs <<'END'
+#!/bin/sh
+trap "" TERM
+echo $$ >"$HANGS.new"
+mv "$HANGS.new" "$HANGS"
+while :; do sleep 0.2; done
+END
+# One that stays after all was said.
+cat >stays <<'END'
+#!/bin/sh
+vmscm remote-serve "$HUB"
+exec sleep 30
+END
+chmod 755 hangs stays
+export HANGS=$PWD/pid HUB=$PWD/hub.vmscm
+check 'what hangs is ended when the user ends it' '
+    VMSCM_SSH=$PWD/hangs vmscm -C ann push far:/x web &
+    vmscm=$!
+    for _ in $(seq 100); do [ -s pid ] && break || sleep 0.1; done
+    begin=$(date +%s)
+    kill -TERM $vmscm
+    wait $vmscm && rc=0 || rc=$?
+    echo "ended with $rc"
+    [ $rc != 0 ]
+    [ $(($(date +%s) - begin)) -le 5 ]
+    ! kill -0 "$(cat pid)"'
+check 'and not waited for when all is done' '
+    begin=$(date +%s)
+    VMSCM_SSH=$PWD/stays vmscm -C ann push -q far:/x web
+    [ $(($(date +%s) - begin)) -le 10 ]'
+
 done_testing

@@ -32,6 +32,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (o->remove && (o->all || o->prune || argc < 2))
         return report_set(err, VMSCM_EUSAGE, "--delete: needs names, and goes with neither --all "
                                              "nor --prune");
+    if (o->prune && !o->all && argc < 2)
+        return report_set(err, VMSCM_EUSAGE, "--prune: needs --all, or names or patterns of machines");
     if ((rc = transfer_limit(&options.limit, o->limit, err)) || (rc = ctx_repo(ctx, err)))
         return rc;
     transfer_begin(&transfer, ctx, "pushed", o->dry_run);
@@ -45,7 +47,7 @@ static const struct opt table[] = {
     {'a', "all", OPT_FLAG, offsetof(struct opts, all), NULL, NULL, "all machines"},
     {'t', "tags", OPT_FLAG, offsetof(struct opts, tags), NULL, NULL, "also the machines' tags"},
     {'p', "prune", OPT_FLAG, offsetof(struct opts, prune), NULL, NULL,
-        "remove there what is not here"},
+        "remove there what is not here, of what is named or of --all"},
     {'d', "delete", OPT_FLAG, offsetof(struct opts, remove), NULL, NULL,
         "remove there what is named, a machine with its tags"},
     {'f', "force", OPT_FLAG, offsetof(struct opts, force), NULL, NULL,

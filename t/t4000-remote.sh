@@ -140,6 +140,7 @@ check 'removing there, by name and by what is not here' '
     ! vmscm -C hub.vmscm list copy >/dev/null
     vmscm -C ann rm -q fresh2
     vmscm -C hub.vmscm clone -q web stale
+    vmscm -C ann fetch -q
     vmscm -C ann push --prune --all -n | grep "^stale  removed"
     vmscm -C ann push --prune origin "stale*" | grep "^stale  removed"
     vmscm -C ben fetch -q

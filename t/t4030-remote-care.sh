@@ -66,6 +66,33 @@ for url in ./hub.vmscm/. ./hub.vmscm/.. host:/x/.. /.; do
 done
 check 'no clone was made there' '[ -z "$(ls -A in/it)" ] && [ "$(ls -A in)" = it ]'
 
+check 'pruning leaves alone what others brought there' '
+    vmscm init -q --bare team.vmscm
+    vmscm -C ann remote add team ../team.vmscm
+    vmscm -C ann push -q team web
+    vmscm -C cia clone -q web other
+    vmscm -C cia clone -q web both
+    vmscm -C cia push -q "$PWD/team.vmscm" other both
+    vmscm -C ann push --prune --all team >said
+    ! grep removed said
+    vmscm -C team.vmscm list other'
+check_fails 2 'it needs names' 'vmscm -C ann push -p team' 'names'
+check_fails 2 'and something that is remembered' 'vmscm -C ann push -p "$PWD/team.vmscm" other' 'remembered'
+check_fails 4 'what is named and was never seen is refused' 'vmscm -C ann push -p team other' 'remembered of it'
+check 'what has moved since is refused, the rest goes with its tags' '
+    vmscm -C ann fetch -q team
+    vmscm -C cia tag -q both late
+    vmscm -C cia checkin -q other "$PWD/one.raw" -m other
+    vmscm -C cia push -q "$PWD/team.vmscm" other both:late
+    vmscm -C ann push -p team "o*" "b*" >said && rc=0 || rc=$?
+    cat said
+    [ $rc = 4 ]
+    grep "^other  refused" said
+    grep "^both  removed" said
+    grep "^both:late  removed" said
+    vmscm -C team.vmscm list --json | jq -e "map(.machine) == [\"other\", \"web\"]"
+    [ -z "$(vmscm -C team.vmscm tag -l both)" ]'
+
 # An ssh that does not notice anything.
 cat >hangs <<'END'
 #!/bin/sh

@@ -81,7 +81,8 @@ struct vmscm_remote_options {
     size_t name_count;
     int all;     /* push: every machine */
     int tags;    /* the machines' tags, too */
-    int prune;   /* let go of what is not on the side that gives any more */
+    int prune;   /* let go of what is not on the side that gives any more; push: with names or all, and
+                  * only of what is as it is remembered */
     int remove;  /* push: let the remote remove what is named */
     int force;   /* also where something is lost by it: what is not in the new history */
     int dry_run; /* only tell */

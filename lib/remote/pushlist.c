@@ -94,36 +94,112 @@ static int add_local(void *data, const char *ref, const char *id)
     return compare(m, item, there, m->err);
 }
 
-/* What is to go there. */
-static int add_remote(struct making *m, const struct vmscm_session_ref *there)
+/* The id of a ref; "": it is not there. */
+static int read_ref(char id[VMSCM_GITDB_ID], struct making *m, const char *ref)
 {
-    char here[VMSCM_GITDB_ID], *machine = NULL;
-    const char *tag = NULL;
-    enum vmscm_refnames_kind kind = vmscm_refnames_kind(there->name, &machine, &tag);
-    struct vmscm_items_item *item;
-    bool force = false, wanted = false;
-    int rc = 0;
+    int rc = vmscm_refs_read(id, m->repo->git, ref, m->err);
 
-    if (kind == VMSCM_REFNAMES_MACHINE || kind == VMSCM_REFNAMES_TAG) {
-        struct vmscm_remote_options options = *m->options;
-        /* A machine is removed with its tags. */
-        options.tags = options.tags || options.remove;
-        wanted = vmscm_wanted_match(&options, machine, tag, &force, m->named);
-    }
-    free(machine);
-    if (wanted && !m->options->remove) {
-        rc = vmscm_refs_read(here, m->repo->git, there->name, m->err);
-        wanted = rc == VMSCM_ENOTFOUND;
-        if (wanted) {
-            vmscm_error_clear(m->err);
-            rc = 0;
-        }
-    }
-    if (rc || !wanted || (rc = vmscm_items_add(m->items, &item, there->name, there->name, m->err)))
+    if (rc != VMSCM_ENOTFOUND)
+        return rc;
+    vmscm_error_clear(m->err);
+    id[0] = '\0';
+    return 0;
+}
+
+/* Whether pruning is about a ref of the other side: it is not here. known: what is remembered of it; of
+ * what is not, nobody here has seen what would be lost. */
+static int look_for(struct making *m, bool *gone, char known[VMSCM_GITDB_ID],
+    const struct vmscm_session_ref *there)
+{
+    char *track = NULL;
+    int rc = read_ref(known, m, there->name);
+
+    *gone = !rc && !known[0];
+    if (*gone && !(rc = vmscm_refnames_track(&track, m->session->remote, there->name, m->err)))
+        rc = read_ref(known, m, track);
+    free(track);
+    return rc;
+}
+
+/* Whether the machine of a tag is pruned. */
+static int goes_with_machine(struct making *m, bool *goes, const char *machine)
+{
+    const struct vmscm_session_ref *there;
+    char known[VMSCM_GITDB_ID], *head = NULL;
+    bool force;
+    int rc = vmscm_handle_head(&head, machine, m->err);
+
+    *goes = !rc && (there = vmscm_session_find(m->session, head)) &&
+        vmscm_wanted_match(m->options, machine, NULL, &force, NULL) &&
+        !(rc = look_for(m, goes, known, there)) && *goes && strcmp(known, there->id) == 0;
+    free(head);
+    return rc;
+}
+
+/* A ref there that is not here: it goes if it is what is remembered of it. */
+static int prune(struct making *m, const struct vmscm_session_ref *there, bool wanted,
+    const char *machine, const char *tag)
+{
+    char known[VMSCM_GITDB_ID];
+    struct vmscm_items_item *item;
+    bool gone = false, along = false;
+    int rc = tag ? goes_with_machine(m, &along, machine) : 0;
+
+    if (rc || !(wanted || along) || (rc = look_for(m, &gone, known, there)) || !gone)
+        return rc;
+    /* What others have brought there since is left to them, unless it is named. */
+    if (!along && !known[0] && !m->options->name_count)
+        return 0;
+    if ((rc = vmscm_items_add(m->items, &item, there->name, there->name, m->err)))
         return rc;
     memcpy(item->before, there->id, sizeof item->before);
     item->change = VMSCM_REMOTE_GONE;
+    if (along || strcmp(known, there->id) == 0)
+        return 0;
+    item->change = VMSCM_REMOTE_REFUSED;
+    vmscm_error_set(&item->why, VMSCM_ECONFLICT, "is not what is remembered of it here");
+    vmscm_error_hint(&item->why, "vmscm fetch, and look at it; --delete removes it in any case");
     return 0;
+}
+
+/* What is to go there. */
+static int add_remote(struct making *m, const struct vmscm_session_ref *there)
+{
+    struct vmscm_remote_options options = *m->options;
+    char *machine = NULL;
+    const char *tag = NULL;
+    enum vmscm_refnames_kind kind = vmscm_refnames_kind(there->name, &machine, &tag);
+    struct vmscm_items_item *item;
+    bool force = false, wanted;
+    int rc = 0;
+
+    if (kind != VMSCM_REFNAMES_MACHINE && kind != VMSCM_REFNAMES_TAG)
+        return 0;
+    /* A machine is removed with its tags. */
+    options.tags = options.tags || options.remove;
+    wanted = vmscm_wanted_match(&options, machine, tag, &force, m->named);
+    if (!options.remove) {
+        rc = prune(m, there, wanted, machine, tag);
+    } else if (wanted &&
+        !(rc = vmscm_items_add(m->items, &item, there->name, there->name, m->err))) {
+        memcpy(item->before, there->id, sizeof item->before);
+        item->change = VMSCM_REMOTE_GONE;
+    }
+    free(machine);
+    return rc;
+}
+
+static int check_prune(const struct making *m, struct vmscm_error *err)
+{
+    if (!m->options->prune)
+        return 0;
+    if (!m->options->name_count && !m->options->all)
+        return vmscm_error_set(
+            err, VMSCM_EUSAGE, "--prune: say of which machines, by names or patterns, or --all");
+    if (m->session->remote)
+        return 0;
+    vmscm_error_set(err, VMSCM_EUSAGE, "--prune: nothing is remembered of what a URL has");
+    return vmscm_error_hint(err, "vmscm remote add NAME URL first, then name it");
 }
 
 static int check_named(struct making *m, struct vmscm_error *err)
@@ -158,7 +234,7 @@ int vmscm_pushlist_make(struct vmscm_items *items, struct vmscm_repo *repo,
     size_t refused = 0;
     int rc;
 
-    if ((rc = vmscm_wanted_check(options, err)))
+    if ((rc = vmscm_wanted_check(options, err)) || (rc = check_prune(&m, err)))
         return rc;
     if (!(m.named = calloc(options->name_count + 1, sizeof *m.named)))
         return vmscm_error_nomem(err);

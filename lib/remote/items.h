@@ -16,6 +16,7 @@ struct vmscm_items_item {
     enum vmscm_remote_change change;
     bool local;
     bool force;
+    bool told; /* the other side said what became of it */
     struct vmscm_error why;
 };
 

@@ -34,7 +34,7 @@ struct push {
     struct vmscm_outgoing *out;
     struct vmscm_lease *lease;
     VMSCM_VEC(struct vmscm_id) lacking;
-    bool answered; /* for every ref */
+    bool notes_told; /* the other side said what became of those */
     struct vmscm_error unmerged; /* why comments were not merged there */
     struct vmscm_remote_result *result;
 };
@@ -202,14 +202,17 @@ static int take_result(struct push *p, const struct vmscm_stream_frame *frame,
 
     if (rc)
         return rc;
-    p->answered = true;
     if (strcmp(wire.name, VMSCM_NOTES_COMMENTS) == 0) {
+        p->notes_told = true;
         p->unmerged = wire.why;
         p->result->comments = !wire.why.code;
     }
     for (size_t i = 0; i < p->items.list.len; i++) {
         struct vmscm_items_item *item = &p->items.list.items[i];
-        if (strcmp(item->ref, wire.name) != 0 || !vmscm_items_is_change(item) || !wire.why.code)
+        if (strcmp(item->ref, wire.name) != 0 || !vmscm_items_is_change(item))
+            continue;
+        item->told = true;
+        if (!wire.why.code)
             continue;
         item->change = VMSCM_REMOTE_REFUSED;
         item->why = wire.why;
@@ -235,6 +238,16 @@ static int read_answer(struct push *p, struct vmscm_error *err)
             break;
     }
     return rc;
+}
+
+/* What the other side is silent about may not have been done. */
+static bool told_all(const struct push *p)
+{
+    bool all = !p->comments[0] || p->notes_told;
+
+    for (size_t i = 0; i < p->items.list.len && all; i++)
+        all = !vmscm_items_is_change(&p->items.list.items[i]) || p->items.list.items[i].told;
+    return all;
 }
 
 static int send_all(struct push *p, bool again, struct vmscm_error *err)
@@ -305,7 +318,7 @@ static int transfer(struct push *p, struct vmscm_error *err)
     for (int turn = 0; p->lacking.len && turn < LACKING_TURNS; turn++)
         if ((rc = select_lacking(p, err)) || (rc = send_all(p, true, err)))
             return rc;
-    if (p->lacking.len || !p->answered)
+    if (p->lacking.len || !told_all(p))
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: does not say what became of the push",
             vmscm_stream_peer(p->session.stream));
     if (!rc && p->unmerged.code)

@@ -46,13 +46,24 @@ static void write_file(const char *path, const char *text, mode_t mode)
     assert_done(vmscm_file_replace(path, text, strlen(text), mode, &err), &err);
 }
 
-static int setup(void **state)
+static void check_in(struct world *w, struct vmscm_repo *repo, const char *machine)
 {
-    struct world *w = calloc(1, sizeof *w);
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_checkin_options options = {0};
     struct vmscm_checkin_result result;
     struct vmscm_checkin_disk disk = {.format = "raw"};
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/disk.raw", w->dir);
+    disk.path = path;
+    assert_done(vmscm_checkin(repo, machine, &disk, 1, &options, NULL, &result, &err), &err);
+    memcpy(w->tip, result.id, sizeof w->tip);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct vmscm_error err = VMSCM_ERROR_INIT;
     char path[512], script[1400];
 
     assert_non_null(w);
@@ -67,9 +78,7 @@ static int setup(void **state)
     memset(script, 'x', sizeof script - 1);
     script[sizeof script - 1] = '\0';
     write_file(path, script, 0600);
-    disk.path = path;
-    assert_done(vmscm_checkin(w->theirs, "web", &disk, 1, &options, NULL, &result, &err), &err);
-    memcpy(w->tip, result.id, sizeof w->tip);
+    check_in(w, w->theirs, "web");
     assert_done(vmscm_novel_new(&w->novel, w->theirs->git, &err), &err);
     assert_done(vmscm_novel_want(w->novel, w->tip, &err), &err);
     assert_done(vmscm_remote_add(w->ours, "origin", "them:x", &err), &err);
@@ -333,6 +342,30 @@ static void test_no_data(void **state)
     expect_failure(w, VMSCM_EINPUT, "did not send all");
 }
 
+/* Of two machines it says what became of one. */
+static void test_silent_about_a_push(void **state)
+{
+    const struct vmscm_remote_options options = {.all = 1};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct world *w = *state;
+    struct vmscm_wire_result result = {.name = "refs/heads/a"};
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+
+    check_in(w, w->ours, "a");
+    check_in(w, w->ours, "b");
+    refs(w, "", 0);
+    answer(w, VMSCM_WIRE_OP_ASK);
+    put(w, VMSCM_WIRE_END, NULL, 0);
+    answer(w, VMSCM_WIRE_OP_SEND);
+    assert_int_equal(vmscm_wire_encode_result(&buf, &result, NULL), 0);
+    put(w, VMSCM_WIRE_RESULT, buf.data, buf.len);
+    put(w, VMSCM_WIRE_END, NULL, 0);
+    vmscm_buf_release(&buf);
+    assert_int_equal(vmscm_stream_flush(w->stream, NULL), 0);
+    assert_fails(vmscm_remote_push(w->ours, &options, NULL, NULL, NULL, NULL, &err), &err,
+        VMSCM_EINPUT, "does not say what became");
+}
+
 static void test_data_not_asked_for(void **state)
 {
     struct world *w = *state;
@@ -428,6 +461,7 @@ int main(void)
         TEST(test_too_many_bare),
         TEST(test_another_answer),
         TEST(test_no_data),
+        TEST(test_silent_about_a_push),
         TEST(test_data_not_asked_for),
         TEST(test_an_error_that_clears_the_screen),
         TEST(test_an_error_with_c1),

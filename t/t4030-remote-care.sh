@@ -93,6 +93,16 @@ check 'what has moved since is refused, the rest goes with its tags' '
     vmscm -C team.vmscm list --json | jq -e "map(.machine) == [\"other\", \"web\"]"
     [ -z "$(vmscm -C team.vmscm tag -l both)" ]'
 
+check_fails -p TMPFS 3 'history is not taken in where space is scarce' '
+    mkdir full
+    mount -t tmpfs -o size=80m none full
+    vmscm init -q --bare full/hub.vmscm
+    vmscm -C ann push -q "$PWD/full/hub.vmscm" web
+    vmscm -C ann tag -q web late
+    head -c 30000000 /dev/zero >full/filler
+    vmscm -C ann push "$PWD/full/hub.vmscm" web:late' 'no space left'
+mountpoint -q full 2>/dev/null && umount full
+
 # An ssh that does not notice anything.
 cat >hangs <<'END'
 #!/bin/sh

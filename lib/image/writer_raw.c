@@ -24,7 +24,6 @@
 #define PIECE ((size_t)512 << 10)
 #define BLOCK 4096u
 #define WRITEBACK (16u << 20) /* bytes after which the kernel is asked to start writing */
-#define WINDOW (64 * VMSCM_BLOCKDEV_PART) /* what a source may put in an order of its own */
 
 struct job {
     struct vmscm_blockdev *source;
@@ -39,6 +38,7 @@ struct job {
     pthread_mutex_t lock; /* guards all below, and calls of progress */
     uint64_t next;        /* segment that nobody has taken */
     uint64_t done;        /* bytes */
+    uint64_t reached;     /* the furthest that was handed out */
     uint64_t written;
     bool failed;
     struct vmscm_error error; /* the first */
@@ -264,6 +264,16 @@ static bool is_stopped(struct job *job)
     return stopped;
 }
 
+/* How much further it is done when it is so up to `end`, as pieces come about in order. */
+static uint64_t advance(struct job *job, uint64_t end)
+{
+    pthread_mutex_lock(&job->lock);
+    uint64_t more = end > job->reached ? end - job->reached : 0;
+    job->reached += more;
+    pthread_mutex_unlock(&job->lock);
+    return more;
+}
+
 static int write_handed(void *data, const void *bytes, size_t len, uint64_t offset,
     struct vmscm_error *err)
 {
@@ -278,7 +288,7 @@ static int write_handed(void *data, const void *bytes, size_t len, uint64_t offs
     if (!rc && job->options->readback && same < len)
         rc = vmscm_readback_note(&job->readback, offset + same, (const uint8_t *)bytes + same,
             len - same, err);
-    finish(job, len, written, rc, err);
+    finish(job, advance(job, offset + len), written, rc, err);
     /* One in a while starts writing back, for all that is there by then. */
     if (job->direct < 0 &&
         atomic_fetch_add(&job->handed, written) % WRITEBACK + written >= WRITEBACK)
@@ -291,16 +301,13 @@ static int write_handed(void *data, const void *bytes, size_t len, uint64_t offs
 static int run_scatter(struct job *job, struct vmscm_error *err)
 {
     uint64_t size = job->source->size;
-    int rc = 0;
+    int rc;
 
     job->direct = vmscm_direct_reopen(job->fd);
-    for (uint64_t offset = 0, end; offset < size && !rc; offset = end) {
-        end = size - offset < WINDOW ? size : offset + WINDOW;
-        if ((rc = job->source->ops->scatter(
-                 job->source, offset, end, job->options->jobs, write_handed, job, err)))
-            break;
+    if (!(rc = job->source->ops->scatter(
+              job->source, 0, size, job->options->jobs, write_handed, job, err))) {
         /* The zeros are done, too. */
-        finish(job, end - job->done, 0, 0, err);
+        finish(job, size - job->done, 0, 0, err);
         if (is_stopped(job))
             rc = vmscm_error_copy(err, &job->error);
     }

@@ -10,7 +10,13 @@
 #include <string.h>
 
 #define CHUNK_MAX (512u << 10) /* far above what any cutter made */
-#define TURN (16u << 20) /* what a thread takes: a record and what is stored against it lie together */
+#define WINDOW (1u << 30)       /* bytes that are put in an order of their own */
+#define WINDOW_PLACES (1u << 15) /* and chunks, about */
+/* What a thread takes: much, so that a record and what is stored against it lie together, but not so
+ * much that others have nothing. */
+#define TURN_MIN (2u << 20)
+#define TURN_MAX (16u << 20)
+#define TURNS 4u /* for each thread */
 #define THREADS 2u      /* for each job: while some wait for the disk they write to, others work */
 
 /* A chunk at a place of the disk. */
@@ -26,6 +32,8 @@ struct place {
 struct run {
     const struct vmscm_scatter *scatter;
     VMSCM_VEC(struct place) places;
+    uint64_t bytes; /* of all places */
+    uint64_t turn;
     pthread_mutex_t lock;
     size_t next; /* place; guarded by the lock */
 };
@@ -92,21 +100,26 @@ static int add_segment(struct run *run, struct vmscm_fetch *fetch, uint64_t segm
             .offset = (segment << VMSCM_LEAF_SEGMENT_LOG2) + entries[i].offset};
         place->pack = vmscm_store_locate(s->store, &entry, &entries[i].id, 0);
         place->record = entry.offset;
+        run->bytes += place->length;
     }
     free(entries);
     return rc;
 }
 
-static int list_places(struct run *run, uint64_t first, uint64_t count, struct vmscm_error *err)
+/* Of the segments from *segment on as many as make a window. */
+static int list_places(struct run *run, uint64_t *segment, uint64_t end, struct vmscm_error *err)
 {
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
     struct vmscm_fetch *fetch = NULL;
     int rc = vmscm_fetch_new(&fetch, run->scatter->store, err);
 
-    for (uint64_t i = first; i < first + count && !rc; i++) {
-        const struct vmscm_map_run *r = vmscm_map_run(run->scatter->map, i);
+    run->places.len = run->next = 0;
+    run->bytes = 0;
+    while (*segment < end && run->bytes < WINDOW && run->places.len < WINDOW_PLACES && !rc) {
+        const struct vmscm_map_run *r = vmscm_map_run(run->scatter->map, *segment);
         if (!r->zero)
-            rc = add_segment(run, fetch, i, &r->leaf, &bytes, err);
+            rc = add_segment(run, fetch, *segment, &r->leaf, &bytes, err);
+        *segment = r->zero ? r->first + r->count : *segment + 1;
     }
     vmscm_fetch_free(fetch);
     vmscm_buf_release(&bytes);
@@ -172,14 +185,14 @@ static int read_record(const struct run *run, struct vmscm_fetch *fetch,
     return rc;
 }
 
-/* A thread's turn: the next records, of about TURN bytes. */
+/* A thread's turn: the next records. */
 static void take(struct run *run, size_t *at, size_t *end)
 {
     uint64_t len = 0;
 
     pthread_mutex_lock(&run->lock);
     *at = *end = run->next;
-    while (*end < run->places.len && len < TURN)
+    while (*end < run->places.len && len < run->turn)
         for (size_t n = same_record(run, *end); n; n--)
             len += run->places.items[(*end)++].length;
     run->next = *end;
@@ -212,12 +225,18 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
 int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint64_t count,
     struct vmscm_error *err)
 {
+    unsigned threads = THREADS * (scatter->jobs ? scatter->jobs : 1);
     struct run run = {.scatter = scatter};
-    int rc;
+    int rc = 0;
 
     pthread_mutex_init(&run.lock, NULL);
-    if (!(rc = list_places(&run, first, count, err)) && run.places.len)
-        rc = vmscm_parallel_run(THREADS * scatter->jobs, work, &run, err);
+    for (uint64_t at = first, end = first + count; at < end && !rc;) {
+        if ((rc = list_places(&run, &at, end, err)) || !run.places.len)
+            continue;
+        run.turn = run.bytes / (TURNS * threads);
+        run.turn = run.turn < TURN_MIN ? TURN_MIN : run.turn > TURN_MAX ? TURN_MAX : run.turn;
+        rc = vmscm_parallel_run(threads, work, &run, err);
+    }
     vmscm_vec_release(&run.places);
     pthread_mutex_destroy(&run.lock);
     return rc;

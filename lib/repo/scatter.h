@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading a large piece of a stored disk in the order that suits the packs: each record is read and
+ * Reading a stored disk in the order that suits the packs: in each GiB of data each record is read and
  * decompressed once, however its chunks lie on the disk, and by several threads.
  *
  * Records come in the order in which the disk first needs them, so that what is written from it
@@ -25,7 +25,8 @@ struct vmscm_scatter {
     void *data;
 };
 
-/* From segment `first` on, count of them; takes memory for what they hold, 80 bytes a chunk. */
+/* From segment `first` on, count of them, a GiB of data at a time; takes 3 MiB of memory for each job's
+ * threads, and as much to list the chunks. */
 int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint64_t count,
     struct vmscm_error *err);
 

@@ -266,6 +266,7 @@ check 'nor is anything noted of what is refused' '
     ! git --git-dir=names.vmscm/git rev-parse -q --verify refs/notes/pruned'
 check 'of which one goes' '
     vmscm -C sue rm -q bbb
+    vmscm -C sue fetch -q
     vmscm -C sue push --atomic --prune --all origin
     [ "$(names names.vmscm)" = "aaa web/sub " ]
     vmscm -C names.vmscm cat web/sub | cmp - three.raw

@@ -11,7 +11,9 @@
 
 void *vmscm_direct_alloc(size_t len)
 {
-    return aligned_alloc(VMSCM_DIRECT_BLOCK, len);
+    size_t mask = VMSCM_DIRECT_BLOCK - 1;
+
+    return len <= SIZE_MAX - mask ? aligned_alloc(VMSCM_DIRECT_BLOCK, (len + mask) & ~mask) : NULL;
 }
 
 bool vmscm_direct_set(int fd, bool on)

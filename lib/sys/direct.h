@@ -14,7 +14,7 @@
 
 #define VMSCM_DIRECT_BLOCK 4096u
 
-/* Memory to write from; len is of whole blocks. free() it. NULL: there is none. */
+/* Memory to write from, of len bytes rounded up to whole blocks. free() it. NULL: there is none. */
 void *vmscm_direct_alloc(size_t len);
 
 /* Switch it on or off for an open file; whether it is on then. */

@@ -46,6 +46,7 @@ struct vmscm_blockdev {
     uint64_t size;    /* bytes the guest sees */
     const char *name; /* for messages; owned by the implementation */
     unsigned threads; /* that should read it at once, for the jobs it was opened for; 0: as many */
+    uint64_t data;    /* bytes of it, at most, that are not zeros; 0: not known */
 };
 
 /* As the operations, with bounds checked and defaults filled in. */

@@ -137,7 +137,7 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
     m = calloc(1, sizeof *m);
     if (!m)
         return vmscm_error_nomem(err);
-    m->dev = (struct vmscm_blockdev){&mapped_ops, probe->size, probe->path, 0};
+    m->dev = (struct vmscm_blockdev){&mapped_ops, probe->size, probe->path, 0, 0};
     m->probe = probe;
     if ((rc = open_layers(m, layers, err)))
         goto out;

@@ -442,7 +442,7 @@ int vmscm_reader_nbd_open(struct vmscm_blockdev **out, const struct vmscm_probe 
 
     if (!nbd)
         return vmscm_error_nomem(err);
-    nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path, threads_for(jobs)};
+    nbd->dev = (struct vmscm_blockdev){&nbd_ops, probe->size, probe->path, threads_for(jobs), 0};
     nbd->probe = probe;
     nbd->slot_count = nbd->dev.threads;
     /* What comes here is mostly compressed, and one qemu-nbd inflates a vmdk's grains on a single

@@ -104,7 +104,7 @@ int vmscm_reader_raw_open(struct vmscm_blockdev **out, const struct vmscm_probe 
 
     if (!raw)
         return vmscm_error_nomem(err);
-    raw->dev = (struct vmscm_blockdev){&raw_ops, probe->size, probe->path, 0};
+    raw->dev = (struct vmscm_blockdev){&raw_ops, probe->size, probe->path, 0, 0};
     raw->probe = probe;
     raw->fd = -1;
     if (!probe->files.len || probe->size > (uint64_t)probe->files.items[0].st.st_size)

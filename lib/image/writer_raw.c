@@ -303,7 +303,8 @@ static int run_scatter(struct job *job, struct vmscm_error *err)
     uint64_t size = job->source->size;
     int rc;
 
-    job->direct = vmscm_direct_reopen(job->fd);
+    if (vmscm_direct_pays(job->source->data))
+        job->direct = vmscm_direct_reopen(job->fd);
     if (!(rc = job->source->ops->scatter(
               job->source, 0, size, job->options->jobs, write_handed, job, err))) {
         /* The zeros are done, too. */

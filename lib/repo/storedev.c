@@ -29,7 +29,6 @@ struct storedev {
     struct vmscm_blockdev dev;
     struct vmscm_store *store;
     struct vmscm_map map;
-    bool large; /* all of it is better not read through the page cache */
     char *name;
     pthread_mutex_t lock; /* guards lanes */
     struct lane *lanes;   /* idle ones, last used first */
@@ -229,7 +228,7 @@ static int sd_scatter(struct vmscm_blockdev *dev, uint64_t offset, uint64_t end,
     struct vmscm_scatter scatter = {.store = sd->store,
         .map = &sd->map,
         .name = sd->name,
-        .once = sd->large,
+        .once = vmscm_direct_pays(sd->dev.data),
         .jobs = jobs,
         .each = each,
         .data = data};
@@ -282,7 +281,7 @@ int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
     sd->dev.name = sd->name;
     sd->dev.size = map->size;
     sd->store = store;
-    sd->large = vmscm_direct_pays(data_bytes(map));
+    sd->dev.data = data_bytes(map);
     sd->map = *map;
     *map = (struct vmscm_map){0};
     *out = &sd->dev;

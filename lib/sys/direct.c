@@ -79,7 +79,7 @@ bool vmscm_direct_pays(uint64_t bytes)
 {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
 
-    return pages > 0 && size > 0 && bytes > (uint64_t)pages * (uint64_t)size / 8;
+    return pages > 0 && size > 0 && bytes > (uint64_t)pages * (uint64_t)size / 4;
 }
 
 /* Whether the page cache has all of it; also where that cannot be seen. (RWF_NOWAIT would tell, but

@@ -33,8 +33,8 @@ int vmscm_direct_put(int fd, size_t *done, const void *data, size_t len, uint64_
 int vmscm_direct_get(int fd, size_t *done, void *data, size_t len, uint64_t offset,
     const char *path, struct vmscm_error *err);
 
-/* Whether reading so many bytes through the page cache, each once, would rather cost it what is worth
- * more: they are over an eighth of this machine's memory. */
+/* Whether so many bytes, each read or written once, would push out of the page cache what is worth more:
+ * they are over a quarter of this machine's memory. */
 bool vmscm_direct_pays(uint64_t bytes);
 
 /* What vmscm_direct_pread_once needs for len bytes. */

@@ -194,7 +194,7 @@ int bound_out_step(struct bound *b, struct image *image, const char *dir, struct
         return rc;
     if (ftruncate(b->out, (off_t)image->size) < 0)
         rc = vmscm_error_errno(err, errno, "%s", path);
-    b->direct = vmscm_direct_reopen(b->out);
+    b->direct = vmscm_direct_pays(image->size) ? vmscm_direct_reopen(b->out) : -1;
     /* While some wait for the disk, others work. */
     unsigned jobs = b->direct < 0 ? b->jobs : 2 * b->jobs;
     if (!rc && !(rc = vmscm_parallel_run(jobs, check_out, b, err)))

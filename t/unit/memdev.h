@@ -65,7 +65,7 @@ static const struct vmscm_blockdev_ops memdev_ops = {
 /* Zeros all over. */
 static inline bool memdev_init(struct memdev *m, uint64_t size)
 {
-    m->dev = (struct vmscm_blockdev){&memdev_ops, size, "mem", 0};
+    m->dev = (struct vmscm_blockdev){&memdev_ops, size, "mem", 0, 0};
     m->bytes = calloc(1, size);
     m->bad = UINT64_MAX;
     return m->bytes != NULL;

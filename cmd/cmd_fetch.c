@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm fetch: bring what another repository has here. */
 #include "cmd.h"
-#include "progress.h"
 #include "transfer.h"
 
 struct opts {
@@ -15,21 +14,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct vmscm_remote_options options = {.tags = o->tags,
         .prune = o->prune,
         .force = o->force,
-        .dry_run = o->dry_run,
-        .remote = argc ? argv[0] : NULL,
-        .names = argc > 1 ? (const char *const *)argv + 1 : NULL,
-        .name_count = argc > 1 ? (size_t)argc - 1 : 0};
-    struct vmscm_remote_result result = {0};
-    struct transfer transfer;
-    int rc;
+        .dry_run = o->dry_run};
 
-    if ((rc = transfer_limit(&options.limit, o->limit, err)) || (rc = ctx_repo(ctx, err)))
-        return rc;
-    transfer_begin(&transfer, ctx, "fetched", o->dry_run);
-    rc = vmscm_remote_fetch(ctx->repo, &options, progress_events(ctx), transfer_item, &transfer,
-        &result, err);
-    transfer_end(&transfer, rc, &result, NULL);
-    return rc;
+    return transfer_run(ctx, "fetched", vmscm_remote_fetch, &options, o->limit, argc, argv, err);
 }
 
 static const struct opt table[] = {

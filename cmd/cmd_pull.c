@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm pull: fetch, and let machines follow. */
 #include "cmd.h"
-#include "progress.h"
 #include "transfer.h"
 
 struct opts {
@@ -14,21 +13,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     const struct opts *o = values;
     struct vmscm_remote_options options = {.prune = o->prune,
         .force = o->force,
-        .dry_run = o->dry_run,
-        .remote = argc ? argv[0] : NULL,
-        .names = argc > 1 ? (const char *const *)argv + 1 : NULL,
-        .name_count = argc > 1 ? (size_t)argc - 1 : 0};
-    struct vmscm_remote_result result = {0};
-    struct transfer transfer;
-    int rc;
+        .dry_run = o->dry_run};
 
-    if ((rc = transfer_limit(&options.limit, o->limit, err)) || (rc = ctx_repo(ctx, err)))
-        return rc;
-    transfer_begin(&transfer, ctx, "pulled", o->dry_run);
-    rc = vmscm_remote_pull(ctx->repo, &options, progress_events(ctx), transfer_item, &transfer,
-        &result, err);
-    transfer_end(&transfer, rc, &result, NULL);
-    return rc;
+    return transfer_run(ctx, "pulled", vmscm_remote_pull, &options, o->limit, argc, argv, err);
 }
 
 static const struct opt table[] = {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm push: bring machines to another repository. */
 #include "cmd.h"
-#include "progress.h"
 #include "report.h"
 #include "transfer.h"
 
@@ -19,13 +18,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         .remove = o->remove,
         .force = o->force,
         .dry_run = o->dry_run,
-        .atomic = o->atomic,
-        .remote = argc ? argv[0] : NULL,
-        .names = argc > 1 ? (const char *const *)argv + 1 : NULL,
-        .name_count = argc > 1 ? (size_t)argc - 1 : 0};
-    struct vmscm_remote_result result = {0};
-    struct transfer transfer;
-    int rc;
+        .atomic = o->atomic};
 
     if (o->all && argc > 1)
         return report_set(err, VMSCM_EUSAGE, "--all: not together with names");
@@ -34,13 +27,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
                                              "nor --prune");
     if (o->prune && !o->all && argc < 2)
         return report_set(err, VMSCM_EUSAGE, "--prune: needs --all, or names or patterns of machines");
-    if ((rc = transfer_limit(&options.limit, o->limit, err)) || (rc = ctx_repo(ctx, err)))
-        return rc;
-    transfer_begin(&transfer, ctx, "pushed", o->dry_run);
-    rc = vmscm_remote_push(ctx->repo, &options, progress_events(ctx), transfer_item, &transfer,
-        &result, err);
-    transfer_end(&transfer, rc, &result, NULL);
-    return rc;
+    return transfer_run(ctx, "pushed", vmscm_remote_push, &options, o->limit, argc, argv, err);
 }
 
 static const struct opt table[] = {

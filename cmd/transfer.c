@@ -132,3 +132,25 @@ bad:
     report_set(err, VMSCM_EUSAGE, "%.100s: not a number of bytes a second", text);
     return report_hint(err, "such as 500k or 2M");
 }
+
+int transfer_run(struct ctx *ctx, const char *verb, transfer_way way,
+    struct vmscm_remote_options *options, const char *limit, int argc, char **argv,
+    struct vmscm_error *err)
+{
+    struct vmscm_remote_result result = {0};
+    struct transfer transfer;
+    int rc;
+
+    if (argc)
+        options->remote = argv[0];
+    if (argc > 1) {
+        options->names = (const char *const *)argv + 1;
+        options->name_count = (size_t)argc - 1;
+    }
+    if ((rc = transfer_limit(&options->limit, limit, err)) || (rc = ctx_repo(ctx, err)))
+        return rc;
+    transfer_begin(&transfer, ctx, verb, options->dry_run);
+    rc = way(ctx->repo, options, progress_events(ctx), transfer_item, &transfer, &result, err);
+    transfer_end(&transfer, rc, &result, NULL);
+    return rc;
+}

@@ -22,6 +22,17 @@ int transfer_item(void *data, const struct vmscm_remote_item *item);
 void transfer_end(struct transfer *t, int rc, const struct vmscm_remote_result *result,
     const char *path);
 
+typedef int (*transfer_way)(struct vmscm_repo *repo, const struct vmscm_remote_options *options,
+    const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* All of a transfer of the repository at hand, [REMOTE [NAME...]] being what is said of it. options has
+ * the rest but for the limit. */
+int transfer_run(struct ctx *ctx, const char *verb, transfer_way way,
+    struct vmscm_remote_options *options, const char *limit, int argc, char **argv,
+    struct vmscm_error *err);
+
 /* "500k", "2M": bytes a second; NULL is none. VMSCM_EUSAGE. */
 int transfer_limit(uint64_t *out, const char *text, struct vmscm_error *err);
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_MAX ((size_t)64 << 20)
 #define ATTEMPTS 1000
 
 struct note {
@@ -38,7 +37,7 @@ static int collect(void *data, const char *path, const git_oid *blob, const git_
     /* Also what is no note: a tree that says it is a file would be in everybody's way. */
     if (notes->suspect &&
         (rc = vmscm_git_expect(
-             NULL, notes->suspect->odb, blob, GIT_OBJECT_BLOB, NOTE_MAX, notes->err)))
+             NULL, notes->suspect->odb, blob, GIT_OBJECT_BLOB, VMSCM_NOTETREE_MAX, notes->err)))
         return rc;
     for (; *path && n < VMSCM_ID_HEX + 1; path++)
         if (*path != '/' && n < VMSCM_ID_HEX)
@@ -89,23 +88,6 @@ static int read_other(struct notes *notes, struct vmscm_gitdb *db, const git_oid
     return vmscm_error_prefix(err, "what came");
 }
 
-static int read_text(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *oid,
-    struct vmscm_error *err)
-{
-    git_odb_object *object = NULL;
-    int rc = vmscm_git_expect(NULL, db->odb, oid, GIT_OBJECT_BLOB, NOTE_MAX, err), e;
-
-    if (rc)
-        return rc;
-    if ((e = git_odb_read(&object, db->odb, oid)) < 0)
-        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "note");
-    rc = vmscm_buf_append(buf, git_odb_object_data(object), git_odb_object_size(object), err);
-    if (!rc && buf->len && buf->data[buf->len - 1] != '\n')
-        rc = vmscm_buf_puts(buf, "\n", err);
-    git_odb_object_free(object);
-    return rc;
-}
-
 /* Lines sorted, to be searched. */
 struct line {
     const char *text;
@@ -147,7 +129,7 @@ static int unite(struct vmscm_buf *ours, const struct vmscm_buf *theirs, struct 
             rc = vmscm_buf_append(ours, line.text, line.len + 1, err);
     }
     vmscm_vec_release(&lines);
-    if (!rc && ours->len > NOTE_MAX)
+    if (!rc && ours->len > VMSCM_NOTETREE_MAX)
         rc = vmscm_error_set(err, VMSCM_EUNSUPPORTED, "note: would be over 64 MiB");
     return rc;
 }
@@ -212,11 +194,11 @@ static int merge_note(struct note *out, bool *differs, struct vmscm_gitdb *db,
     for (; *from < theirs->list.len && by_digits(&theirs->list.items[*from], first) == 0 && !rc;
          ++*from)
         if (!same || &theirs->list.items[*from] != first)
-            rc = read_text(&other, db, &theirs->list.items[*from].blob, err);
+            rc = vmscm_notetree_text(&other, db, &theirs->list.items[*from].blob, err);
     for (size_t i = *at; other.len && i < ours->list.len &&
          by_digits(&ours->list.items[i], first) == 0 && !rc;
          i++)
-        rc = read_text(&mine, db, &ours->list.items[i].blob, err);
+        rc = vmscm_notetree_text(&mine, db, &ours->list.items[i].blob, err);
     before = mine.len;
     if (rc || !other.len || (rc = unite(&mine, &other, err)) || mine.len == before)
         goto out;

@@ -10,26 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_MAX ((size_t)64 << 20)
 #define TEXT_MAX ((size_t)1 << 20)
-
-/* The note's blob as text, appended. */
-static int read_blob(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *oid,
-    struct vmscm_error *err)
-{
-    git_odb_object *object = NULL;
-    int rc = vmscm_git_expect(NULL, db->odb, oid, GIT_OBJECT_BLOB, NOTE_MAX, err), e;
-
-    if (rc)
-        return rc;
-    if ((e = git_odb_read(&object, db->odb, oid)) < 0)
-        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "note");
-    rc = vmscm_buf_append(buf, git_odb_object_data(object), git_odb_object_size(object), err);
-    if (!rc && buf->len && buf->data[buf->len - 1] != '\n')
-        rc = vmscm_buf_puts(buf, "\n", err);
-    git_odb_object_free(object);
-    return rc;
-}
 
 /* What the tree has on the commit, at every level; *found becomes true if it has anything. */
 static int read_note(struct vmscm_buf *buf, bool *found, struct vmscm_gitdb *db,
@@ -46,7 +27,7 @@ static int read_note(struct vmscm_buf *buf, bool *found, struct vmscm_gitdb *db,
             break;
         if ((entry = vmscm_notetree_note(tree, digits))) {
             *found = true;
-            if ((rc = read_blob(buf, db, git_tree_entry_id(entry), err)))
+            if ((rc = vmscm_notetree_text(buf, db, git_tree_entry_id(entry), err)))
                 break;
         }
         if (!(entry = vmscm_notetree_below(tree, digits)))
@@ -85,10 +66,10 @@ static int write_note(git_oid *out, struct vmscm_gitdb *db, const git_oid *old_i
             goto out;
     } else {
         memcpy(name, digits, strlen(digits) + 1);
-        if ((here && (rc = read_blob(&text, db, git_tree_entry_id(here), err))) ||
+        if ((here && (rc = vmscm_notetree_text(&text, db, git_tree_entry_id(here), err))) ||
             (rc = vmscm_buf_printf(&text, err, "%s\n", line)))
             goto out;
-        if (text.len > NOTE_MAX) {
+        if (text.len > VMSCM_NOTETREE_MAX) {
             rc = vmscm_error_set(err, VMSCM_EUNSUPPORTED, "note: would be over 64 MiB");
             goto out;
         }
@@ -146,7 +127,7 @@ int vmscm_notes_append(struct vmscm_gitdb *db, const char *notes_ref, const char
     struct addition addition = {digits, line};
     int rc;
 
-    if (!*line || strchr(line, '\n') || strlen(line) > NOTE_MAX / 2)
+    if (!*line || strchr(line, '\n') || strlen(line) > VMSCM_NOTETREE_MAX / 2)
         return vmscm_error_set(err, VMSCM_EUSAGE, "note: not one line of at most 32 MiB");
     if ((rc = check_commit(digits, db, commit, err)))
         return rc;

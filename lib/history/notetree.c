@@ -103,3 +103,20 @@ int vmscm_notetree_change(struct vmscm_gitdb *db, const char *notes_ref, const c
     git_signature_free(by);
     return rc;
 }
+
+int vmscm_notetree_text(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *blob,
+    struct vmscm_error *err)
+{
+    git_odb_object *object = NULL;
+    int rc = vmscm_git_expect(NULL, db->odb, blob, GIT_OBJECT_BLOB, VMSCM_NOTETREE_MAX, err), e;
+
+    if (rc)
+        return rc;
+    if ((e = git_odb_read(&object, db->odb, blob)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "note");
+    rc = vmscm_buf_append(buf, git_odb_object_data(object), git_odb_object_size(object), err);
+    if (!rc && buf->len && buf->data[buf->len - 1] != '\n')
+        rc = vmscm_buf_puts(buf, "\n", err);
+    git_odb_object_free(object);
+    return rc;
+}

@@ -8,6 +8,7 @@
 #ifndef HISTORY_NOTETREE_H
 #define HISTORY_NOTETREE_H
 
+#include "base/buf.h"
 #include "history/git.h"
 
 /* What is left of the 40 digits where the tree is: its note, or the directory for the next two; NULL
@@ -17,6 +18,13 @@ const git_tree_entry *vmscm_notetree_below(const git_tree *tree, const char *dig
 
 /* The commit that a notes ref names, and its id. VMSCM_ENOTFOUND. Free with git_commit_free. */
 int vmscm_notetree_tip(git_commit **tip, char *id, struct vmscm_gitdb *db, const char *notes_ref,
+    struct vmscm_error *err);
+
+#define VMSCM_NOTETREE_MAX ((size_t)64 << 20) /* bytes of a note */
+
+/* Append a note's text; it ends with a line's end if it is not empty. VMSCM_EDAMAGED: it is no blob, or
+ * too large. */
+int vmscm_notetree_text(struct vmscm_buf *buf, struct vmscm_gitdb *db, const git_oid *blob,
     struct vmscm_error *err);
 
 /* Makes the new tree from the old one (NULL: there is none yet), adding what it writes to objects. */

@@ -5,10 +5,13 @@
 #include "image/readback.h"
 #include "image/writer.h"
 #include "memdev.h"
+#include "sys/direct.h"
 #include "sys/file.h"
 #include "sys/tempdir.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define MIB (1u << 20)
@@ -164,11 +167,87 @@ static void test_writer(void **state)
     free(path);
 }
 
+static int scatter(struct vmscm_blockdev *dev, uint64_t offset, uint64_t end, unsigned jobs,
+    int (*each)(void *data, const void *bytes, size_t len, uint64_t offset,
+        struct vmscm_error *err),
+    void *data, struct vmscm_error *err)
+{
+    const struct fixture *f = (const struct fixture *)dev;
+    uint8_t *piece = vmscm_direct_alloc(MIB);
+    int rc = 0;
+
+    (void)jobs;
+    assert_non_null(piece);
+    /* From the back, and the last piece is no whole block. */
+    while (!rc && end > offset) {
+        uint64_t at = (end - 1) / MIB * MIB;
+        memcpy(piece, f->mem.bytes + at, (size_t)(end - at));
+        rc = each(data, piece, (size_t)(end - at), at, err);
+        end = at;
+    }
+    free(piece);
+    return rc;
+}
+
+/* Whether the page cache has nothing of the file's beginning. */
+static bool is_past_cache(const char *path)
+{
+    unsigned char pages[MIB / 4096];
+    bool none = true;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *map = mmap(NULL, MIB, PROT_READ, MAP_SHARED, fd, 0);
+
+    assert_true(map != MAP_FAILED);
+    assert_int_equal(mincore(map, MIB, pages), 0);
+    for (size_t i = 0; i < sizeof pages; i++)
+        none &= !(pages[i] & 1);
+    munmap(map, MIB);
+    close(fd);
+    return none;
+}
+
+/* What is larger than memory has room for goes past the page cache, read back or not. */
+static void test_large(void **state)
+{
+    struct fixture *f = *state;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_blockdev_ops ops = *f->mem.dev.ops;
+    char *path = in_dir(f, "disk.img");
+    uint8_t *back = malloc(SIZE);
+    struct statfs fs;
+
+    assert_non_null(back);
+    assert_int_equal(statfs(f->dir, &fs), 0);
+    ops.scatter = scatter;
+    f->mem.dev.ops = &ops;
+    memdev_fill(f->mem.bytes, 2 * MIB, 8);
+    memdev_fill(f->mem.bytes + SIZE - 700, 700, 9);
+    for (int turn = 0; turn < 4; turn++) {
+        struct vmscm_writer_options o = {
+            .format = VMSCM_PROBE_RAW, .jobs = 2, .readback = turn & 1};
+        int fd;
+        f->mem.dev.data = turn & 2 ? UINT64_MAX : SIZE;
+        assert_done(vmscm_writer_write(&f->mem.dev, path, &o, NULL, &err), &err);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        int direct = vmscm_direct_reopen(fd);
+        if (direct >= 0 && fs.f_type != 0x01021994)
+            assert_int_equal(is_past_cache(path), f->mem.dev.data == UINT64_MAX);
+        assert_int_equal(pread(fd, back, SIZE, 0), SIZE);
+        assert_memory_equal(back, f->mem.bytes, SIZE);
+        close(fd);
+        close(direct);
+        unlink(path);
+    }
+    free(back);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_readback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
     };
     return unit_run(tests);

@@ -21,8 +21,4 @@ void vmscm_revspec_release(struct vmscm_revspec *spec);
 int vmscm_revspec_check_machine(const char *name, struct vmscm_error *err);
 int vmscm_revspec_check_tag(const char *name, struct vmscm_error *err);
 
-/* A machine whose history holds the commit, tips first; VMSCM_ENOTFOUND. *name is the caller's. */
-int vmscm_revspec_find_machine(char **name, struct vmscm_gitdb *db, const char *id,
-    struct vmscm_error *err);
-
 #endif

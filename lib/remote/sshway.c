@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "repo/handle.h"
+#include "sys/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAID_MAX 4096 /* bytes of what ssh said last that are kept */
 #define PATIENCE 2000 /* ms in which ssh must end once there is nothing more to say */
 #define MERCY 500     /* ms from then on, until it is killed */
 
@@ -30,8 +30,7 @@ struct ssh {
     int said_fd;
     pthread_t listener;
     atomic_bool over; /* it has ended */
-    char said[SAID_MAX + 1];
-    size_t said_len;
+    struct vmscm_tail said;
     char *host;
     char *program; /* that is run here */
 };
@@ -115,17 +114,6 @@ out:
     return rc;
 }
 
-static void keep(struct ssh *ssh, const char *piece, size_t len)
-{
-    if (ssh->said_len + len > SAID_MAX) {
-        size_t drop = ssh->said_len + len - SAID_MAX;
-        memmove(ssh->said, ssh->said + drop, ssh->said_len - drop);
-        ssh->said_len -= drop;
-    }
-    memcpy(ssh->said + ssh->said_len, piece, len);
-    ssh->said_len += len;
-}
-
 /* What ssh says on its standard error: the end of it is kept. A connection that ssh shares with later
  * ones outlives it, with that descriptor; so the end of ssh is the end of listening. */
 static void *listen_to(void *data)
@@ -145,7 +133,7 @@ static void *listen_to(void *data)
         if (n == 0 || (n < 0 && errno != EINTR))
             break;
         if (n > 0)
-            keep(ssh, piece, (size_t)n);
+            vmscm_tail_add(&ssh->said, piece, (size_t)n);
     }
     return NULL;
 }
@@ -257,15 +245,15 @@ out:
 }
 
 /* The last line that is not empty. */
-static const char *last_words(struct ssh *ssh)
+static const char *last_words(struct vmscm_tail *said)
 {
     char *line;
 
-    ssh->said[ssh->said_len] = '\0';
-    while (ssh->said_len && strchr("\r\n ", ssh->said[ssh->said_len - 1]))
-        ssh->said[--ssh->said_len] = '\0';
-    line = strrchr(ssh->said, '\n');
-    line = line ? line + 1 : ssh->said;
+    said->text[said->len] = '\0';
+    while (said->len && strchr("\r\n ", said->text[said->len - 1]))
+        said->text[--said->len] = '\0';
+    line = strrchr(said->text, '\n');
+    line = line ? line + 1 : said->text;
     while (*line == '\r')
         line++;
     return line;
@@ -285,7 +273,7 @@ static int stop(void *state, struct vmscm_error *err)
     pthread_join(ssh->listener, NULL);
     close(ssh->said_fd);
     if (status) {
-        const char *words = last_words(ssh);
+        const char *words = last_words(&ssh->said);
         if (*words)
             rc = vmscm_error_set(err, VMSCM_ETOOL, "%s: %.600s", ssh->host,
                 vmscm_str_starts(words, "vmscm: ") ? words + strlen("vmscm: ") : words);

@@ -3,6 +3,7 @@
 #include <vmscm/revision.h>
 
 #include "base/str.h"
+#include "history/holder.h"
 #include "history/ident.h"
 #include "history/revspec.h"
 #include "machine/model.h"
@@ -52,7 +53,7 @@ const char *vmscm_revision_machine_name(const struct vmscm_revision *rev)
 
     if (!r->name_known) {
         r->name_known = 1;
-        if (vmscm_revspec_find_machine(&r->machine_name, r->repo->git, r->info.id, NULL))
+        if (vmscm_holder_find(&r->machine_name, r->repo->git, r->info.id, NULL))
             r->machine_name = NULL;
     }
     return r->machine_name;

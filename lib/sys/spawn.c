@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "sys/sandbox.h"
+#include "sys/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAIL_MAX 4096        /* of stderr that is kept */
 #define KEEPER_STACK (256 * 1024)
 #define STATUS_FD 3          /* in the child: tells why exec failed */
 #define FILES_MAX 8192       /* descriptors of a child: a vmdk may have 4,096 extents */
@@ -64,8 +64,7 @@ struct vmscm_spawn_keeper {
     int err_fd;
     pid_t pid;
     struct failure failure;
-    char tail[TAIL_MAX + 1]; /* read after the thread is joined */
-    size_t tail_len;
+    struct vmscm_tail tail; /* read after the thread is joined */
 };
 
 static void child_run(const struct plan *plan) __attribute__((noreturn));
@@ -115,18 +114,6 @@ static void child_run(const struct plan *plan)
     _exit(126);
 }
 
-/* len is at most TAIL_MAX. */
-static void keep_tail(struct vmscm_spawn_keeper *k, const char *data, size_t len)
-{
-    if (k->tail_len + len > TAIL_MAX) {
-        size_t drop = k->tail_len + len - TAIL_MAX;
-        memmove(k->tail, k->tail + drop, k->tail_len - drop);
-        k->tail_len -= drop;
-    }
-    memcpy(k->tail + k->tail_len, data, len);
-    k->tail_len += len;
-}
-
 /* All signals are blocked here, and so in the child until its handlers are reset. */
 static void *keeper_run(void *data)
 {
@@ -159,7 +146,7 @@ static void *keeper_run(void *data)
             continue;
         if (n <= 0)
             break;
-        keep_tail(k, buf, (size_t)n);
+        vmscm_tail_add(&k->tail, buf, (size_t)n);
     }
     while (waitid(P_PID, (id_t)k->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
@@ -414,22 +401,22 @@ bool vmscm_spawn_alive(const struct vmscm_spawn *child)
  * hint may follow the message. "" if it said nothing. */
 static const char *last_words(struct vmscm_spawn_keeper *k, const char *name)
 {
-    size_t len = k->tail_len, n = strlen(name);
+    size_t len = k->tail.len, n = strlen(name);
     char *last = NULL;
 
     for (;;) {
-        while (len && (k->tail[len - 1] == '\n' || k->tail[len - 1] == '\r'))
+        while (len && (k->tail.text[len - 1] == '\n' || k->tail.text[len - 1] == '\r'))
             len--;
-        k->tail[len] = '\0';
+        k->tail.text[len] = '\0';
         if (!len)
             return last ? last : "";
-        char *line = memrchr(k->tail, '\n', len);
-        line = line ? line + 1 : k->tail;
+        char *line = memrchr(k->tail.text, '\n', len);
+        line = line ? line + 1 : k->tail.text;
         if (strncmp(line, name, n) == 0 && strncmp(line + n, ": ", 2) == 0)
             return line + n + 2;
         if (!last)
             last = line;
-        len = (size_t)(line - k->tail);
+        len = (size_t)(line - k->tail.text);
     }
 }
 

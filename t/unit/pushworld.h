@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A repository, one that answers in a thread, and frames for it, for the tests of what comes from peers. */
+/* Two repositories, of which one may answer in a thread, and frames, for the tests of what comes from
+ * peers. */
 #ifndef PUSHWORLD_H
 #define PUSHWORLD_H
 
@@ -56,7 +57,8 @@ static inline struct vmscm_repo *make(const char *dir, const char *name)
     return repo;
 }
 
-static inline void check_in(struct world *w)
+/* Of a disk of 2 MB without a pattern, the same each time. */
+static inline void check_in(struct world *w, struct vmscm_repo *repo, const char *machine)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_checkin_options options = {0};
@@ -75,11 +77,12 @@ static inline void check_in(struct world *w)
     }
     assert_int_equal(fclose(f), 0);
     disk.path = path;
-    assert_done(vmscm_checkin(w->ours, "web", &disk, 1, &options, NULL, &result, &err), &err);
+    assert_done(vmscm_checkin(repo, machine, &disk, 1, &options, NULL, &result, &err), &err);
     memcpy(w->tip, result.id, sizeof w->tip);
 }
 
-static inline int setup(void **state)
+/* Both repositories, empty. */
+static inline struct world *make_both(void)
 {
     struct world *w = calloc(1, sizeof *w);
     struct vmscm_error err = VMSCM_ERROR_INIT;
@@ -93,7 +96,24 @@ static inline int setup(void **state)
     unsetenv("XDG_CONFIG_HOME");
     w->ours = make(w->dir, "ours");
     w->theirs = make(w->dir, "theirs");
-    check_in(w);
+    return w;
+}
+
+static inline void remove_both(struct world *w)
+{
+    vmscm_novel_free(w->novel);
+    vmscm_repo_close(w->ours);
+    vmscm_repo_close(w->theirs);
+    vmscm_tempdir_remove(w->dir);
+    free(w);
+}
+
+static inline int setup(void **state)
+{
+    struct world *w = make_both();
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+
+    check_in(w, w->ours, "web");
     assert_done(vmscm_novel_new(&w->novel, w->ours->git, &err), &err);
     assert_done(vmscm_novel_new(&w->none, w->ours->git, &err), &err);
     assert_done(vmscm_novel_want(w->novel, w->tip, &err), &err);
@@ -115,12 +135,8 @@ static inline int teardown(void **state)
         close(w->fds[0]);
     close(w->fds[1]);
     vmscm_outgoing_free(w->out);
-    vmscm_novel_free(w->novel);
     vmscm_novel_free(w->none);
-    vmscm_repo_close(w->ours);
-    vmscm_repo_close(w->theirs);
-    vmscm_tempdir_remove(w->dir);
-    free(w);
+    remove_both(w);
     return 0;
 }
 
@@ -179,13 +195,14 @@ static inline int count_ref(void *count, const char *ref, const char *id)
     return 0;
 }
 
-static inline size_t entries(const struct world *w, const char *sub)
+/* side: "ours" or "theirs". */
+static inline size_t entries(const struct world *w, const char *side, const char *sub)
 {
     char path[512];
     size_t n = 0;
     DIR *d;
 
-    snprintf(path, sizeof path, "%s/theirs/%s", w->dir, sub);
+    snprintf(path, sizeof path, "%s/%s/%s", w->dir, side, sub);
     d = opendir(path);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));)
@@ -194,12 +211,23 @@ static inline size_t entries(const struct world *w, const char *sub)
     return n;
 }
 
+static inline void expect_empty(const struct world *w, const char *side)
+{
+    struct vmscm_repo *repo = strcmp(side, "ours") == 0 ? w->ours : w->theirs;
+    size_t refs = 0;
+
+    assert_int_equal(vmscm_reflist_walk(repo->git, "refs/", count_ref, &refs, NULL), 0);
+    assert_int_equal(refs, 0);
+    assert_int_equal(entries(w, side, "packs"), 0);
+    assert_int_equal(entries(w, side, "quarantine"), 0);
+    assert_int_equal(entries(w, side, "git/objects/pack"), 0);
+}
+
 /* Nothing came of it, nothing is left of it, and the other side was told: with this code and text. */
 static inline void expect_refused(struct world *w, int code, const char *text)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT, said = VMSCM_ERROR_INIT;
     struct vmscm_stream_frame frame = {0};
-    size_t refs = 0;
 
     put(w, VMSCM_WIRE_END, NULL, 0);
     vmscm_stream_flush(w->stream, NULL);
@@ -212,11 +240,7 @@ static inline void expect_refused(struct world *w, int code, const char *text)
     w->fds[0] = -1;
     pthread_join(w->server, NULL);
     assert_int_equal(w->served, code);
-    assert_done(vmscm_reflist_walk(w->theirs->git, "refs/", count_ref, &refs, &err), &err);
-    assert_int_equal(refs, 0);
-    assert_int_equal(entries(w, "packs"), 0);
-    assert_int_equal(entries(w, "quarantine"), 0);
-    assert_int_equal(entries(w, "git/objects/pack"), 0);
+    expect_empty(w, "theirs");
 }
 
 static inline void hang_up(struct world *w)

@@ -245,7 +245,7 @@ static void test_cut_off(void **state)
     assert_int_equal(w->served, VMSCM_EIO);
     assert_int_equal(vmscm_reflist_walk(w->theirs->git, "refs/", count_ref, &refs, NULL), 0);
     assert_int_equal(refs, 0);
-    assert_int_equal(entries(w, "packs"), 0);
+    assert_int_equal(entries(w, "theirs", "packs"), 0);
 }
 
 static size_t lacking(struct world *w)

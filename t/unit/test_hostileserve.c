@@ -1,43 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Far sides that answer what they must not: whatever they say, a fetch fails and leaves nothing. What they
  * say is a file, which a program in ssh's place prints. */
-#include "history/reflist.h"
-#include "remote/histsend.h"
-#include "remote/outgoing.h"
-#include "remote/select.h"
+#include "pushworld.h"
 #include "remote/sshway.h"
-#include "repo/handle.h"
-#include "sys/file.h"
-#include "sys/tempdir.h"
-#include "unit.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <unistd.h>
-#include <vmscm/checkin.h>
-#include <vmscm/remote.h>
-
-struct world {
-    char *dir;
-    struct vmscm_repo *ours, *theirs;
-    struct vmscm_novel *novel;
-    char tip[VMSCM_GITDB_ID];
-    int fd; /* what they say */
-    struct vmscm_stream *stream;
-};
-
-static struct vmscm_repo *make(const char *dir, const char *name)
-{
-    struct vmscm_error err = VMSCM_ERROR_INIT;
-    struct vmscm_repo *repo;
-    char path[512], *at;
-
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    assert_done(vmscm_repo_init(&at, path, 1, &err), &err);
-    assert_done(vmscm_repo_open(&repo, at, &err), &err);
-    vmscm_free(at);
-    return repo;
-}
 
 static void write_file(const char *path, const char *text, mode_t mode)
 {
@@ -46,45 +13,20 @@ static void write_file(const char *path, const char *text, mode_t mode)
     assert_done(vmscm_file_replace(path, text, strlen(text), mode, &err), &err);
 }
 
-static void check_in(struct world *w, struct vmscm_repo *repo, const char *machine)
+static int setup_file(void **state)
 {
-    struct vmscm_error err = VMSCM_ERROR_INIT;
-    struct vmscm_checkin_options options = {0};
-    struct vmscm_checkin_result result;
-    struct vmscm_checkin_disk disk = {.format = "raw"};
-    char path[512];
-
-    snprintf(path, sizeof path, "%s/disk.raw", w->dir);
-    disk.path = path;
-    assert_done(vmscm_checkin(repo, machine, &disk, 1, &options, NULL, &result, &err), &err);
-    memcpy(w->tip, result.id, sizeof w->tip);
-}
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
+    struct world *w = make_both();
     struct vmscm_error err = VMSCM_ERROR_INIT;
     char path[512], script[1400];
 
-    assert_non_null(w);
-    assert_done(vmscm_tempdir_make(&w->dir, "/tmp", &err), &err);
-    snprintf(path, sizeof path, "%s/home", w->dir);
-    assert_done(vmscm_file_mkdirs(path, &err), &err);
-    setenv("HOME", path, 1);
-    unsetenv("XDG_CONFIG_HOME");
-    w->ours = make(w->dir, "ours");
-    w->theirs = make(w->dir, "theirs");
-    snprintf(path, sizeof path, "%s/disk.raw", w->dir);
-    memset(script, 'x', sizeof script - 1);
-    script[sizeof script - 1] = '\0';
-    write_file(path, script, 0600);
     check_in(w, w->theirs, "web");
     assert_done(vmscm_novel_new(&w->novel, w->theirs->git, &err), &err);
     assert_done(vmscm_novel_want(w->novel, w->tip, &err), &err);
     assert_done(vmscm_remote_add(w->ours, "origin", "them:x", &err), &err);
     snprintf(path, sizeof path, "%s/said", w->dir);
-    assert_done(vmscm_file_open(&w->fd, path, O_RDWR | O_CREAT | O_TRUNC, 0600, &err), &err);
-    assert_done(vmscm_stream_open(&w->stream, w->fd, w->fd, "file", NULL, 0, &err), &err);
+    assert_done(vmscm_file_open(&w->fds[0], path, O_RDWR | O_CREAT | O_TRUNC, 0600, &err), &err);
+    assert_done(
+        vmscm_stream_open(&w->stream, w->fds[0], w->fds[0], "file", NULL, 0, &err), &err);
     snprintf(script, sizeof script, "#!/bin/sh\ncat '%s'\n[ -e '%s.ends' ] || cat >/dev/null\n", path,
         path);
     snprintf(path, sizeof path, "%s/ssh", w->dir);
@@ -94,23 +36,14 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static int teardown_file(void **state)
 {
     struct world *w = *state;
 
     vmscm_stream_close(w->stream);
-    close(w->fd);
-    vmscm_novel_free(w->novel);
-    vmscm_repo_close(w->ours);
-    vmscm_repo_close(w->theirs);
-    vmscm_tempdir_remove(w->dir);
-    free(w);
+    close(w->fds[0]);
+    remove_both(w);
     return 0;
-}
-
-static void put(struct world *w, unsigned type, const void *data, size_t len)
-{
-    assert_int_equal(vmscm_stream_put(w->stream, type, NULL, 0, data, len, NULL), 0);
 }
 
 static void answer(struct world *w, unsigned op)
@@ -145,7 +78,7 @@ static void refs(struct world *w, const char *name, unsigned times)
     vmscm_buf_release(&buf);
 }
 
-static void history(struct world *w)
+static void answer_history(struct world *w)
 {
     struct vmscm_novel *novels[] = {w->novel};
 
@@ -155,7 +88,7 @@ static void history(struct world *w)
 }
 
 /* All data there is, whatever was asked for. */
-static void data(struct world *w)
+static void answer_data(struct world *w)
 {
     const struct vmscm_outgoing_how how = {.fresh = true};
     struct vmscm_outgoing *out;
@@ -174,29 +107,6 @@ static void nothing(struct world *w)
     put(w, VMSCM_WIRE_END, NULL, 0);
 }
 
-static int count_ref(void *count, const char *ref, const char *id)
-{
-    (void)ref;
-    (void)id;
-    ++*(size_t *)count;
-    return 0;
-}
-
-static size_t entries(const struct world *w, const char *sub)
-{
-    char path[512];
-    size_t n = 0;
-    DIR *d;
-
-    snprintf(path, sizeof path, "%s/ours/%s", w->dir, sub);
-    d = opendir(path);
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
-
 static int fetch(struct world *w, struct vmscm_error *err)
 {
     const struct vmscm_remote_options options = {0};
@@ -208,14 +118,9 @@ static int fetch(struct world *w, struct vmscm_error *err)
 static void expect_failure(struct world *w, int code, const char *text)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    size_t count = 0;
 
     assert_fails(fetch(w, &err), &err, code, text);
-    assert_int_equal(vmscm_reflist_walk(w->ours->git, "refs/", count_ref, &count, NULL), 0);
-    assert_int_equal(count, 0);
-    assert_int_equal(entries(w, "packs"), 0);
-    assert_int_equal(entries(w, "quarantine"), 0);
-    assert_int_equal(entries(w, "git/objects/pack"), 0);
+    expect_empty(w, "ours");
 }
 
 /* So that what fails is what the others do wrong. */
@@ -225,7 +130,7 @@ static void test_good(void **state)
     struct vmscm_error err = VMSCM_ERROR_INIT;
 
     refs(w, "refs/heads/web", 1);
-    history(w);
+    answer_history(w);
     /* Leaves are asked for first; a record of the chunks would not have been asked for. */
     answer(w, VMSCM_WIRE_OP_DATA);
     struct vmscm_outgoing *out;
@@ -250,7 +155,7 @@ static void test_good(void **state)
     vmscm_outgoing_free(out);
     vmscm_idset_release(&leaves);
     assert_done(fetch(w, &err), &err);
-    assert_int_equal(entries(w, "packs"), 2);
+    assert_int_equal(entries(w, "ours", "packs"), 2);
 }
 
 static void test_names(void **state)
@@ -261,8 +166,8 @@ static void test_names(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         refs(*state, names[i], 1);
         expect_failure(*state, VMSCM_EINPUT, "which none can be");
-        teardown(state);
-        setup(state);
+        teardown_file(state);
+        setup_file(state);
     }
 }
 
@@ -336,7 +241,7 @@ static void test_no_data(void **state)
     struct world *w = *state;
 
     refs(w, "refs/heads/web", 1);
-    history(w);
+    answer_history(w);
     for (int i = 0; i < 3; i++)
         nothing(w);
     expect_failure(w, VMSCM_EINPUT, "did not send all");
@@ -371,8 +276,8 @@ static void test_data_not_asked_for(void **state)
     struct world *w = *state;
 
     refs(w, "refs/heads/web", 1);
-    history(w);
-    data(w);
+    answer_history(w);
+    answer_data(w);
     expect_failure(w, VMSCM_EINPUT, "was not asked for");
 }
 
@@ -450,7 +355,7 @@ static void test_urls(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_file, teardown_file)
     const struct CMUnitTest tests[] = {
         TEST(test_good),
         TEST(test_names),

@@ -2,6 +2,7 @@
 /* lib/history/revspec: what a user writes for a revision. */
 #include "gitrepo.h"
 
+#include "history/holder.h"
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "history/when.h"
@@ -333,12 +334,12 @@ static void holders(void **state)
         &err);
     static const char *const expected[] = {"aaa", "aaa", "aaa", "zzz", "web"};
     for (int i = 0; i < COUNT; i++) {
-        assert_done(vmscm_revspec_find_machine(&name, r->db, h.ids[i], &err), &err);
+        assert_done(vmscm_holder_find(&name, r->db, h.ids[i], &err), &err);
         assert_string_equal(name, expected[i]);
         free(name);
     }
     gitrepo_commit(lost, r, "x", h.ids[4], "nobody's");
-    assert_fails(vmscm_revspec_find_machine(&name, r->db, lost, &err), &err, VMSCM_ENOTFOUND,
+    assert_fails(vmscm_holder_find(&name, r->db, lost, &err), &err, VMSCM_ENOTFOUND,
         "in no machine's history");
     assert_null(name);
 }
@@ -359,11 +360,11 @@ static void many_holders(void **state)
     said = gitrepo_git(r, "rev-list", "--max-parents=0", "m0", NULL);
     snprintf(id, sizeof id, "%.40s", said);
     free(said);
-    assert_done(vmscm_revspec_find_machine(&name, r->db, id, &err), &err);
+    assert_done(vmscm_holder_find(&name, r->db, id, &err), &err);
     assert_string_equal(name, "m0");
     free(name);
     gitrepo_commit(id, r, "x", NULL, "nobody's");
-    assert_fails(vmscm_revspec_find_machine(&name, r->db, id, &err), &err, VMSCM_ENOTFOUND,
+    assert_fails(vmscm_holder_find(&name, r->db, id, &err), &err, VMSCM_ENOTFOUND,
         "in no machine's history");
 }
 

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "store/packfile.h"
+#include "store/packscan.h"
 #include "sys/file.h"
 
 #include <dirent.h>
@@ -176,6 +177,32 @@ static int each_pack(const char *dir, int (*each)(void *data, const char *packs,
     return rc;
 }
 
+/* Whether a pack is as it was written, record by record; hashes were looked at before that. One that is not
+ * may have been hit by what ended its process, and is not worth a repair: what is missing is sent again. */
+static bool is_sound(const char *packs, const char *file)
+{
+    uint8_t name[VMSCM_MIDX_NAME_SIZE];
+    struct vmscm_packfile *pack = NULL;
+    struct vmscm_packscan *scan = NULL;
+    struct vmscm_packscan_record record;
+    uint64_t end = VMSCM_PACK_HEADER_SIZE;
+    size_t claims = 0;
+    bool right = false, sound;
+
+    sound = vmscm_packfile_parse_name(name, file) && !vmscm_packfile_new(&pack, name, NULL) &&
+        !vmscm_packfile_map(pack, packs, NULL) && !vmscm_packscan_open(&scan, pack->path, NULL);
+    while (sound && vmscm_packscan_next(scan, &record)) {
+        sound = record.sound && !record.unsupported && record.claim_count == record.head.part_count;
+        end += record.len;
+        claims += record.claim_count;
+    }
+    sound = sound && end == pack->trailer.index_offset &&
+        claims == vmscm_packscan_claims(scan, &right) && right;
+    vmscm_packscan_close(scan);
+    vmscm_packfile_free(pack);
+    return sound;
+}
+
 struct adoption {
     struct vmscm_quarantine *q;
     size_t packs;
@@ -188,6 +215,9 @@ static int adopt_pack(void *data, const char *packs, const char *file)
     char *from = NULL, *to = NULL;
     int rc;
 
+    /* It goes with the directory it is in. */
+    if (!is_sound(packs, file))
+        return 0;
     if (!(rc = vmscm_path_join(&from, packs, file, a->err)) &&
         !(rc = vmscm_str_printf(&to, a->err, "%s/packs/%s", a->q->dir, file)) &&
         !(rc = vmscm_file_rename_new(from, to, a->err)))

@@ -22,7 +22,7 @@ int vmscm_quarantine_open(struct vmscm_quarantine **out, const char *repo_dir,
 const char *vmscm_quarantine_dir(const struct vmscm_quarantine *q);
 
 /* Take over the packs of quarantines that died, of the same user only: another's are not this one's to
- * know of. *packs: how many. */
+ * know of. Those that are damaged go. *packs: how many were taken over. */
 int vmscm_quarantine_adopt(struct vmscm_quarantine *q, size_t *packs, struct vmscm_error *err);
 
 /* Whether there is anything to adopt. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Quarantines: one that lives is left alone, what a dead one left is used or removed. */
+#include "codec/compress.h"
+#include "store/packwriter.h"
 #include "store/quarantine.h"
 #include "storedir.h"
 
@@ -18,6 +20,32 @@ static void make_pack(const char *in, const char *name)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "12345", 5), 5);
     close(fd);
+}
+
+/* One with a chunk in it, as a transfer leaves it; file gets its name. */
+static void make_whole(const char *in, char file[VMSCM_PACKFILE_NAME])
+{
+    struct vmscm_pack_record head = {.type = VMSCM_PACK_CHUNK,
+        .compression = VMSCM_COMPRESS_NONE,
+        .part_count = 1,
+        .parts = {5},
+        .plain_len = 5,
+        .stored_len = 5};
+    struct vmscm_packwriter_part part = {{"an id"}, 5};
+    struct vmscm_packwriter_record record = {
+        .type = VMSCM_PACK_CHUNK, .parts = &part, .part_count = 1};
+    struct vmscm_packwriter *writer;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    uint8_t bytes[200];
+    uint64_t size;
+
+    record.len = vmscm_pack_record_head(&head) + 5;
+    memcpy(bytes + vmscm_pack_record_head(&head), "12345", 5);
+    vmscm_pack_encode_record(bytes, &head, bytes + vmscm_pack_record_head(&head));
+    record.bytes = bytes;
+    assert_done(vmscm_packwriter_open(&writer, in, false, &err), &err);
+    assert_done(vmscm_packwriter_add(writer, &record, &err), &err);
+    assert_done(vmscm_packwriter_finish(writer, file, &size, &err), &err);
 }
 
 static bool has_pack(const char *in, const char *name)
@@ -53,6 +81,7 @@ static void test_alive(void **state)
 static void test_kept(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
+    char file[VMSCM_PACKFILE_NAME];
     struct vmscm_quarantine *q;
     uint64_t count, bytes;
     size_t packs;
@@ -64,20 +93,54 @@ static void test_kept(void **state)
     assert_done(vmscm_quarantine_measure(dir, &count, &bytes, &err), &err);
     assert_int_equal(count, 0);
     assert_done(vmscm_quarantine_open(&q, dir, &err), &err);
-    make_pack(vmscm_quarantine_dir(q), PACK);
+    make_whole(vmscm_quarantine_dir(q), file);
     vmscm_quarantine_close(q, true);
     assert_true(vmscm_quarantine_any(dir));
     assert_done(vmscm_quarantine_measure(dir, &count, &bytes, &err), &err);
     assert_int_equal(count, 1);
-    assert_int_equal(bytes, 5);
+    assert_true(bytes > 5);
     assert_done(vmscm_quarantine_open(&q, dir, &err), &err);
     assert_done(vmscm_quarantine_adopt(q, &packs, &err), &err);
     assert_int_equal(packs, 1);
-    assert_true(has_pack(vmscm_quarantine_dir(q), PACK));
+    assert_true(has_pack(vmscm_quarantine_dir(q), file));
     assert_false(vmscm_quarantine_any(dir));
     vmscm_quarantine_close(q, true);
     assert_done(vmscm_quarantine_sweep(dir, &err), &err);
     assert_false(vmscm_quarantine_any(dir));
+}
+
+/* What is no pack, and packs of which any one byte is another: none is taken over, and none stays. */
+static void test_damaged(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char file[VMSCM_PACKFILE_NAME], path[600];
+    struct vmscm_quarantine *q;
+    struct stat st = {.st_size = 1};
+    size_t packs;
+    uint8_t byte;
+
+    (void)state;
+    for (off_t at = 0; at < st.st_size; at++) {
+        assert_done(vmscm_quarantine_open(&q, dir, &err), &err);
+        make_pack(vmscm_quarantine_dir(q), PACK);
+        make_whole(vmscm_quarantine_dir(q), file);
+        snprintf(path, sizeof path, "%s/packs/%s", vmscm_quarantine_dir(q), file);
+        assert_int_equal(chmod(path, 0600), 0);
+        int fd = open(path, O_RDWR);
+        assert_true(fd >= 0 && fstat(fd, &st) == 0 && pread(fd, &byte, 1, at) == 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+        vmscm_quarantine_close(q, true);
+        assert_done(vmscm_quarantine_open(&q, dir, &err), &err);
+        assert_done(vmscm_quarantine_adopt(q, &packs, &err), &err);
+        if (packs)
+            fail_msg("byte %lld: taken over", (long long)at);
+        assert_false(has_pack(vmscm_quarantine_dir(q), PACK));
+        assert_false(vmscm_quarantine_any(dir));
+        vmscm_quarantine_close(q, false);
+    }
+    assert_true(st.st_size > 100);
 }
 
 static int count_pack(void *data, const char *file, struct vmscm_error *err)
@@ -157,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_alive),
         TEST(test_kept),
+        TEST(test_damaged),
         TEST(test_install),
         TEST(test_install_fails),
         TEST(test_torn),

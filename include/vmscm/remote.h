@@ -117,13 +117,14 @@ struct vmscm_remote_result {
     uint64_t stored;      /* bytes of packs that came */
     uint64_t resumed;     /* packs that an interrupted transfer had brought */
     uint64_t refused;     /* items; comments that could not be merged are one more */
-    uint64_t comments;    /* 1: comments came or went */
+    uint64_t comments;    /* 1: comments, or notes of inspections, came or went */
     double seconds;
 };
 
 /*
- * Bring machines and tags to a remote. Comments go with them, and are merged there. each(data, item), if
- * not NULL, is called for every name at the end; non-zero from it is returned then.
+ * Bring machines and tags to a remote. Comments and notes of inspections go with them, and are merged
+ * there. each(data, item), if not NULL, is called for every name at the end; non-zero from it is returned
+ * then.
  *
  * Errors: VMSCM_ECONFLICT: some item was refused since the remote has what is not here, or has changed
  * meanwhile; what was done is done, unless atomic. As if refused count comments that could not be merged,
@@ -136,9 +137,9 @@ VMSCM_API int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remo
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
     struct vmscm_remote_result *result, struct vmscm_error *err);
 
-/* Bring what a remote has here, to be seen as REMOTE/MACHINE; its comments are merged with ours. With
- * tags, its tags become this repository's, where there is such a machine. Errors as above, but little is
- * refused: what is remembered follows the remote. */
+/* Bring what a remote has here, to be seen as REMOTE/MACHINE; its comments and notes of inspections are
+ * merged with ours. With tags, its tags become this repository's, where there is such a machine. Errors as
+ * above, but little is refused: what is remembered follows the remote. */
 VMSCM_API int vmscm_remote_fetch(struct vmscm_repo *repo,
     const struct vmscm_remote_options *options, const struct vmscm_events *events,
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/str.h"
-#include "history/ident.h"
 #include "history/pruned.h"
 #include "history/refs.h"
-#include "history/notes.h"
 #include "history/ancestry.h"
 #include "remote/histsend.h"
 #include "remote/pushlist.h"
 #include "remote/refnames.h"
 #include "remote/select.h"
+#include "remote/track.h"
 #include "store/lease.h"
-#include "sys/lockfile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +20,12 @@
 #define LACKING_TURNS 16
 #define LACKING_MAX (1u << 20) /* ids that the other side may say it lacks, at a time */
 
+/* Notes of one kind. */
+struct note {
+    char id[VMSCM_GITDB_ID]; /* ours, to be merged there; "": nothing is to be */
+    bool told;               /* the other side said what became of them */
+};
+
 struct push {
     struct vmscm_repo *repo;
     const struct vmscm_remote_options *options;
@@ -29,33 +33,43 @@ struct push {
     struct vmscm_session session;
     struct vmscm_items items;
     struct vmscm_novel *revisions, *notes;
-    char comments[VMSCM_GITDB_ID]; /* to be merged there; "": none */
+    struct note kinds[VMSCM_REFNAMES_NOTE_COUNT];
     struct vmscm_pruned *pruned;
     struct vmscm_outgoing *out;
     struct vmscm_lease *lease;
     VMSCM_VEC(struct vmscm_id) lacking;
-    bool notes_told; /* the other side said what became of those */
-    struct vmscm_error unmerged; /* why comments were not merged there */
+    struct vmscm_error unmerged; /* why notes were not merged there */
     struct vmscm_remote_result *result;
 };
 
-/* Our comments, unless the other side has them all. */
-static int look_at_comments(struct push *p, struct vmscm_error *err)
+/* Our notes, unless the other side has them all. */
+static int look_at_notes(struct push *p, size_t kind, struct vmscm_error *err)
 {
-    const struct vmscm_session_ref *there = vmscm_session_find(&p->session, VMSCM_NOTES_COMMENTS);
+    const char *ref = vmscm_refnames_notes[kind];
+    const struct vmscm_session_ref *there = vmscm_session_find(&p->session, ref);
+    char *id = p->kinds[kind].id;
     bool leads = false;
-    int rc = vmscm_refs_read(p->comments, p->repo->git, VMSCM_NOTES_COMMENTS, err);
+    int rc = vmscm_refs_read(id, p->repo->git, ref, err);
 
     if (rc == VMSCM_ENOTFOUND || p->options->remove) {
         vmscm_error_clear(err);
-        p->comments[0] = '\0';
+        id[0] = '\0';
         return 0;
     }
     if (rc || !there)
         return rc;
-    if (vmscm_ancestry_leads(&leads, p->repo->git, there->id, p->comments, NULL) == 0 && leads)
-        p->comments[0] = '\0';
+    if (vmscm_ancestry_leads(&leads, p->repo->git, there->id, id, NULL) == 0 && leads)
+        id[0] = '\0';
     return 0;
+}
+
+static bool any_notes(const struct push *p)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT; i++)
+        any = any || p->kinds[i].id[0];
+    return any;
 }
 
 /* What the other side does not have. */
@@ -78,7 +92,10 @@ static int compare(struct push *p, struct vmscm_error *err)
         if (vmscm_items_is_change(item) && item->after[0])
             rc = vmscm_novel_want(p->revisions, item->after, err);
     }
-    return rc || !p->comments[0] ? rc : vmscm_novel_want(p->notes, p->comments, err);
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT && !rc; i++)
+        if (p->kinds[i].id[0])
+            rc = vmscm_novel_want(p->notes, p->kinds[i].id, err);
+    return rc;
 }
 
 struct question {
@@ -161,8 +178,10 @@ static int put_updates(struct push *p, struct vmscm_error *err)
             rc = put_update(p, item->ref, item->before, item->after,
                 item->change == VMSCM_REMOTE_FORCED ? VMSCM_WIRE_FORCE : 0, err);
     }
-    if (!rc && p->comments[0])
-        rc = put_update(p, VMSCM_NOTES_COMMENTS, "", p->comments, VMSCM_WIRE_MERGE, err);
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT && !rc; i++)
+        if (p->kinds[i].id[0])
+            rc = put_update(
+                p, vmscm_refnames_notes[i], "", p->kinds[i].id, VMSCM_WIRE_MERGE, err);
     for (size_t i = 0; i < vmscm_novel_commit_count(p->revisions) && !rc; i++) {
         const char *commit = vmscm_novel_commit(p->revisions, i);
         if (vmscm_pruned_has(p->pruned, commit) && vmscm_str_unhex(id, sizeof id, commit))
@@ -202,10 +221,14 @@ static int take_result(struct push *p, const struct vmscm_stream_frame *frame,
 
     if (rc)
         return rc;
-    if (strcmp(wire.name, VMSCM_NOTES_COMMENTS) == 0) {
-        p->notes_told = true;
-        p->unmerged = wire.why;
-        p->result->comments = !wire.why.code;
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT; i++) {
+        if (strcmp(wire.name, vmscm_refnames_notes[i]) != 0)
+            continue;
+        p->kinds[i].told = true;
+        if (wire.why.code)
+            p->unmerged = wire.why;
+        else
+            p->result->comments = 1;
     }
     for (size_t i = 0; i < p->items.list.len; i++) {
         struct vmscm_items_item *item = &p->items.list.items[i];
@@ -243,8 +266,10 @@ static int read_answer(struct push *p, struct vmscm_error *err)
 /* What the other side is silent about may not have been done. */
 static bool told_all(const struct push *p)
 {
-    bool all = !p->comments[0] || p->notes_told;
+    bool all = true;
 
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT; i++)
+        all = all && (!p->kinds[i].id[0] || p->kinds[i].told);
     for (size_t i = 0; i < p->items.list.len && all; i++)
         all = !vmscm_items_is_change(&p->items.list.items[i]) || p->items.list.items[i].told;
     return all;
@@ -326,41 +351,6 @@ static int transfer(struct push *p, struct vmscm_error *err)
     return rc;
 }
 
-/* What is known of the remote: what went there first, as its name may be needed. */
-static int track(struct push *p, struct vmscm_error *err)
-{
-    struct vmscm_signature who = {0};
-    char *ref = NULL;
-    int lock = -1, rc;
-
-    if (!p->session.remote)
-        return 0;
-    if ((rc = vmscm_handle_who(&who, NULL, p->repo, err)) ||
-        (rc = vmscm_handle_commit_lock(&lock, p->repo, err)))
-        goto out;
-    for (size_t i = 0; i < 2 * p->items.list.len && !rc; i++) {
-        const struct vmscm_items_item *item = &p->items.list.items[i % p->items.list.len];
-        char now[VMSCM_GITDB_ID] = "";
-        if (item->change == VMSCM_REMOTE_REFUSED ||
-            (item->after[0] != '\0') != (i >= p->items.list.len))
-            continue;
-        free(ref);
-        if ((rc = vmscm_refnames_track(&ref, p->session.remote, item->ref, err)))
-            break;
-        vmscm_refs_read(now, p->repo->git, ref, NULL);
-        if (strcmp(now, item->after) == 0)
-            continue;
-        rc = item->after[0]
-            ? vmscm_refs_update(p->repo->git, ref, NULL, item->after, &who, "push", err)
-            : vmscm_refs_delete(p->repo->git, ref, NULL, err);
-    }
-out:
-    vmscm_lockfile_release(&lock);
-    vmscm_ident_release(&who);
-    free(ref);
-    return rc;
-}
-
 static int run(struct push *p, struct vmscm_error *err)
 {
     size_t changes = 0;
@@ -368,9 +358,11 @@ static int run(struct push *p, struct vmscm_error *err)
 
     if ((rc = vmscm_session_open(&p->session, p->repo, p->options->remote, p->events,
              p->options->limit, err)) ||
-        (rc = vmscm_pushlist_make(&p->items, p->repo, &p->session, p->options, err)) ||
-        (rc = look_at_comments(p, err)))
+        (rc = vmscm_pushlist_make(&p->items, p->repo, &p->session, p->options, err)))
         return rc;
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT; i++)
+        if ((rc = look_at_notes(p, i, err)))
+            return rc;
     for (size_t i = 0; i < p->items.list.len; i++)
         changes += vmscm_items_is_change(&p->items.list.items[i]);
     if (!p->items.list.len) {
@@ -385,10 +377,11 @@ static int run(struct push *p, struct vmscm_error *err)
         return vmscm_error_set(err, VMSCM_EREFUSED, "%s: nothing can be pushed there: it is read-only",
             vmscm_stream_peer(p->session.stream));
     if (p->session.info.flags & VMSCM_WIRE_READ_ONLY)
-        p->comments[0] = '\0';
-    if ((changes || p->comments[0]) && ((rc = compare(p, err)) || (rc = transfer(p, err))))
+        memset(p->kinds, 0, sizeof p->kinds);
+    if ((changes || any_notes(p)) && ((rc = compare(p, err)) || (rc = transfer(p, err))))
         return rc;
-    return track(p, err);
+    vmscm_track_pushed(p->repo, &p->session, &p->items, p->events);
+    return 0;
 }
 
 int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remote_options *options,

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/refnames.h"
 #include "base/str.h"
+#include "history/notes.h"
 #include "history/revspec.h"
 #include "repo/handle.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+const char *const vmscm_refnames_notes[VMSCM_REFNAMES_NOTE_COUNT] = {
+    VMSCM_NOTES_COMMENTS, VMSCM_REFNAMES_NOTES "inspection"};
+
 static bool is_note(const char *ref)
 {
-    static const char *const notes[] = {"comments", "inspection"};
-
-    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
-        if (vmscm_str_starts(ref, VMSCM_REFNAMES_NOTES) &&
-            strcmp(ref + strlen(VMSCM_REFNAMES_NOTES), notes[i]) == 0)
+    for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT; i++)
+        if (strcmp(ref, vmscm_refnames_notes[i]) == 0)
             return true;
     return false;
 }

@@ -21,6 +21,10 @@ enum vmscm_refnames_kind {
  * *tag, within it, say which; tag is NULL if it is none. Either pointer may be NULL. */
 enum vmscm_refnames_kind vmscm_refnames_kind(const char *ref, char **machine, const char **tag);
 
+/* Notes that travel: comments, and what inspections found. */
+#define VMSCM_REFNAMES_NOTE_COUNT 2
+extern const char *const vmscm_refnames_notes[VMSCM_REFNAMES_NOTE_COUNT];
+
 /* What a remote's ref is called here; of notes, NULL. *out is the caller's. */
 int vmscm_refnames_track(char **out, const char *remote, const char *ref, struct vmscm_error *err);
 

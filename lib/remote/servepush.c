@@ -22,8 +22,8 @@ static int open_receive(struct vmscm_serve *s, struct vmscm_error *err)
     return rc ? rc : vmscm_receive_adopt(s->receive, &packs, err);
 }
 
-/* A bit for each id: it need not be sent. All that is here may be known to who pushes, who may fetch it as
- * well; one who may not see every ref would only be told of what he can see. */
+/* A bit for each id: it need not be sent. Every machine is shown to who pushes, so all that is kept may be
+ * told of, what no ref leads to any more included: N10 says why. Who hides machines must answer otherwise. */
 static int answer_ids(struct vmscm_serve *s, struct vmscm_buf *answers,
     const struct vmscm_stream_frame *frame, struct vmscm_error *err)
 {

@@ -13,7 +13,7 @@
 #include <vmscm/revision.h>
 
 struct opts {
-    int bare;
+    int bare, lazy;
     const char *limit;
 };
 
@@ -76,7 +76,7 @@ static char *default_directory(const char *url, bool bare)
 static int clone_repository(struct ctx *ctx, const struct opts *o, int argc, char **argv,
     struct vmscm_error *err)
 {
-    struct vmscm_remote_options options = {0};
+    struct vmscm_remote_options options = {.lazy = o->lazy};
     struct vmscm_remote_result result = {0};
     struct transfer transfer;
     char *dir = argc > 1 ? memory_printf("%s", argv[1]) : default_directory(argv[0], o->bare);
@@ -110,9 +110,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 
     if (vmscm_remote_is_url(argv[0]))
         return clone_repository(ctx, o, argc, argv, err);
-    if (o->bare || o->limit)
+    if (o->bare || o->lazy || o->limit)
         return report_set(err, VMSCM_EUSAGE, "%.200s: only a repository is cloned with --%s", argv[0],
-            o->bare ? "bare" : "limit");
+            o->bare ? "bare" : o->lazy ? "lazy" : "limit");
     if (argc < 2) {
         report_set(err, VMSCM_EUSAGE, "clone: too few arguments");
         return report_hint(err, "usage: vmscm clone REV NEW-MACHINE, or vmscm clone URL [DIR]");
@@ -123,13 +123,15 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 static const struct opt table[] = {
     {0, "bare", OPT_FLAG, offsetof(struct opts, bare), NULL, NULL,
         "of a repository: make DIR itself the repository"},
+    {0, "lazy", OPT_FLAG, offsetof(struct opts, lazy), NULL, NULL,
+        "of a repository: take only history; data comes when it is needed"},
     {0, "limit", OPT_STRING, offsetof(struct opts, limit), "RATE", NULL,
         "at most so many bytes a second, such as 500k or 2M"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
 static const char *const usage[] = {
-    "REV NEW-MACHINE", "[--bare] [--limit=RATE] URL [DIR]", NULL};
+    "REV NEW-MACHINE", "[--bare] [--lazy] [--limit=RATE] URL [DIR]", NULL};
 
 const struct cmd cmd_clone = {
     .name = "clone",

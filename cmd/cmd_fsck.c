@@ -108,6 +108,7 @@ static json_t *make_json(const struct found *found, const struct vmscm_fsck_resu
     json_put(root, "packs", json_number(r->packs));
     json_put(root, "records", json_number(r->records));
     json_put(root, "bytes", json_number(r->bytes));
+    json_put(root, "elsewhere", json_number(r->elsewhere));
     return root;
 }
 
@@ -121,6 +122,8 @@ static void print_line(const struct vmscm_fsck_result *r)
         text_count(machines, r->machines, "machine"),
         text_count(revisions, r->revisions, "revision"), text_count(packs, r->packs, "pack"),
         text_count(records, r->records, "record"), text_size(bytes, r->bytes));
+    if (r->elsewhere)
+        printf("only at the remote: %s\n", text_count(found, r->elsewhere, "part"));
 }
 
 static int check(struct ctx *ctx, const struct opts *o, const char *spec, struct found *found,

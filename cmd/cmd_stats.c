@@ -6,6 +6,7 @@
 #include "text.h"
 #include <inttypes.h>
 #include <stdbool.h>
+#include <vmscm/remote.h>
 #include <vmscm/stats.h>
 
 /* Every figure once: its key in JSON, what a person reads, where it is, whether it is in bytes. */
@@ -29,6 +30,9 @@ static const struct figure {
     {"history_bytes", "history's size", offsetof(struct vmscm_stats, history_bytes), true},
     {"temporary_bytes", "temporary files", offsetof(struct vmscm_stats, temporary_bytes), true},
     {"garbage_bytes", "of the packs, garbage", offsetof(struct vmscm_stats, garbage_bytes), true},
+    {"elsewhere_leaves", "leaves only at the remote", offsetof(struct vmscm_stats, elsewhere), false},
+    {"cache_packs", "packs of the cache", offsetof(struct vmscm_stats, cache_packs), false},
+    {"cache_bytes", "their size", offsetof(struct vmscm_stats, cache_bytes), true},
 };
 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
@@ -51,6 +55,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     root = json_object();
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         uint64_t n = *(const uint64_t *)((const char *)&stats + figures[i].offset);
+        /* Only of a lazy repository. */
+        if (figures[i].offset >= offsetof(struct vmscm_stats, elsewhere) &&
+            !vmscm_remote_promisor(ctx->repo))
+            continue;
         json_put(root, figures[i].key, n == VMSCM_STATS_UNKNOWN ? json_null() : json_number(n));
         table_cell(table, "%s", figures[i].title);
         if (n == VMSCM_STATS_UNKNOWN)

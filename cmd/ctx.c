@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which repository a command works on. */
 #include "cmd.h"
+#include "progress.h"
 #include "report.h"
 
 #include <stdlib.h>
+#include <vmscm/remote.h>
 
 static const char *environment(void)
 {
@@ -12,10 +14,20 @@ static const char *environment(void)
     return dir && *dir ? dir : NULL;
 }
 
+/* What a lazy repository lacks can be had from then on. */
+static int open_at(struct ctx *ctx, const char *path, struct vmscm_error *err)
+{
+    int rc = vmscm_repo_open(&ctx->repo, path, err);
+
+    return !rc && vmscm_remote_promisor(ctx->repo)
+        ? vmscm_remote_attach(ctx->repo, progress_events(ctx), err)
+        : rc;
+}
+
 /* A repository that a checkout names. */
 static int open_named(struct ctx *ctx, const char *path, struct vmscm_error *err)
 {
-    int rc = vmscm_repo_open(&ctx->repo, path, err);
+    int rc = open_at(ctx, path, err);
 
     if (rc == VMSCM_ENOTFOUND)
         report_hint(err, "if it was moved, VMSCM_DIR says where it is now; the next 'vmscm checkin' "
@@ -39,7 +51,7 @@ int ctx_repo(struct ctx *ctx, struct vmscm_error *err)
     if (ctx->repo)
         return 0;
     if (dir)
-        return vmscm_repo_open(&ctx->repo, dir, err);
+        return open_at(ctx, dir, err);
     rc = vmscm_repo_discover(&path, ".", err);
     if (!rc)
         rc = open_named(ctx, path, err);

@@ -40,6 +40,7 @@ struct vmscm_fsck_result {
     uint64_t packs;
     uint64_t records;
     uint64_t bytes; /* read from packs */
+    uint64_t elsewhere; /* leaves and chunks that are not here since a remote has them: no findings */
 };
 
 /* Calls found(data, finding) for each damage and note. Returns 0 with result->findings 0 if all is well,

@@ -88,6 +88,7 @@ struct vmscm_remote_options {
     int dry_run; /* only tell */
     int atomic;  /* push: all or nothing */
     uint64_t limit; /* bytes a second; 0: none */
+    int lazy;  /* clone: take only history; data comes from there when it is needed */
 };
 
 enum vmscm_remote_change {
@@ -160,6 +161,21 @@ VMSCM_API int vmscm_remote_clone(char **path, const char *url, const char *dir, 
     const struct vmscm_remote_options *options, const struct vmscm_events *events,
     int (*each)(void *data, const struct vmscm_remote_item *item), void *data,
     struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* A lazy repository (vmscm_remote_options.lazy) lacks data that its remote has: reach that from now on, when
+ * something is read that is not here. Before anything is read; nothing for a repository that lacks nothing.
+ * events (may be NULL) live as long as repo, and are called by any thread, but for progress, which is not
+ * told. Reading then also fails with what vmscm_remote_show fails with. */
+VMSCM_API const char *vmscm_remote_promisor(const struct vmscm_repo *repo); /* that remote; NULL: none */
+VMSCM_API int vmscm_remote_attach(struct vmscm_repo *repo, const struct vmscm_events *events,
+    struct vmscm_error *err);
+
+/* Bring all data of revisions (40 hex digits each; none: of all there are) into a lazy repository, to stay
+ * there. Errors as vmscm_remote_fetch; VMSCM_EUSAGE: it is not lazy; VMSCM_EDAMAGED: its remote does not have
+ * all of it any more. */
+VMSCM_API int vmscm_remote_complete(struct vmscm_repo *repo, const char *const *ids, size_t count,
+    const struct vmscm_events *events, struct vmscm_remote_result *result,
+    struct vmscm_error *err);
 
 /* Whether a word is a URL of a repository and no revision: it has "://", is HOST:PATH with a path that
  * can be no tag, or begins with "/", "." or "~". */

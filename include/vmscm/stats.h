@@ -17,7 +17,7 @@ struct vmscm_stats {
     uint64_t pruned;        /* of those: their disks' data is no longer kept, nor counted */
     uint64_t tags;
     uint64_t guest_bytes;   /* of all other reachable revisions' disks, as the guests see them */
-    uint64_t data_bytes;    /* of those, not zero runs */
+    uint64_t data_bytes;    /* of those, not zero runs, as far as is known here: see elsewhere */
     uint64_t unique_bytes;  /* plain bytes of all stored chunks */
     uint64_t chunks;        /* stored */
     uint64_t leaves;        /* stored */
@@ -28,6 +28,10 @@ struct vmscm_stats {
     uint64_t temporary_bytes; /* tmp, quarantine and trash */
     uint64_t garbage_bytes;   /* of pack_bytes, what no revision needs, about: vmscm_gc gives it back.
                                  VMSCM_STATS_UNKNOWN if something that is needed is missing */
+    /* Of a lazy repository; else 0. */
+    uint64_t elsewhere;   /* leaves, each of 16 MiB of a disk, that only its remote has */
+    uint64_t cache_packs; /* of what was brought from there, and may go */
+    uint64_t cache_bytes; /* their size; in none of the above */
 };
 
 #define VMSCM_STATS_UNKNOWN UINT64_MAX

@@ -23,7 +23,7 @@ static int open_fetch(struct vmscm_closure *c, struct vmscm_error *err)
     if (c->fetch)
         return 0;
     rc = vmscm_handle_store(&store, c->repo, err);
-    return rc ? rc : vmscm_fetch_new(&c->fetch, store, err);
+    return rc ? rc : vmscm_fetch_new_own(&c->fetch, store, err);
 }
 
 static bool has(struct vmscm_closure *c, const struct vmscm_id *id, uint32_t *length)

@@ -207,6 +207,9 @@ int vmscm_remote_clone(char **path, const char *url, const char *dir, int bare,
     all.tags = 1;
     if ((rc = absolute(&clean, url, err)) || (rc = make(path, &repo, &fresh, dir, bare, clean, err)))
         goto out;
+    /* One that was interrupted goes on as it began. */
+    if (options->lazy && !repo->promisor && (rc = vmscm_handle_set_promisor(repo, ORIGIN, err)))
+        goto out;
     rc = fetch(repo, &all, VMSCM_FETCHING_CLONE, events, each, data, &own, err);
     if (!rc)
         rc = vmscm_gitconfig_set(repo->config, VMSCM_CONFIG_REPOSITORY, UNFINISHED, NULL, err);

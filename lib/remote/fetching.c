@@ -336,6 +336,12 @@ static void take_results(struct fetch *f)
     }
 }
 
+/* Whether data stays at the remote: it is the one that has what is lacking here. */
+static bool is_lazy(const struct vmscm_fetching *f)
+{
+    return f->repo->promisor && strcmp(f->repo->promisor, f->session->remote) == 0;
+}
+
 static int transfer(struct fetch *f, struct vmscm_error *err)
 {
     size_t packs = 0;
@@ -346,6 +352,7 @@ static int transfer(struct fetch *f, struct vmscm_error *err)
         return rc;
     f->f->result->resumed = packs;
     f->land.receive = f->receive;
+    f->land.lazy = is_lazy(f->f);
     f->land.reason = f->f->what == VMSCM_FETCHING_CLONE ? "clone"
         : f->f->what == VMSCM_FETCHING_PULL             ? "pull"
                                                         : "fetch";

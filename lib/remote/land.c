@@ -142,10 +142,11 @@ static int look(struct vmscm_land *land, struct vmscm_closure *c, const struct n
         rc = vmscm_closure_edge(c, vmscm_novel_edge(news->revisions, i), err);
     for (size_t i = 0; i < n && !rc; i++) {
         const char *id = vmscm_novel_commit(news->revisions, i);
-        rc = vmscm_closure_commit(c, id, is_bare(land, id), err);
+        rc = vmscm_closure_commit(c, id, land->lazy || is_bare(land, id), err);
     }
-    return rc ? rc
-              : each_returning(land, db, pruned, news->revisions, look_at_one, c, err);
+    return rc || land->lazy
+        ? rc
+        : each_returning(land, db, pruned, news->revisions, look_at_one, c, err);
 }
 
 /* A revision whose data does not come may be in a history, but have no name. */

@@ -35,6 +35,7 @@ struct vmscm_land {
     struct vmscm_receive *receive;
     VMSCM_VEC(struct vmscm_land_update) updates;
     VMSCM_VEC(struct vmscm_land_id) bare; /* revisions that come without data, sorted when it is used */
+    bool lazy;          /* data is not looked at: it stays where it comes from */
     bool atomic;        /* all updates or none */
     const char *reason; /* for reflogs */
 };

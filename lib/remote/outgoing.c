@@ -2,6 +2,7 @@
 #include "remote/outgoing.h"
 #include "base/vec.h"
 #include "codec/compress.h"
+#include "store/batch.h"
 #include "store/fetch.h"
 #include "store/idset.h"
 #include "store/ingest.h"
@@ -12,11 +13,14 @@
 #define WANTED 1u
 #define ALLOWED 2u
 #define SENT 4u
+#define LEAF_SHIFT 8 /* above that, the number of a leaf that lists it; 0: none is known */
 
+#define BRING_MAX 768u /* chunks that are brought at a time: some tens of MiB */
 #define WORTH_ASKING 4096u /* bytes of a record of one part; its id takes 32 */
 
 /* Where something to be sent is. */
 struct place {
+    struct vmscm_store *store; /* ours, or the cache of it */
     struct vmscm_packfile *pack;
     struct vmscm_pack_entry entry;
 };
@@ -29,6 +33,9 @@ struct vmscm_outgoing {
     struct vmscm_hash *hash;
     struct vmscm_idset ids;
     size_t wanted;
+    VMSCM_VEC(struct vmscm_id) leaves; /* that list what is wanted; kept where some may be elsewhere */
+    uint64_t leaf;                     /* the number of the one at hand, as a flag */
+    struct vmscm_batch batch;
     VMSCM_VEC(struct place) places;
     struct vmscm_buf raw, plain, packed, part;
     /* Parts that are to be compressed together. */
@@ -53,10 +60,12 @@ int vmscm_outgoing_new(struct vmscm_outgoing **out, struct vmscm_repo *repo,
     if ((rc = vmscm_handle_store(&o->store, repo, err)) ||
         (rc = vmscm_fetch_new(&o->fetch, o->store, err)) ||
         (rc = vmscm_compress_new(&o->compress, VMSCM_COMPRESS_LEVEL_DEFAULT, err)) ||
-        (rc = vmscm_hash_new(&o->hash, err)))
+        (rc = vmscm_hash_new(&o->hash, err))) {
         vmscm_outgoing_free(o);
-    else
-        *out = o;
+        return rc;
+    }
+    vmscm_batch_init(&o->batch, o->store);
+    *out = o;
     return rc;
 }
 
@@ -69,12 +78,29 @@ void vmscm_outgoing_free(struct vmscm_outgoing *o)
     vmscm_hash_free(o->hash);
     vmscm_idset_release(&o->ids);
     vmscm_vec_release(&o->places);
+    vmscm_vec_release(&o->leaves);
+    vmscm_batch_release(&o->batch);
     vmscm_buf_release(&o->raw);
     vmscm_buf_release(&o->plain);
     vmscm_buf_release(&o->packed);
     vmscm_buf_release(&o->part);
     vmscm_buf_release(&o->group);
     free(o);
+}
+
+int vmscm_outgoing_from(struct vmscm_outgoing *o, const struct vmscm_id *leaf,
+    struct vmscm_error *err)
+{
+    struct vmscm_id *slot;
+
+    o->leaf = 0;
+    if (!leaf || !o->batch.store)
+        return 0;
+    if (vmscm_vec_add(&o->leaves, &slot, err))
+        return VMSCM_ENOMEM;
+    *slot = *leaf;
+    o->leaf = (uint64_t)o->leaves.len << LEAF_SHIFT;
+    return 0;
 }
 
 int vmscm_outgoing_want(struct vmscm_outgoing *o, const struct vmscm_id *id, struct vmscm_error *err)
@@ -87,6 +113,8 @@ int vmscm_outgoing_want(struct vmscm_outgoing *o, const struct vmscm_id *id, str
         return rc;
     o->wanted += !(*flags & WANTED);
     *flags |= WANTED | ALLOWED;
+    if (!(*flags >> LEAF_SHIFT))
+        *flags |= o->leaf;
     return 0;
 }
 
@@ -97,9 +125,12 @@ int vmscm_outgoing_allow(struct vmscm_outgoing *o, const struct vmscm_id *id,
     bool added;
     int rc = vmscm_idset_get(&o->ids, &flags, &added, id, err);
 
-    if (!rc)
-        *flags |= ALLOWED;
-    return rc;
+    if (rc)
+        return rc;
+    *flags |= ALLOWED;
+    if (!(*flags >> LEAF_SHIFT))
+        *flags |= o->leaf;
+    return 0;
 }
 
 static uint64_t flags_of(const struct vmscm_outgoing *o, const struct vmscm_id *id)
@@ -167,10 +198,13 @@ static int find_places(struct vmscm_outgoing *o, struct vmscm_error *err)
         const struct vmscm_idset_slot *id = &o->ids.slots[i];
         if (!id->used || !(id->value & WANTED) || id->value & SENT)
             continue;
+        place.store = o->store;
         place.pack = vmscm_store_locate(o->store, &place.entry, &id->id, 0);
         /* Where it can be had, if anywhere, reading it finds out. */
         if (!place.pack)
-            place.entry = (struct vmscm_pack_entry){.id = id->id, .type = VMSCM_PACK_CHUNK};
+            place.entry = (struct vmscm_pack_entry){.id = id->id,
+                .offset = (uint32_t)(id->value >> LEAF_SHIFT),
+                .type = VMSCM_PACK_CHUNK};
         if (vmscm_vec_add(&o->places, &slot, err))
             return VMSCM_ENOMEM;
         *slot = place;
@@ -192,7 +226,7 @@ int vmscm_outgoing_measure(struct vmscm_outgoing *o, uint64_t *bytes, struct vms
     return rc;
 }
 
-/* Leaves last, before them what has bases; else as things lie. */
+/* Leaves last, before them what has bases; else as things lie, and what is elsewhere by its leaf. */
 static int by_place(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
@@ -290,7 +324,7 @@ static bool load(struct vmscm_outgoing *o, struct vmscm_pack_record *record,
     if (!place->pack || entry->length > VMSCM_PACK_RECORD_MAX ||
         vmscm_buf_reserve(&o->raw, entry->length, NULL) ||
         vmscm_store_pread(
-            o->store, place->pack, o->raw.data, entry->length, entry->offset, NULL) ||
+            place->store, place->pack, o->raw.data, entry->length, entry->offset, NULL) ||
         vmscm_pack_decode_record(record, o->raw.data, entry->length, NULL) ||
         vmscm_pack_record_head(record) + record->stored_len != entry->length ||
         !vmscm_pack_check_record(record, o->raw.data))
@@ -391,6 +425,55 @@ static int send_record(struct vmscm_outgoing *o, struct place *places, size_t co
     return rc;
 }
 
+/* Records, one after the other, of places that are sorted. */
+static int send_places(struct vmscm_outgoing *o, struct place *places, size_t count,
+    struct vmscm_error *err)
+{
+    size_t n;
+    int rc = 0;
+
+    for (size_t at = 0; at < count && !rc; at += n) {
+        struct place *first = &places[at];
+        for (n = 1; at + n < count && first[n].pack == first->pack && first->pack &&
+             first[n].entry.offset == first->entry.offset;
+             n++)
+            ;
+        /* What others are stored against must not come after them. */
+        if (first->entry.has_base && o->group_count && !o->how->alone)
+            rc = flush_group(o, err);
+        if (!rc)
+            rc = send_record(o, first, n, err);
+    }
+    return rc;
+}
+
+/* What is elsewhere is brought first, so much at a time that no cache is too small for it. */
+static int send_elsewhere(struct vmscm_outgoing *o, struct place *places, size_t count,
+    struct vmscm_error *err)
+{
+    static const struct vmscm_id none;
+    struct vmscm_pack_entry entry;
+    int rc = 0;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        uint64_t leaf = flags_of(o, &places[i].entry.id) >> LEAF_SHIFT;
+        rc = vmscm_batch_add_chunk(&o->batch, &places[i].entry.id, 0,
+            leaf ? &o->leaves.items[leaf - 1] : &none, err);
+    }
+    if (rc || (rc = vmscm_batch_bring(&o->batch, err)))
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        struct vmscm_store *cache = vmscm_cache_store(vmscm_elsewhere_cache(o->store));
+        struct vmscm_packfile *pack = vmscm_store_locate(cache, &entry, &places[i].entry.id, 0);
+        if (pack)
+            places[i] = (struct place){cache, pack, entry};
+    }
+    qsort(places, count, sizeof *places, by_place);
+    rc = send_places(o, places, count, err);
+    vmscm_batch_let_go(&o->batch);
+    return rc;
+}
+
 int vmscm_outgoing_run(struct vmscm_outgoing *o, struct vmscm_stream *stream,
     const struct vmscm_outgoing_how *how, struct vmscm_error *err)
 {
@@ -404,15 +487,11 @@ int vmscm_outgoing_run(struct vmscm_outgoing *o, struct vmscm_stream *stream,
         qsort(o->places.items, o->places.len, sizeof *o->places.items, by_place);
     for (; at < o->places.len && !rc; at += n) {
         struct place *first = &o->places.items[at];
-        for (n = 1; at + n < o->places.len && first[n].pack == first->pack && first->pack &&
-             first[n].entry.offset == first->entry.offset;
-             n++)
-            ;
-        /* What others are stored against must not come after them. */
-        if (first->entry.has_base && o->group_count && !how->alone)
-            rc = flush_group(o, err);
-        if (!rc)
-            rc = send_record(o, first, n, err);
+        bool elsewhere = !first->pack && o->batch.store;
+        for (n = 1; at + n < o->places.len; n++)
+            if (elsewhere != (!first[n].pack && o->batch.store) || (elsewhere && n == BRING_MAX))
+                break;
+        rc = elsewhere ? send_elsewhere(o, first, n, err) : send_places(o, first, n, err);
     }
     return rc ? rc : flush_group(o, err);
 }

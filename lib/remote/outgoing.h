@@ -21,6 +21,10 @@ int vmscm_outgoing_new(struct vmscm_outgoing **out, struct vmscm_repo *repo,
     struct vmscm_error *err);
 void vmscm_outgoing_free(struct vmscm_outgoing *o); /* NULL is fine */
 
+/* What comes now is listed by this leaf: so what a lazy repository lacks of it is had. NULL: by none. */
+int vmscm_outgoing_from(struct vmscm_outgoing *o, const struct vmscm_id *leaf,
+    struct vmscm_error *err);
+
 /* A chunk or leaf is to be sent. */
 int vmscm_outgoing_want(struct vmscm_outgoing *o, const struct vmscm_id *id, struct vmscm_error *err);
 

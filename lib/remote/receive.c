@@ -46,7 +46,7 @@ static int open_quarantine(struct vmscm_receive *r, struct vmscm_error *err)
 
     if ((rc = vmscm_quarantine_open(&r->quarantine, r->repo->path, err)) ||
         (rc = vmscm_store_open(&r->store, vmscm_quarantine_dir(r->quarantine), err)) ||
-        (rc = vmscm_fetch_new(&r->came, r->store, err)) ||
+        (rc = vmscm_fetch_new_own(&r->came, r->store, err)) ||
         (rc = vmscm_path_join(&git, vmscm_quarantine_dir(r->quarantine), "git", err)))
         return rc;
     rc = vmscm_incoming_open(&r->incoming, r->repo->git, git, err);
@@ -66,7 +66,7 @@ int vmscm_receive_open(struct vmscm_receive **out, struct vmscm_repo *repo, stru
     r->repo = repo;
     if ((rc = vmscm_gitconfig_get_int(&max, repo->config, "receive.maxsize", 0, err)) ||
         (rc = vmscm_gitconfig_get_int(&pack, repo->config, "receive.packsize", PACK_BYTES, err)) ||
-        (rc = vmscm_handle_store(&own, repo, err)) || (rc = vmscm_fetch_new(&r->own, own, err)) ||
+        (rc = vmscm_handle_store(&own, repo, err)) || (rc = vmscm_fetch_new_own(&r->own, own, err)) ||
         (rc = vmscm_compress_new(&r->compress, VMSCM_COMPRESS_LEVEL_DEFAULT, err)) ||
         (rc = vmscm_hash_new(&r->hash, err)) || (rc = open_quarantine(r, err)))
         goto out;

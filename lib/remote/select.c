@@ -5,6 +5,7 @@
 #include "format/leaf.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
+#include "store/batch.h"
 #include "store/fetch.h"
 
 #include <stdlib.h>
@@ -116,8 +117,9 @@ static int select_leaf(struct selection *s, const struct vmscm_id *leaf, struct 
     size_t count = 0;
     int rc;
 
-    if ((rc = vmscm_outgoing_want(s->out, leaf, err)) ||
-        (rc = read_leaf(s, &entries, &count, leaf, err)))
+    if ((rc = vmscm_outgoing_from(s->out, NULL, err)) ||
+        (rc = vmscm_outgoing_want(s->out, leaf, err)) ||
+        (rc = vmscm_outgoing_from(s->out, leaf, err)) || (rc = read_leaf(s, &entries, &count, leaf, err)))
         goto out;
     for (size_t i = 0; i < count && !rc; i++) {
         if (entries[i].zero)
@@ -131,13 +133,41 @@ out:
     return rc;
 }
 
+/* The leaves that will be read, all at once, where they are elsewhere. Which cannot be had, reading tells. */
+static int bring_leaves(struct selection *s, const char *disk, const struct vmscm_map *map,
+    struct vmscm_batch *batch, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < map->runs.len && !rc; i++) {
+        const struct vmscm_map_run *run = &map->runs.items[i];
+        if (run->zero || vmscm_idset_find(&s->known_leaves, &run->leaf))
+            continue;
+        rc = vmscm_batch_add_leaf(batch, &run->leaf, err);
+        for (size_t k = 0; k < s->known.len && !rc; k++) {
+            const struct known_disk *known = &s->known.items[k];
+            if (strcmp(known->id, disk) != 0 || run->first >= vmscm_map_segments(known->map.size))
+                continue;
+            const struct vmscm_map_run *theirs = vmscm_map_run(&known->map, run->first);
+            if (!theirs->zero)
+                rc = vmscm_batch_add_leaf(batch, &theirs->leaf, err);
+        }
+    }
+    if (!rc)
+        vmscm_batch_bring(batch, NULL);
+    return rc;
+}
+
 static int select_map(void *data, const char *disk, struct vmscm_map *map, struct vmscm_error *err)
 {
     struct selection *s = data;
+    struct vmscm_batch batch;
     uint64_t *value;
     bool added;
     int rc = 0;
 
+    if (vmscm_batch_init(&batch, s->repo->store))
+        rc = bring_leaves(s, disk, map, &batch, err);
     for (size_t i = 0; i < map->runs.len && !rc; i++) {
         const struct vmscm_map_run *run = &map->runs.items[i];
         if (run->zero || vmscm_idset_find(&s->known_leaves, &run->leaf))
@@ -146,6 +176,7 @@ static int select_map(void *data, const char *disk, struct vmscm_map *map, struc
             !(rc = vmscm_idset_get(&s->seen, &value, &added, &run->leaf, err)) && added)
             rc = select_leaf(s, &run->leaf, err);
     }
+    vmscm_batch_release(&batch);
     return rc;
 }
 
@@ -183,22 +214,26 @@ out:
 static int allow_map(void *data, const char *disk, struct vmscm_map *map, struct vmscm_error *err)
 {
     struct selection *s = data;
+    struct vmscm_batch batch;
     int rc = 0;
 
-    (void)disk;
+    if (vmscm_batch_init(&batch, s->repo->store))
+        rc = bring_leaves(s, disk, map, &batch, err);
     for (size_t i = 0; i < map->runs.len && !rc; i++) {
         const struct vmscm_map_run *run = &map->runs.items[i];
         struct vmscm_leaf_entry *entries = NULL;
         size_t count = 0;
         if (run->zero || vmscm_outgoing_may(s->out, &run->leaf))
             continue;
-        if (!(rc = vmscm_outgoing_allow(s->out, &run->leaf, err)))
+        if (!(rc = vmscm_outgoing_from(s->out, &run->leaf, err)) &&
+            !(rc = vmscm_outgoing_allow(s->out, &run->leaf, err)))
             rc = read_leaf(s, &entries, &count, &run->leaf, err);
         for (size_t k = 0; k < count && !rc; k++)
             if (!entries[k].zero)
                 rc = vmscm_outgoing_allow(s->out, &entries[k].id, err);
         free(entries);
     }
+    vmscm_batch_release(&batch);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "history/reflist.h"
 #include "history/refs.h"
+#include "remote/promisor.h"
 #include "remote/refnames.h"
 
 #include <stdio.h>
@@ -170,8 +171,11 @@ int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
     struct vmscm_stream_frame frame;
     int rc = vmscm_stream_open(&s.stream, in, out, "the other side", NULL, 0, err);
 
-    if (rc)
+    /* What a lazy repository lacks is had from where it has it. */
+    if (rc || (rc = vmscm_promisor_attach(repo, NULL, err))) {
+        vmscm_stream_close(s.stream);
         return rc;
+    }
     bool more;
     while (!(rc = vmscm_stream_wait(s.stream, &more, &why)) && more) {
         if (!(rc = vmscm_stream_get(s.stream, &frame, &why)) &&

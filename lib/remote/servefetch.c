@@ -314,8 +314,10 @@ static int want_leaves(struct data_request *r, const struct vmscm_stream_frame *
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
     for (size_t i = 0; i < count && !rc; i++) {
         memcpy(leaf.bytes, ids + i * VMSCM_HASH_SIZE, VMSCM_HASH_SIZE);
-        rc = vmscm_idset_find(&r->leaves, &leaf) ? vmscm_outgoing_want(r->out, &leaf, err)
-                                                 : refuse_leaf(err);
+        rc = vmscm_outgoing_from(r->out, NULL, err);
+        if (!rc)
+            rc = vmscm_idset_find(&r->leaves, &leaf) ? vmscm_outgoing_want(r->out, &leaf, err)
+                                                     : refuse_leaf(err);
     }
     return rc;
 }
@@ -341,6 +343,8 @@ static int want_entries(struct data_request *r, const struct vmscm_stream_frame 
         goto out;
     if (is != count)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a request that cannot be read");
+    else
+        rc = vmscm_outgoing_from(r->out, &leaf, err);
     for (size_t i = 0; i < count && !rc; i++) {
         bool set = bits[i / 8] >> i % 8 & 1;
         if (!entries[i].zero)

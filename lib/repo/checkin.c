@@ -13,6 +13,7 @@
 #include "repo/gcsettings.h"
 #include "repo/record.h"
 #include "repo/snapshot.h"
+#include "store/batch.h"
 #include "store/plan.h"
 #include "sys/file.h"
 
@@ -86,6 +87,34 @@ static void load_bases(struct vmscm_record *c)
     vmscm_model_free(parent);
 }
 
+/* The leaves of what may differ, where they are elsewhere. Without them all that is read is stored, though
+ * it may be there. */
+static int bring_bases(struct vmscm_record *c, struct vmscm_store *store, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct vmscm_batch batch;
+    int rc = 0;
+
+    if (!vmscm_batch_init(&batch, store))
+        return 0;
+    for (size_t i = 0; i < c->count && !rc; i++) {
+        const struct vmscm_scan_disk *disk = &c->disks[i];
+        for (size_t r = 0; disk->base && r < disk->base->runs.len && !rc; r++) {
+            const struct vmscm_map_run *run = &disk->base->runs.items[r];
+            uint64_t start = run->first << VMSCM_LEAF_SEGMENT_LOG2;
+            uint64_t end = (run->first + run->count) << VMSCM_LEAF_SEGMENT_LOG2;
+            if (!run->zero &&
+                (!disk->changes || vmscm_changes_next(disk->changes, start) < end))
+                rc = vmscm_batch_add_leaf(&batch, &run->leaf, err);
+        }
+    }
+    if (!rc && vmscm_batch_bring(&batch, &why))
+        vmscm_handle_warn(c->events, "%s: stored anew, though it may have it: %s", c->repo->promisor,
+            why.message);
+    vmscm_batch_release(&batch);
+    return rc;
+}
+
 /* *threads: how many should read them. */
 static int open_disks(struct vmscm_record *c, unsigned jobs, unsigned *threads,
     struct vmscm_error *err)
@@ -101,7 +130,8 @@ static int open_disks(struct vmscm_record *c, unsigned jobs, unsigned *threads,
         int rc;
         c->disks[i].name = c->machine->disks[i].id;
         if (!c->whole &&
-            (rc = vmscm_known_find(known, c->repo, probe, c->disks[i].name, c->events, err)))
+            (rc = vmscm_known_find(known, c->repo, probe, c->disks[i].name, c->promises,
+                c->events, err)))
             return rc;
         bool few = known->usable && is_little(&known->changes, probe->size);
         /* What is known says enough about how little is read. */
@@ -120,6 +150,8 @@ static int open_disks(struct vmscm_record *c, unsigned jobs, unsigned *threads,
         c->machine->disks[i].size = c->disks[i].dev->size;
     }
     load_bases(c);
+    for (size_t i = 0; i < c->count; i++)
+        c->disks[i].promises = c->promises;
     return 0;
 }
 
@@ -157,7 +189,9 @@ static int store_disks(struct vmscm_record *c, unsigned jobs, int level,
         return rc;
     /* Packs that came without a multi-pack index would each be searched for every chunk. */
     vmscm_store_reindex(store, &ignored);
-    if ((rc = open_disks(c, jobs, &threads, err)) ||
+    if (!c->promises && (rc = vmscm_promises_open(&c->promises, c->repo, err)))
+        return rc;
+    if ((rc = open_disks(c, jobs, &threads, err)) || (rc = bring_bases(c, store, err)) ||
         (rc = vmscm_ingest_open(&ingest, store, c->repo->path, level, c->lease, err)))
         return rc;
     if ((rc = vmscm_scan_run(
@@ -280,6 +314,7 @@ out:
     for (size_t i = 0; c.probes && i < c.count; i++)
         vmscm_probe_close(c.probes[i]);
     vmscm_lease_close(c.lease);
+    vmscm_promises_free(c.promises);
     free(c.probes);
     free(c.order);
     vmscm_model_free(c.machine);

@@ -72,16 +72,39 @@ static bool is_there(struct vmscm_fsckhistory *w, struct vmscm_pack_entry *entry
     return !why->code;
 }
 
+/* Whether a leaf that is missing, or a chunk, is had elsewhere. */
+static int is_elsewhere(struct vmscm_fsckhistory *w, bool *yes, const struct vmscm_id *id, bool leaf,
+    struct vmscm_error *err)
+{
+    struct vmscm_pack_entry entry;
+    int rc = 0;
+
+    *yes = w->promises && !vmscm_store_locate(w->repo->store, &entry, id, 0);
+    if (!*yes)
+        return 0;
+    if (!leaf && !w->has_relied) {
+        rc = vmscm_promises_chunks(w->promises, &w->relied, w->fetch, err);
+        w->has_relied = !rc;
+    }
+    *yes = !rc &&
+        (leaf ? vmscm_promises_has(w->promises, id) : vmscm_idset_find(&w->relied, id) != NULL);
+    w->findings->result->elsewhere += *yes;
+    return rc;
+}
+
 /* *why: empty if a chunk can be had; else what is wrong. *lost: it could be mended by another copy. */
 static int check_chunk(struct vmscm_fsckhistory *w, const struct vmscm_leaf_entry *e, bool *lost,
     struct vmscm_error *why, struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;
     char hex[VMSCM_HASH_HEX];
-    bool again;
-    int rc = 0;
+    bool again, elsewhere;
+    int rc = is_elsewhere(w, &elsewhere, &e->id, false, err);
 
     *lost = true;
+    vmscm_error_clear(why);
+    if (rc || elsewhere)
+        return rc;
     if (!is_there(w, &entry, &e->id, why) && why->code != VMSCM_ENOMEM) {
         if ((rc = look_again(w, &again, err)))
             return rc;
@@ -156,12 +179,18 @@ static int check_leaf(struct vmscm_fsckhistory *w, const char *revision, const c
     struct vmscm_error why = VMSCM_ERROR_INIT;
     size_t count = 0;
     uint64_t *state;
-    bool added, damaged = false, lost;
+    bool added, damaged = false, lost, elsewhere;
     int rc = vmscm_idset_get(&w->leaves, &state, &added, id, err);
 
     /* A whole leaf is right only where a segment has its length. */
     if (rc || *state == ((uint64_t)length << 8 | LEAF_WHOLE))
         return rc;
+    if ((rc = is_elsewhere(w, &elsewhere, id, true, err)))
+        return rc;
+    if (elsewhere) {
+        *state = (uint64_t)length << 8 | LEAF_WHOLE;
+        return 0;
+    }
     if ((rc = read_leaf(w, &entries, &count, id, length, &why, err)) ||
         (why.code && vmscm_pruned_has(w->pruned, revision)))
         return rc;
@@ -449,7 +478,8 @@ int vmscm_fsckhistory_run(struct vmscm_fsckhistory *w, const char *spec, struct 
     w->lock = -1;
     w->settled = false;
     if (!(rc = load_pruned(w, err)) && !(rc = vmscm_handle_store(&store, w->repo, err)) &&
-        !(rc = vmscm_fetch_new(&w->fetch, store, err)))
+        !(rc = vmscm_promises_open(&w->promises, w->repo, err)) &&
+        !(rc = vmscm_fetch_new_own(&w->fetch, store, err)))
         rc = spec ? check_spec(w, spec, err)
                   : vmscm_reflist_walk(w->repo->git, "refs/", check_ref, w, err);
     if (!rc && !spec)
@@ -457,6 +487,10 @@ int vmscm_fsckhistory_run(struct vmscm_fsckhistory *w, const char *spec, struct 
     vmscm_lockfile_release(&w->lock);
     vmscm_fetch_free(w->fetch);
     w->fetch = NULL;
+    vmscm_promises_free(w->promises);
+    w->promises = NULL;
+    w->has_relied = false;
+    vmscm_idset_release(&w->relied);
     vmscm_pruned_free(w->pruned);
     w->pruned = NULL;
     vmscm_buf_release(&w->bytes);

@@ -10,6 +10,7 @@
 #include "history/pruned.h"
 #include "repo/findings.h"
 #include "repo/handle.h"
+#include "repo/promises.h"
 #include "store/fetch.h"
 #include "store/idset.h"
 
@@ -30,6 +31,9 @@ struct vmscm_fsckhistory {
 
     /* Its own. */
     struct vmscm_fetch *fetch;
+    struct vmscm_promises *promises; /* what need not be here; NULL: all must */
+    struct vmscm_idset relied;       /* chunks of those that leaves here may list */
+    bool has_relied;
     struct vmscm_pruned *pruned; /* NULL: that cannot be told */
     struct vmscm_buf bytes, chunk;
     struct vmscm_idset commits; /* seen; ids padded with zeros */

@@ -105,7 +105,7 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     struct vmscm_id leaf;
     uint64_t number;
     bool more;
-    int rc = vmscm_fetch_new(&fetch, r->what->store, err);
+    int rc = vmscm_fetch_new_own(&fetch, r->what->store, err);
 
     (void)index;
     while (!rc && !atomic_load(&p->stop)) {

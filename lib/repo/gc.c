@@ -125,7 +125,7 @@ static int check_others(struct gc *gc, const struct vmscm_plan_pack *item,
 
     if (!rc && others.list.len) {
         qsort(others.list.items, others.list.len, sizeof *others.list.items, by_place);
-        rc = vmscm_fetch_new(&fetch, gc->store, err);
+        rc = vmscm_fetch_new_own(&fetch, gc->store, err);
     }
     for (size_t i = 0; i < others.list.len && !rc; i++) {
         const struct other *other = &others.list.items[i];

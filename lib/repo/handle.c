@@ -8,12 +8,34 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#define CACHE_SIZE ((int64_t)10 << 30)
 #define DEFAULT_JOBS_MAX 12 /* each costs a few MiB, and 128 MiB are promised */
+
+struct extensions {
+    const char *path;
+    struct vmscm_error *err;
+};
+
+static int check_extension(void *data, enum vmscm_config_level level, const char *key,
+    const char *value)
+{
+    const struct extensions *x = data;
+
+    (void)value;
+    if (level != VMSCM_CONFIG_REPOSITORY || !vmscm_str_starts(key, "extensions.") ||
+        strcmp(key, VMSCM_HANDLE_LAZY) == 0)
+        return 0;
+    vmscm_error_set(x->err, VMSCM_EUNSUPPORTED, "%s: the repository has %s, which is not known", x->path,
+        key);
+    return vmscm_error_hint(x->err, "use a newer vmscm");
+}
 
 int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,
     struct vmscm_error *err)
 {
+    struct extensions x = {path, err};
     int64_t version = 0;
     int rc = vmscm_gitconfig_get_int(&version, config, "core.repositoryformatversion", 0, err);
 
@@ -28,16 +50,70 @@ int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,
             (long long)version, VMSCM_HANDLE_VERSION);
         return vmscm_error_hint(err, "use a newer vmscm");
     }
-    if (version != VMSCM_HANDLE_VERSION)
+    if (version < 1)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "%s: repository format %lld is not known",
             path, (long long)version);
+    return version == 1 ? 0 : vmscm_gitconfig_list(config, check_extension, &x, err);
+}
+
+int vmscm_handle_read_promisor(struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int64_t version = 0;
+    int rc = vmscm_gitconfig_get_int(
+        &version, repo->config, "core.repositoryformatversion", 0, err);
+
+    if (rc || version < 2)
+        return rc;
+    rc = vmscm_gitconfig_get(&repo->promisor, repo->config, VMSCM_HANDLE_LAZY, err);
+    if (rc != VMSCM_ENOTFOUND)
+        return rc;
+    vmscm_error_clear(err);
     return 0;
+}
+
+/* The version goes last: an older vmscm refuses the repository from then on. */
+int vmscm_handle_set_promisor(struct vmscm_repo *repo, const char *remote, struct vmscm_error *err)
+{
+    int rc;
+
+    if ((rc = vmscm_gitconfig_set(
+             repo->config, VMSCM_CONFIG_REPOSITORY, VMSCM_HANDLE_LAZY, remote, err)) ||
+        (rc = vmscm_gitconfig_set(repo->config, VMSCM_CONFIG_REPOSITORY,
+             "core.repositoryformatversion", "2", err)))
+        return rc;
+    free(repo->promisor);
+    return vmscm_str_dup(&repo->promisor, remote, err);
+}
+
+static int set_elsewhere(struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int64_t size = 0;
+    int rc = vmscm_gitconfig_get_int(&size, repo->config, "cache.size", CACHE_SIZE, err);
+
+    repo->elsewhere.name = repo->promisor;
+    repo->elsewhere.cache_size = size > 0 ? (uint64_t)size : 0;
+    return rc ? rc : vmscm_elsewhere_set(repo->store, &repo->elsewhere, err);
+}
+
+int vmscm_handle_attach(struct vmscm_repo *repo, const struct vmscm_elsewhere *elsewhere,
+    void (*detach)(void *data), struct vmscm_error *err)
+{
+    if (repo->detach)
+        repo->detach(repo->elsewhere.data);
+    repo->elsewhere = *elsewhere;
+    repo->detach = detach;
+    return repo->store ? set_elsewhere(repo, err) : 0;
 }
 
 int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err)
 {
-    int rc = repo->store ? 0 : vmscm_store_open(&repo->store, repo->path, err);
+    int rc = 0;
 
+    if (!repo->store && !(rc = vmscm_store_open(&repo->store, repo->path, err)) && repo->promisor &&
+        (rc = set_elsewhere(repo, err))) {
+        vmscm_store_close(repo->store);
+        repo->store = NULL;
+    }
     *out = repo->store;
     return rc;
 }

@@ -8,12 +8,13 @@
 
 #include "history/gitconfig.h"
 #include "history/gitdb.h"
-#include "store/store.h"
+#include "store/elsewhere.h"
 #include <vmscm/events.h>
 #include <vmscm/repo.h>
 #include <vmscm/revision.h>
 
-#define VMSCM_HANDLE_VERSION 1 /* of the repository's layout */
+#define VMSCM_HANDLE_VERSION 2 /* of the repository's layout: with what extensions.* say */
+#define VMSCM_HANDLE_LAZY "extensions.lazy"
 #define VMSCM_HANDLE_HEADS "refs/heads/"
 #define VMSCM_HANDLE_TAGS "refs/tags/"
 #define VMSCM_HANDLE_TRACKED "refs/remotes/"         /* REMOTE/MACHINE, as they were there */
@@ -27,6 +28,9 @@ struct vmscm_repo {
     char *path;
     struct vmscm_gitdb *git;
     struct vmscm_gitconfig *config;
+    char *promisor;                 /* the remote that has what is lacking here; NULL: nothing is */
+    struct vmscm_elsewhere elsewhere; /* how that is reached, if there is one */
+    void (*detach)(void *data);     /* ends elsewhere.data; may be NULL */
     struct vmscm_store *store;      /* opened on first use: most commands need only history */
     struct vmscm_names *names;      /* held, or NULL: looked up whenever asked for */
     struct vmscm_pruned *pruned;    /* likewise */
@@ -39,6 +43,16 @@ struct vmscm_repo {
 /* Whether the configuration is of a repository that this vmscm knows; path is for messages. */
 int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,
     struct vmscm_error *err);
+
+/* Which remote has what is lacking, by the configuration, into repo->promisor. */
+int vmscm_handle_read_promisor(struct vmscm_repo *repo, struct vmscm_error *err);
+
+/* Say that a repository, made just now, lacks what the remote of that name has. */
+int vmscm_handle_set_promisor(struct vmscm_repo *repo, const char *remote, struct vmscm_error *err);
+
+/* Reach what it lacks by bring from now on; detach ends that. The repository's name for it is set. */
+int vmscm_handle_attach(struct vmscm_repo *repo, const struct vmscm_elsewhere *elsewhere,
+    void (*detach)(void *data), struct vmscm_error *err);
 
 /* The store, opened if need be; borrowed. */
 int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct vmscm_error *err);

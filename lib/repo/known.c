@@ -115,13 +115,15 @@ static int load_base(struct vmscm_known *known, const struct search *s, const ch
 }
 
 /* Leaves that are not read must at least be there: a revision is not built on what is lost. */
-static bool has_leaves(struct vmscm_store *store, const struct vmscm_map *map)
+static bool has_leaves(struct vmscm_store *store, const struct vmscm_map *map,
+    const struct vmscm_promises *promises)
 {
     struct vmscm_pack_entry entry;
     bool changed;
 
     for (size_t i = 0; i < map->runs.len; i++)
         if (!map->runs.items[i].zero &&
+            !(promises && vmscm_promises_has(promises, &map->runs.items[i].leaf)) &&
             !vmscm_store_find(store, &entry, &map->runs.items[i].leaf)) {
             /* Another process may have added it. */
             if (vmscm_store_reload(store, &changed, NULL) || !changed ||
@@ -178,8 +180,8 @@ static int find_changes(struct vmscm_known *known, const struct search *s, const
 }
 
 int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
-    const struct vmscm_probe *probe, const char *id, const struct vmscm_events *events,
-    struct vmscm_error *err)
+    const struct vmscm_probe *probe, const char *id, const struct vmscm_promises *promises,
+    const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct search s = {.repo = repo, .probe = probe, .id = id, .events = events};
     struct vmscm_error failure = VMSCM_ERROR_INIT;
@@ -195,7 +197,7 @@ int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
         goto out;
     if (!why && (rc = vmscm_handle_store(&store, repo, &failure)))
         goto out;
-    if (!why && !has_leaves(store, &known->base))
+    if (!why && !has_leaves(store, &known->base, promises))
         why = "its checkout's revision is damaged";
     known->usable = !why;
     if (why)

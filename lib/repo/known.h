@@ -19,6 +19,7 @@
 #include "image/changes.h"
 #include "image/probe.h"
 #include "repo/handle.h"
+#include "repo/promises.h"
 #include "repo/workfile.h"
 
 struct vmscm_known {
@@ -29,11 +30,11 @@ struct vmscm_known {
     struct vmscm_changes changes;
 };
 
-/* id: of the disk, for notes. Fails only where nothing can be done: VMSCM_ENOMEM,
+/* id: of the disk, for notes. promises (may be NULL): what need not be here of its revision. Fails only where nothing can be done: VMSCM_ENOMEM,
  * VMSCM_ECANCELED. */
 int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
-    const struct vmscm_probe *probe, const char *id, const struct vmscm_events *events,
-    struct vmscm_error *err);
+    const struct vmscm_probe *probe, const char *id, const struct vmscm_promises *promises,
+    const struct vmscm_events *events, struct vmscm_error *err);
 void vmscm_known_release(struct vmscm_known *known);
 
 /* What a bitmap cannot tell: a disk that was made smaller and then as large as before has zeros at

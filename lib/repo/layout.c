@@ -160,7 +160,7 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     int rc;
 
     (void)index;
-    if (!(rc = vmscm_fetch_new(&lane.fetch, l->repack->store, err)) &&
+    if (!(rc = vmscm_fetch_new_own(&lane.fetch, l->repack->store, err)) &&
         !(rc = vmscm_ingest_lane_new(&lane.ingest, l->repack->ingest, err))) {
         vmscm_ingest_lane_copy(lane.ingest);
         rc = copy_segments(p, &lane, err);

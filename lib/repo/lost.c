@@ -43,7 +43,7 @@ int vmscm_lost_update(struct vmscm_lost *lost, struct vmscm_store *store,
 {
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
     struct vmscm_fetch *fetch = NULL;
-    int rc = vmscm_fetch_new(&fetch, store, err);
+    int rc = vmscm_fetch_new_own(&fetch, store, err);
 
     for (size_t i = 0; i < lost->items.len && !rc; i++) {
         struct vmscm_lost_item *item = &lost->items.items[i];

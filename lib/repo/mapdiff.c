@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "repo/mapdiff.h"
 #include "repo/leafread.h"
+#include "store/batch.h"
 
 #include <stdlib.h>
 
@@ -109,20 +110,50 @@ static bool same_run(const struct vmscm_map *a, const struct vmscm_map *b, uint6
     return zx || zy ? zx && zy : vmscm_hash_cmp(&x->leaf, &y->leaf) == 0;
 }
 
+static int want_leaf(struct vmscm_batch *batch, const struct vmscm_map *map, uint64_t segment,
+    struct vmscm_error *err)
+{
+    const struct vmscm_map_run *run =
+        map && segment < vmscm_map_segments(map->size) ? vmscm_map_run(map, segment) : NULL;
+
+    return run && !run->zero ? vmscm_batch_add_leaf(batch, &run->leaf, err) : 0;
+}
+
+/* The leaves of what differs, all at once, where they are elsewhere. */
+static int bring_leaves(struct vmscm_batch *batch, const struct vmscm_map *a,
+    const struct vmscm_map *b, uint64_t size, struct vmscm_error *err)
+{
+    uint64_t count;
+    int rc = 0;
+
+    for (uint64_t n = 0; n < vmscm_map_segments(size) && !rc; n += count) {
+        if (same_run(a, b, n, &count))
+            continue;
+        count = 1;
+        if (!(rc = want_leaf(batch, a, n, err)))
+            rc = want_leaf(batch, b, n, err);
+    }
+    return rc ? rc : vmscm_batch_bring(batch, err);
+}
+
 int vmscm_mapdiff_run(struct vmscm_mapdiff *d, const struct vmscm_map *a,
     const struct vmscm_map *b, struct vmscm_error *err)
 {
     uint64_t size_a = a ? a->size : 0, size_b = b ? b->size : 0, count;
     uint64_t size = size_a > size_b ? size_a : size_b;
+    struct vmscm_batch batch;
     int rc = 0;
 
     d->ranges.len = 0;
+    if (vmscm_batch_init(&batch, vmscm_fetch_store(d->fetch)))
+        rc = bring_leaves(&batch, a, b, size, err);
     for (uint64_t n = 0; n < vmscm_map_segments(size) && !rc; n += count) {
         if (same_run(a, b, n, &count))
             continue;
         count = 1;
         rc = diff_segment(d, a, b, n, vmscm_map_segment_length(size, n), err);
     }
+    vmscm_batch_release(&batch);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "history/pruned.h"
 #include "machine/model.h"
 #include "repo/leafread.h"
+#include "repo/promises.h"
 #include "repo/snapshot.h"
 #include "store/lease.h"
 #include "store/trash.h"
@@ -25,6 +26,7 @@ struct vmscm_marking {
     struct vmscm_ancestry *ancestry;
     struct vmscm_roots roots;
     struct vmscm_pruned *pruned;
+    struct vmscm_promises *promises; /* NULL: all must be here */
     VMSCM_VEC(struct revision) skipped; /* their data was not marked: they were pruned */
     VMSCM_VEC(struct revision) leased;
     uint64_t done;                     /* guest bytes of the segments that were looked at */
@@ -62,7 +64,7 @@ int vmscm_marking_new(struct vmscm_marking **out, struct vmscm_repo *repo,
      * still, or has set his ref. */
     if ((rc = vmscm_live_new(&m->live, store, err)) ||
         (rc = vmscm_marking_keep(m->live, repo, err)) ||
-        (rc = vmscm_fetch_new(&m->fetch, store, err)) ||
+        (rc = vmscm_fetch_new_own(&m->fetch, store, err)) ||
         (rc = vmscm_ancestry_new(&m->ancestry, err)))
         vmscm_marking_free(m);
     else
@@ -80,6 +82,7 @@ void vmscm_marking_free(struct vmscm_marking *m)
     vmscm_ancestry_free(m->ancestry);
     vmscm_roots_release(&m->roots);
     vmscm_pruned_free(m->pruned);
+    vmscm_promises_free(m->promises);
     vmscm_vec_release(&m->skipped);
     vmscm_vec_release(&m->leased);
     free(m);
@@ -105,6 +108,17 @@ static int restore(struct vmscm_marking *m, bool *any, struct vmscm_error *err)
     return rc;
 }
 
+/* Whether what is missing is had elsewhere. What a leaf of ours relies on is not looked up: that it is not
+ * here, nor in the trash, is all there is to know. */
+static bool is_elsewhere(struct vmscm_marking *m, const struct vmscm_id *id, bool leaf)
+{
+    struct vmscm_pack_entry entry;
+
+    return m->promises && (!leaf || vmscm_promises_has(m->promises, id)) &&
+        !vmscm_store_locate(m->store, &entry, id, 0) &&
+        !vmscm_store_locate_trash(m->store, &entry, id, 0);
+}
+
 /* Mark a chunk, or, if first is not NULL, a leaf. */
 static int mark(struct vmscm_marking *m, const struct vmscm_id *id, bool *first,
     struct vmscm_error *err)
@@ -116,6 +130,8 @@ static int mark(struct vmscm_marking *m, const struct vmscm_id *id, bool *first,
     do {
         rc = first ? vmscm_live_enter(m->live, id, first, &why)
                    : vmscm_live_mark(m->live, id, &why);
+        if (rc == VMSCM_EDAMAGED && is_elsewhere(m, id, first != NULL))
+            return 0;
         if (rc != VMSCM_EDAMAGED || again)
             break;
         rc = restore(m, &again, err);
@@ -256,11 +272,14 @@ int vmscm_marking_update(struct vmscm_marking *m, bool look, struct vmscm_error 
     vmscm_roots_release(&m->roots);
     vmscm_pruned_free(m->pruned);
     m->pruned = NULL;
+    vmscm_promises_free(m->promises);
+    m->promises = NULL;
     m->leased.len = 0;
     if ((rc = vmscm_store_reload(m->store, &changed, err)) ||
         (rc = vmscm_roots_read(&m->roots, m->repo->git, err)) ||
         (rc = vmscm_lease_walk(m->repo->path, NULL, add_commit, m, err)) ||
         (rc = vmscm_pruned_load(&m->pruned, m->repo->git, err)) ||
+        (rc = vmscm_promises_open(&m->promises, m->repo, err)) ||
         (rc = mark_returned(m, err)) || (rc = mark_leased(m, err)))
         return rc;
     for (size_t i = 0; i < m->roots.count && !rc; i++) {

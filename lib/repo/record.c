@@ -209,7 +209,7 @@ static bool is_doubtful(const struct vmscm_record *c)
  * The commit lock is held, so nothing more goes. */
 static int confirm(struct vmscm_record *c, struct vmscm_store *store, struct vmscm_error *err)
 {
-    struct vmscm_whole whole = {0};
+    struct vmscm_whole whole = {.promises = c->promises};
     struct vmscm_error gone = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
     bool changed;
     int rc = vmscm_store_confirm(store, &gone);

@@ -34,6 +34,7 @@ struct vmscm_record {
     struct vmscm_map *bases;   /* what the parent has of each; of size 0 if nothing */
     struct vmscm_known *known; /* of each disk */
     bool whole;                /* what is known is not to be relied on */
+    struct vmscm_promises *promises; /* what is had elsewhere and may be built on; NULL: nothing */
     struct vmscm_lease *lease; /* on the packs it makes, until they are recorded */
     bool again;                /* the tip may be this check-in's already: see vmscm_record_base */
 };

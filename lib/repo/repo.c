@@ -193,7 +193,8 @@ int vmscm_repo_open(struct vmscm_repo **out, const char *path, struct vmscm_erro
         (rc = vmscm_path_join(&git, repo->path, "git", err)) ||
         (rc = vmscm_path_join(&locks, repo->path, "locks", err)) ||
         (rc = vmscm_gitconfig_open(&repo->config, config, err)) ||
-        (rc = vmscm_handle_check_version(repo->config, repo->path, err)))
+        (rc = vmscm_handle_check_version(repo->config, repo->path, err)) ||
+        (rc = vmscm_handle_read_promisor(repo, err)))
         goto out;
     rc = vmscm_gitdb_open(&repo->git, git, locks, err);
 out:
@@ -213,11 +214,14 @@ void vmscm_repo_close(struct vmscm_repo *repo)
     if (!repo)
         return;
     vmscm_store_close(repo->store);
+    if (repo->detach)
+        repo->detach(repo->elsewhere.data);
     vmscm_names_free(repo->names);
     vmscm_pruned_free(repo->pruned);
     vmscm_gitdb_close(repo->git);
     vmscm_gitconfig_close(repo->config);
     vmscm_ident_release(&repo->author);
+    free(repo->promisor);
     free(repo->path);
     free(repo);
 }

@@ -10,6 +10,7 @@
 #include "format/map.h"
 #include "image/blockdev.h"
 #include "image/changes.h"
+#include "repo/promises.h"
 #include "store/ingest.h"
 #include <vmscm/events.h>
 
@@ -22,6 +23,8 @@ struct vmscm_scan_disk {
     /* What may differ from the base, which has the same size; all else is taken over from it. NULL:
      * nothing is known. */
     const struct vmscm_changes *changes;
+    /* What need not be stored of the base, if it comes again: elsewhere it is. NULL: all is. */
+    const struct vmscm_promises *promises;
     struct vmscm_map map; /* out; the caller's */
 };
 

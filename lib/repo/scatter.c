@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "repo/leafread.h"
+#include "store/batch.h"
 #include "sys/parallel.h"
 
 #include <pthread.h>
@@ -12,6 +13,7 @@
 #define CHUNK_MAX (512u << 10) /* far above what any cutter made */
 #define WINDOW (1u << 30)       /* bytes that are put in an order of their own */
 #define WINDOW_PLACES (1u << 15) /* and chunks, about */
+#define LEAVES 256u             /* that are brought at a time, where they are elsewhere */
 /* What a thread takes: much, so that a record and what is stored against it lie together, but not so
  * much that others have nothing. */
 #define TURN_MIN (2u << 20)
@@ -36,6 +38,8 @@ struct run {
     uint64_t turn;
     pthread_mutex_t lock;
     size_t next; /* place; guarded by the lock */
+    /* What is not here is brought before its window is read. */
+    struct vmscm_batch leaves, chunks;
 };
 
 static int by_record(const void *a, const void *b)
@@ -101,21 +105,56 @@ static int add_segment(struct run *run, struct vmscm_fetch *fetch, uint64_t segm
         place->pack = vmscm_store_locate(s->store, &entry, &entries[i].id, 0);
         place->record = entry.offset;
         run->bytes += place->length;
+        if (!place->pack)
+            rc = vmscm_batch_add_chunk(&run->chunks, &place->id, place->length, leaf, err);
     }
     free(entries);
     return rc;
 }
 
+/* The leaves of the segments from `at` on, some of them at once. */
+static int bring_leaves(struct run *run, uint64_t at, uint64_t end, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    vmscm_batch_let_go(&run->leaves);
+    while (at < end && run->leaves.wants.len < LEAVES && !rc) {
+        const struct vmscm_map_run *r = vmscm_map_run(run->scatter->map, at);
+        if (!r->zero)
+            rc = vmscm_batch_add_leaf(&run->leaves, &r->leaf, err);
+        at = r->first + r->count;
+    }
+    return rc ? rc : vmscm_batch_bring(&run->leaves, err);
+}
+
+/* Where the chunks are that were brought. */
+static void locate_brought(struct run *run)
+{
+    struct vmscm_cache *cache = vmscm_elsewhere_cache(run->scatter->store);
+    struct vmscm_pack_entry entry;
+
+    for (size_t i = 0; cache && i < run->places.len; i++) {
+        struct place *place = &run->places.items[i];
+        if (!place->pack && (place->pack = vmscm_store_locate(
+                                 vmscm_cache_store(cache), &entry, &place->id, 0)))
+            place->record = entry.offset;
+    }
+}
+
 /* Of the segments from *segment on as many as make a window. */
 static int list_places(struct run *run, uint64_t *segment, uint64_t end, struct vmscm_error *err)
 {
+    uint64_t window = run->chunks.store ? VMSCM_ELSEWHERE_BATCH : WINDOW;
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
     struct vmscm_fetch *fetch = NULL;
     int rc = vmscm_fetch_new(&fetch, run->scatter->store, err);
 
     run->places.len = run->next = 0;
     run->bytes = 0;
-    while (*segment < end && run->bytes < WINDOW && run->places.len < WINDOW_PLACES && !rc) {
+    vmscm_batch_let_go(&run->chunks);
+    if (!rc && run->leaves.store)
+        rc = bring_leaves(run, *segment, end, err);
+    while (*segment < end && run->bytes < window && run->places.len < WINDOW_PLACES && !rc) {
         const struct vmscm_map_run *r = vmscm_map_run(run->scatter->map, *segment);
         if (!r->zero)
             rc = add_segment(run, fetch, *segment, &r->leaf, &bytes, err);
@@ -123,6 +162,8 @@ static int list_places(struct run *run, uint64_t *segment, uint64_t end, struct 
     }
     vmscm_fetch_free(fetch);
     vmscm_buf_release(&bytes);
+    if (!rc && run->chunks.wants.len && !(rc = vmscm_batch_bring(&run->chunks, err)))
+        locate_brought(run);
     if (rc || !run->places.len)
         return rc;
     qsort(run->places.items, run->places.len, sizeof *run->places.items, by_record);
@@ -222,22 +263,75 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     return rc;
 }
 
+static int read_window(struct run *run, unsigned threads, struct vmscm_error *err)
+{
+    run->turn = run->bytes / (TURNS * threads);
+    run->turn = run->turn < TURN_MIN ? TURN_MIN : run->turn > TURN_MAX ? TURN_MAX : run->turn;
+    return vmscm_parallel_run(threads, work, run, err);
+}
+
+/* The next window, which is listed, and brought if need be, by a thread of its own. */
+struct listing {
+    struct run *run;
+    uint64_t *at, end;
+    int rc;
+    struct vmscm_error err;
+};
+
+static void *list_next(void *data)
+{
+    struct listing *l = data;
+
+    l->rc = list_places(l->run, l->at, l->end, &l->err);
+    return NULL;
+}
+
+/* While one window is read, the next is brought. */
+static int read_brought(struct run runs[2], uint64_t at, uint64_t end, unsigned threads,
+    struct vmscm_error *err)
+{
+    int which = 0, rc = list_places(&runs[0], &at, end, err);
+
+    while (!rc && (runs[which].places.len || at < end)) {
+        struct listing next = {.run = &runs[!which], .at = &at, .end = end};
+        pthread_t thread;
+        bool started = pthread_create(&thread, NULL, list_next, &next) == 0;
+        if (runs[which].places.len)
+            rc = read_window(&runs[which], threads, err);
+        if (started)
+            pthread_join(thread, NULL);
+        else if (!rc)
+            list_next(&next);
+        if (!rc && next.rc)
+            rc = vmscm_error_copy(err, &next.err);
+        which = !which;
+    }
+    return rc;
+}
+
 int vmscm_scatter_run(const struct vmscm_scatter *scatter, uint64_t first, uint64_t count,
     struct vmscm_error *err)
 {
     unsigned threads = THREADS * (scatter->jobs ? scatter->jobs : 1);
-    struct run run = {.scatter = scatter};
+    struct run runs[2] = {{.scatter = scatter}, {.scatter = scatter}};
+    uint64_t at = first, end = first + count;
     int rc = 0;
 
-    pthread_mutex_init(&run.lock, NULL);
-    for (uint64_t at = first, end = first + count; at < end && !rc;) {
-        if ((rc = list_places(&run, &at, end, err)) || !run.places.len)
-            continue;
-        run.turn = run.bytes / (TURNS * threads);
-        run.turn = run.turn < TURN_MIN ? TURN_MIN : run.turn > TURN_MAX ? TURN_MAX : run.turn;
-        rc = vmscm_parallel_run(threads, work, &run, err);
+    for (int i = 0; i < 2; i++) {
+        pthread_mutex_init(&runs[i].lock, NULL);
+        vmscm_batch_init(&runs[i].leaves, scatter->store);
+        vmscm_batch_init(&runs[i].chunks, scatter->store);
     }
-    vmscm_vec_release(&run.places);
-    pthread_mutex_destroy(&run.lock);
+    if (runs[0].chunks.store)
+        rc = read_brought(runs, at, end, threads, err);
+    while (!runs[0].chunks.store && at < end && !rc)
+        if (!(rc = list_places(&runs[0], &at, end, err)) && runs[0].places.len)
+            rc = read_window(&runs[0], threads, err);
+    for (int i = 0; i < 2; i++) {
+        vmscm_batch_release(&runs[i].leaves);
+        vmscm_batch_release(&runs[i].chunks);
+        vmscm_vec_release(&runs[i].places);
+        pthread_mutex_destroy(&runs[i].lock);
+    }
     return rc;
 }

@@ -85,6 +85,15 @@ static size_t find_near(struct vmscm_segment_worker *w, uint32_t at, uint32_t le
     return count;
 }
 
+/* Whether a chunk need not be stored: the base has it, and that is had elsewhere. */
+static bool is_promised(const struct vmscm_segment_worker *w, const struct vmscm_id *id)
+{
+    for (size_t i = 0; w->promised && i < w->base_count; i++)
+        if (!w->base[i].zero && vmscm_hash_cmp(&w->base[i].id, id) == 0)
+            return true;
+    return false;
+}
+
 static int add_chunk(struct vmscm_segment_worker *w, struct vmscm_segment *segment,
     const uint8_t *p, uint32_t *at, uint32_t len, struct vmscm_error *err)
 {
@@ -92,8 +101,8 @@ static int add_chunk(struct vmscm_segment_worker *w, struct vmscm_segment *segme
     int rc;
 
     if ((rc = vmscm_hash_compute(w->hash, &id, p, len, err)) ||
-        (rc = vmscm_ingest_add_near(w->lane, segment->unit, &id, p, len, near,
-             find_near(w, *at, len, near), err)))
+        (!is_promised(w, &id) && (rc = vmscm_ingest_add_near(w->lane, segment->unit, &id, p, len, near,
+             find_near(w, *at, len, near), err))))
         return rc;
     *at += len;
     segment->read += len;
@@ -184,7 +193,7 @@ static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_dis
     free(w->base);
     w->base = NULL;
     w->base_count = w->near = 0;
-    *whole = false;
+    *whole = w->promised = false;
     if (!disk->base || number >= vmscm_map_segments(disk->base->size))
         return 0;
     run = vmscm_map_run(disk->base, number);
@@ -199,6 +208,8 @@ static int load_base(struct vmscm_segment_worker *w, const struct vmscm_scan_dis
     rc = vmscm_leafread_entries(&w->base, &w->base_count, w->fetch, &w->base_bytes, &run->leaf,
         vmscm_map_segment_length(disk->base->size, number), NULL);
     *whole = !rc && vmscm_map_segment_length(disk->base->size, number) == length;
+    w->base_leaf = run->leaf;
+    w->promised = !rc && disk->promises && vmscm_promises_has(disk->promises, &run->leaf);
     return rc == VMSCM_ENOMEM ? vmscm_error_nomem(err) : 0;
 }
 
@@ -277,6 +288,12 @@ int vmscm_segment_scan(struct vmscm_segment_worker *w, const struct vmscm_scan_d
         return 0;
     if ((rc = vmscm_hash_compute(
              w->hash, &segment->leaf, w->leaf.bytes.data, w->leaf.bytes.len, err)))
+        return rc;
+    if (disk->promises && vmscm_promises_has(disk->promises, &segment->leaf))
+        return 0;
+    /* What is relied on is told by that leaf, which must be here then. */
+    if (w->promised && (rc = vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &w->base_leaf,
+                            w->base_bytes.data, w->base_bytes.len, err)))
         return rc;
     return vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &segment->leaf,
         w->leaf.bytes.data, w->leaf.bytes.len, err);

@@ -34,6 +34,8 @@ struct vmscm_segment_worker {
     struct vmscm_buf base_bytes;
     struct vmscm_leaf_entry *base; /* entries of the segment in the disk's base */
     size_t base_count;
+    struct vmscm_id base_leaf; /* that these are of, */
+    bool promised;             /* which is had elsewhere, with all that it lists */
     size_t near; /* the first of them that a chunk to come may lie on */
 };
 

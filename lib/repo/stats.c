@@ -9,6 +9,7 @@
 #include "history/pruned.h"
 #include "history/reflist.h"
 #include "machine/model.h"
+#include "repo/promises.h"
 #include "repo/snapshot.h"
 #include "store/fetch.h"
 #include "store/idset.h"
@@ -26,6 +27,7 @@ struct count {
     struct vmscm_stats *out;
     struct vmscm_fetch *fetch;
     struct vmscm_pruned *pruned;
+    struct vmscm_promises *promises; /* NULL: all is here */
     struct vmscm_buf bytes;
     struct vmscm_ancestry *ancestry;
     struct vmscm_idset leaves; /* bytes of data in each */
@@ -107,11 +109,15 @@ static int leaf_data(struct count *c, const struct vmscm_id *id, uint64_t *bytes
     struct vmscm_leaf_entry *entries = NULL;
     size_t count = 0;
     uint32_t length;
+    struct vmscm_pack_entry entry;
     uint64_t *value, sum = 0;
     bool added;
     int rc = vmscm_idset_get(&c->leaves, &value, &added, id, err);
 
-    if (!rc && added) {
+    if (!rc && added && c->promises && vmscm_promises_has(c->promises, id) &&
+        !vmscm_store_locate(c->repo->store, &entry, id, 0)) {
+        c->out->elsewhere++;
+    } else if (!rc && added) {
         if ((rc = vmscm_fetch_read_buf(
                  c->fetch, VMSCM_PACK_LEAF, id, &c->bytes, VMSCM_LEAF_SIZE_MAX, err)) ||
             (rc = vmscm_leaf_decode(
@@ -192,7 +198,9 @@ int vmscm_stats(struct vmscm_stats *out, struct vmscm_repo *repo, struct vmscm_e
     *out = (struct vmscm_stats){0};
     if ((rc = vmscm_pruned_load(&c.pruned, repo->git, err)) ||
         (rc = vmscm_handle_store(&store, repo, err)) ||
-        (rc = vmscm_fetch_new(&c.fetch, store, err)) ||
+        (rc = vmscm_fetch_new_own(&c.fetch, store, err)) ||
+        (rc = vmscm_promises_open(&c.promises, repo, err)) ||
+        (rc = vmscm_cache_measure(repo->path, &out->cache_packs, &out->cache_bytes, err)) ||
         (rc = vmscm_ancestry_new(&c.ancestry, err)) || (rc = count_store(&c, store, err)) ||
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_HEADS, count_ref, &c, err)) ||
         (rc = vmscm_reflist_walk(repo->git, VMSCM_HANDLE_TAGS, count_ref, &c, err)))
@@ -209,6 +217,7 @@ out:
     vmscm_idset_release(&c.leaves);
     vmscm_fetch_free(c.fetch);
     vmscm_pruned_free(c.pruned);
+    vmscm_promises_free(c.promises);
     vmscm_buf_release(&c.bytes);
     return rc;
 }

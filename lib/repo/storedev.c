@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "repo/leafread.h"
 #include "repo/scatter.h"
+#include "store/batch.h"
 #include "store/fetch.h"
 #include "sys/direct.h"
 
@@ -23,6 +24,8 @@ struct lane {
     struct vmscm_buf chunk;
     struct vmscm_id chunk_id;
     bool has_chunk;
+    struct vmscm_batch batch;
+    uint64_t brought; /* the segment whose chunks are here; UINT64_MAX: none */
 };
 
 struct storedev {
@@ -39,6 +42,7 @@ static void free_lane(struct lane *lane)
     if (!lane)
         return;
     vmscm_fetch_free(lane->fetch);
+    vmscm_batch_release(&lane->batch);
     vmscm_buf_release(&lane->leaf_bytes);
     vmscm_buf_release(&lane->chunk);
     free(lane->entries);
@@ -63,7 +67,8 @@ static int take_lane(struct lane **out, struct storedev *sd, uint64_t segment,
     if (!lane) {
         if (!(lane = calloc(1, sizeof *lane)))
             return vmscm_error_nomem(err);
-        lane->segment = UINT64_MAX;
+        lane->segment = lane->brought = UINT64_MAX;
+        vmscm_batch_init(&lane->batch, sd->store);
         if ((rc = vmscm_fetch_new(&lane->fetch, sd->store, err))) {
             free_lane(lane);
             return rc;
@@ -110,6 +115,24 @@ static const struct vmscm_leaf_entry *find_entry(const struct lane *lane, uint32
     return &lane->entries[low];
 }
 
+/* What is not here of a segment, from byte `at` on: reads mostly go on in order. */
+static int bring_segment(struct lane *lane, uint64_t segment, uint32_t at, const struct vmscm_id *leaf,
+    struct vmscm_error *err)
+{
+    const struct vmscm_leaf_entry *e = find_entry(lane, at), *end = lane->entries + lane->entry_count;
+    int rc = 0;
+
+    lane->brought = UINT64_MAX;
+    vmscm_batch_let_go(&lane->batch);
+    for (; e < end && !rc; e++)
+        if (!e->zero)
+            rc = vmscm_batch_add_chunk(&lane->batch, &e->id, e->length, leaf, err);
+    if (rc || (rc = vmscm_batch_bring(&lane->batch, err)))
+        return rc;
+    lane->brought = segment;
+    return 0;
+}
+
 static int read_entry(struct lane *lane, const struct vmscm_leaf_entry *e, uint32_t from,
     uint32_t len, void *out, struct vmscm_error *err)
 {
@@ -152,6 +175,8 @@ static int read_segment(struct storedev *sd, uint64_t segment, uint32_t at, uint
     if ((rc = take_lane(&lane, sd, segment, err)))
         return rc;
     rc = load_leaf(sd, lane, segment, &run->leaf, err);
+    if (!rc && lane->batch.store && lane->brought != segment)
+        rc = bring_segment(lane, segment, at, &run->leaf, err);
     while (len && !rc) {
         const struct vmscm_leaf_entry *e = find_entry(lane, at);
         uint32_t from = at - e->offset, n = e->length - from;

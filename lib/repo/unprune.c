@@ -31,17 +31,21 @@ static int look_at_disk(struct vmscm_whole *whole, struct vmscm_store *store,
 static int look_at_all(struct vmscm_store *store, struct vmscm_revision *rev,
     struct vmscm_error *err)
 {
+    struct vmscm_promises *promises = NULL;
     struct vmscm_whole whole = {0};
     const struct vmscm_machine *machine;
     bool changed;
     int rc;
 
     if ((rc = vmscm_store_reload(store, &changed, err)) ||
-        (rc = vmscm_revision_machine(&machine, rev, err)))
+        (rc = vmscm_revision_machine(&machine, rev, err)) ||
+        (rc = vmscm_promises_open(&promises, rev->repo, err)))
         return rc;
+    whole.promises = promises;
     for (size_t i = 0; i < machine->disk_count && !rc; i++)
         rc = look_at_disk(&whole, store, rev, &machine->disks[i], err);
     vmscm_whole_release(&whole);
+    vmscm_promises_free(promises);
     return rc;
 }
 

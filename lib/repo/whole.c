@@ -13,7 +13,7 @@ static int check_leaf(struct vmscm_whole *w, const struct vmscm_id *id, uint32_t
     bool added;
     int rc = vmscm_idset_get(&w->leaves, &checked, &added, id, err);
 
-    if (rc || *checked == length)
+    if (rc || *checked == length || (w->promises && vmscm_promises_has(w->promises, id)))
         return rc;
     /* Reading looks into the trash, too. */
     if (!(rc = vmscm_fetch_find(w->fetch, id, err)))
@@ -30,7 +30,7 @@ static int check_leaf(struct vmscm_whole *w, const struct vmscm_id *id, uint32_t
 int vmscm_whole_check(struct vmscm_whole *w, struct vmscm_store *store,
     const struct vmscm_map *map, struct vmscm_error *err)
 {
-    int rc = w->fetch ? 0 : vmscm_fetch_new(&w->fetch, store, err);
+    int rc = w->fetch ? 0 : vmscm_fetch_new_own(&w->fetch, store, err);
 
     for (size_t i = 0; i < map->runs.len && !rc; i++) {
         const struct vmscm_map_run *run = &map->runs.items[i];

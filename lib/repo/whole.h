@@ -5,11 +5,13 @@
 
 #include "base/buf.h"
 #include "format/map.h"
+#include "repo/promises.h"
 #include "store/fetch.h"
 #include "store/idset.h"
 
 /* Zero-initialised, it was never used. */
 struct vmscm_whole {
+    const struct vmscm_promises *promises; /* the user's to set: what is these need not be there */
     struct vmscm_fetch *fetch;
     struct vmscm_buf bytes;
     struct vmscm_idset leaves; /* of which all is there; the length that was checked */

@@ -30,7 +30,7 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
 {
     struct run *run = p->data;
     struct vmscm_fetch *fetch = NULL;
-    int rc = vmscm_fetch_new(&fetch, run->check->store, err);
+    int rc = vmscm_fetch_new_own(&fetch, run->check->store, err);
 
     (void)index;
     while (!rc && !atomic_load(&p->stop)) {

@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/fetch.h"
 #include "base/str.h"
-#include "codec/compress.h"
-#include "codec/hash.h"
+#include "store/elsewhere.h"
+#include "store/fetch_parts.h"
 #include "sys/direct.h"
 
 #include <stdlib.h>
 
-#define SLOTS 8
 #define SLOT_KEEP (2u << 20) /* a larger buffer is given back */
-
-/* A record of several parts, decompressed. */
-struct slot {
-    bool full;
-    bool checked; /* its checksum was right */
-    bool verified[VMSCM_PACK_PARTS_MAX]; /* parts that had the id they were last asked for by */
-    uint8_t pack[VMSCM_MIDX_NAME_SIZE];
-    uint32_t offset;
-    uint64_t last; /* use; 0: what it holds is not likely to be wanted again */
-    struct vmscm_pack_record record;
-    struct vmscm_plain *plain; /* NULL: none yet */
-};
 
 /* Where the bytes of a chunk or leaf go: one of the three is set. */
 struct target {
@@ -31,26 +18,6 @@ struct target {
     size_t len;
 };
 
-/* A record as it is in its pack, or the first bytes of it. */
-struct raw {
-    struct vmscm_plain *memory;
-    const uint8_t *data; /* in it */
-};
-
-struct vmscm_fetch {
-    struct vmscm_store *store;
-    struct vmscm_compress *compress;
-    struct vmscm_hash *hash;
-    struct vmscm_pack_record record; /* the header of what `bytes` holds */
-    struct raw bytes;                /* the record at hand */
-    struct raw spare;                /* for its bases, while it waits for them */
-    struct vmscm_buf base;           /* plain bytes of the bases of the record at hand */
-    struct slot slots[SLOTS];
-    uint64_t clock;
-    bool quick; /* a record's checksum is enough, or that a part had its id */
-    bool once;  /* records are not brought into the page cache */
-};
-
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err)
 {
     struct vmscm_fetch *fetch = calloc(1, sizeof *fetch);
@@ -58,7 +25,7 @@ int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct 
 
     if (!fetch)
         return vmscm_error_nomem(err);
-    fetch->store = store;
+    fetch->store = fetch->from = store;
     if ((rc = vmscm_compress_new(&fetch->compress, VMSCM_COMPRESS_LEVEL_DEFAULT, err)) ||
         (rc = vmscm_hash_new(&fetch->hash, err))) {
         vmscm_fetch_free(fetch);
@@ -66,6 +33,26 @@ int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct 
     }
     *out = fetch;
     return 0;
+}
+
+int vmscm_fetch_new_own(struct vmscm_fetch **out, struct vmscm_store *store,
+    struct vmscm_error *err)
+{
+    int rc = vmscm_fetch_new(out, store, err);
+
+    if (!rc)
+        vmscm_fetch_set_reach(*out, VMSCM_FETCH_OWN);
+    return rc;
+}
+
+struct vmscm_store *vmscm_fetch_store(const struct vmscm_fetch *fetch)
+{
+    return fetch->store;
+}
+
+void vmscm_fetch_set_reach(struct vmscm_fetch *fetch, enum vmscm_fetch_reach reach)
+{
+    fetch->reach = reach;
 }
 
 void vmscm_fetch_once(struct vmscm_fetch *fetch)
@@ -82,7 +69,7 @@ void vmscm_fetch_free(struct vmscm_fetch *fetch)
     vmscm_plain_unref(fetch->bytes.memory);
     vmscm_plain_unref(fetch->spare.memory);
     vmscm_buf_release(&fetch->base);
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < VMSCM_FETCH_SLOTS; i++)
         vmscm_plain_unref(fetch->slots[i].plain);
     free(fetch);
 }
@@ -111,12 +98,12 @@ static int make_room(struct vmscm_plain **plain, size_t len, struct vmscm_error 
 
 /* The first bytes of the record at an entry, at most max, into fetch->bytes, and its header into
  * fetch->record. */
-static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+int vmscm_fetch_load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, size_t max, struct vmscm_error *err)
 {
     uint64_t end = (uint64_t)entry->offset + entry->length;
     size_t len = entry->length < max ? entry->length : max;
-    struct raw *raw = &fetch->bytes;
+    struct vmscm_fetch_raw *raw = &fetch->bytes;
     int rc;
 
     if (entry->offset < VMSCM_PACK_HEADER_SIZE || end > pack->trailer.index_offset ||
@@ -125,9 +112,9 @@ static int load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     if ((rc = make_room(&raw->memory, VMSCM_DIRECT_ROOM(len), err)))
         return rc;
     raw->data = raw->memory->data;
-    if ((rc = fetch->once ? vmscm_store_pread_once(fetch->store, pack, &raw->data,
+    if ((rc = fetch->once ? vmscm_store_pread_once(fetch->from, pack, &raw->data,
                                 raw->memory->data, len, entry->offset, err)
-                          : vmscm_store_pread(fetch->store, pack, raw->memory->data, len,
+                          : vmscm_store_pread(fetch->from, pack, raw->memory->data, len,
                                 entry->offset, err)) ||
         (rc = vmscm_pack_decode_record(&fetch->record, fetch->bytes.data, len, err)))
         return rc;
@@ -157,11 +144,11 @@ static int decode(struct vmscm_fetch *fetch, void *out, struct vmscm_error *err)
 
 /* The slot that has a record, or NULL. once: its reader goes through all of it at once, so that
  * this use is no sign of another. */
-static struct slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_packfile *pack,
+static struct vmscm_fetch_slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool once)
 {
-    for (size_t i = 0; i < SLOTS; i++) {
-        struct slot *slot = &fetch->slots[i];
+    for (size_t i = 0; i < VMSCM_FETCH_SLOTS; i++) {
+        struct vmscm_fetch_slot *slot = &fetch->slots[i];
         if (slot->full && slot->offset == entry->offset &&
             memcmp(slot->pack, pack->name, sizeof slot->pack) == 0) {
             if (!once)
@@ -174,14 +161,14 @@ static struct slot *find_slot(struct vmscm_fetch *fetch, const struct vmscm_pack
 
 /* Decompress the record at hand, whose bases are read, into the slot that was not used for longest.
  */
-static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
+static int fill_slot(struct vmscm_fetch_slot **out, struct vmscm_fetch *fetch,
     const struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool once,
     struct vmscm_error *err)
 {
-    struct slot *slot = fetch->slots;
+    struct vmscm_fetch_slot *slot = fetch->slots;
     int rc;
 
-    for (size_t i = 1; i < SLOTS; i++)
+    for (size_t i = 1; i < VMSCM_FETCH_SLOTS; i++)
         if (fetch->slots[i].last < slot->last)
             slot = &fetch->slots[i];
     slot->full = false;
@@ -199,7 +186,7 @@ static int fill_slot(struct slot **out, struct vmscm_fetch *fetch,
     return 0;
 }
 
-static const uint8_t *part_of(const struct slot *slot, unsigned part)
+static const uint8_t *part_of(const struct vmscm_fetch_slot *slot, unsigned part)
 {
     size_t at = 0;
 
@@ -212,13 +199,13 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err);
 
 /* out: room for the part. NULL: it is left in *where. */
 static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct slot **where,
+    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_fetch_slot **where,
     struct vmscm_error *err)
 {
     bool once = !out;
-    struct slot *slot = find_slot(fetch, pack, entry, once);
+    struct vmscm_fetch_slot *slot = find_slot(fetch, pack, entry, once);
     int rc = slot ? match(&slot->record, entry, err)
-                  : load(fetch, pack, entry, VMSCM_PACK_RECORD_MAX, err);
+                  : vmscm_fetch_load(fetch, pack, entry, VMSCM_PACK_RECORD_MAX, err);
 
     if (rc)
         return rc;
@@ -252,7 +239,7 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
 static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool is_base, struct vmscm_error *err)
 {
-    struct slot *slot = NULL;
+    struct vmscm_fetch_slot *slot = NULL;
     int rc;
 
     /* Not the type: a disk can hold the very bytes of a leaf, and is stored once as either. */
@@ -274,45 +261,120 @@ static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vm
     return 0;
 }
 
+/* A part that is being looked for. */
+struct search {
+    const struct vmscm_id *id;
+    int type;
+    bool is_base; /* it must not need a base itself */
+    const struct target *to;
+    struct vmscm_error first; /* what was wrong with the first that was found */
+};
+
+typedef struct vmscm_packfile *(*locate_fn)(
+    struct vmscm_store *, struct vmscm_pack_entry *, const struct vmscm_id *, size_t);
+
+#define NOT_THERE 1
+
+/* Read it from the first place where it can be, by locate. *bad (may be NULL): a pack that is damaged. */
+static int try_places(struct vmscm_fetch *fetch, struct search *s, struct vmscm_store *store,
+    locate_fn locate, const struct vmscm_packfile **bad, struct vmscm_error *err)
+{
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    struct vmscm_pack_entry entry;
+    struct vmscm_packfile *pack;
+
+    for (size_t nth = 0; (pack = locate(store, &entry, s->id, nth)); nth++) {
+        fetch->from = store;
+        int rc = read_to(fetch, s->to, pack, &entry, s->is_base, &why);
+        fetch->from = fetch->store;
+        if (!rc)
+            return 0;
+        if (rc == VMSCM_ENOMEM)
+            return vmscm_error_copy(err, &why);
+        if (bad && rc == VMSCM_EDAMAGED)
+            *bad = pack;
+        if (!s->first.code) {
+            s->first = why;
+            vmscm_error_prefix(&s->first, "%s", pack->path);
+        }
+    }
+    return NOT_THERE;
+}
+
+/* In the cache, if there is one. What is damaged in it goes, and counts as never brought. */
+static int try_cache(struct vmscm_fetch *fetch, struct search *s, bool reload, struct vmscm_error *err)
+{
+    struct vmscm_cache *cache =
+        fetch->reach == VMSCM_FETCH_OWN ? NULL : vmscm_elsewhere_cache(fetch->store);
+    struct vmscm_error before = s->first;
+    bool changed;
+    int rc;
+
+    if (!cache || (reload && vmscm_store_reload(vmscm_cache_store(cache), &changed, NULL)))
+        return NOT_THERE;
+    for (;;) {
+        const struct vmscm_packfile *bad = NULL;
+        rc = try_places(fetch, s, vmscm_cache_store(cache), vmscm_store_locate, &bad, err);
+        if (rc == NOT_THERE)
+            s->first = before;
+        if (rc != NOT_THERE || !bad)
+            return rc;
+        vmscm_cache_drop(cache, bad);
+    }
+}
+
+/* Where it is neither here nor in the cache. *asked: there is such a place. */
+static int try_elsewhere(struct vmscm_fetch *fetch, struct search *s, bool *asked,
+    struct vmscm_error *err)
+{
+    const struct vmscm_elsewhere_want want = {.id = *s->id, .type = (enum vmscm_pack_type)s->type};
+    struct vmscm_cache_holds holds = {.last = 0};
+    int rc = NOT_THERE;
+
+    *asked = fetch->reach == VMSCM_FETCH_ELSEWHERE && vmscm_elsewhere_of(fetch->store);
+    if (*asked && !(rc = vmscm_elsewhere_bring_one(fetch->store, &want, &holds, err)))
+        rc = try_cache(fetch, s, false, err);
+    vmscm_cache_release(&holds);
+    return rc;
+}
+
+static int tell_missing(const struct search *s, struct vmscm_error *err)
+{
+    char hex[VMSCM_HASH_HEX];
+    const char *kind = s->type == VMSCM_PACK_LEAF ? "leaf" : "chunk";
+    const struct vmscm_error *first = &s->first;
+
+    vmscm_str_hex(hex, s->id->bytes, VMSCM_HASH_SIZE);
+    if (first->code)
+        vmscm_error_set(err, first->code == VMSCM_EUNSUPPORTED ? first->code : VMSCM_EDAMAGED,
+            "%s %.16s: %s", kind, hex, first->message);
+    else
+        vmscm_error_set(err, VMSCM_EDAMAGED, "%s %.16s: missing", kind, hex);
+    return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
+}
+
 /* Read a part from wherever it can be read. is_base: it must not need a base itself. */
 static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *id, bool is_base,
     const struct target *to, struct vmscm_error *err)
 {
-    struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
-    char hex[VMSCM_HASH_HEX];
-    bool changed;
+    struct search s = {
+        .id = id, .type = type, .is_base = is_base, .to = to, .first = VMSCM_ERROR_INIT};
+    bool changed, asked;
     int rc;
 
     /* In packs, in packs as they are now, in the trash; and in case that gc was quicker, again. */
     for (int again = 0; again < 5; again++) {
-        struct vmscm_packfile *(*locate)(
-            struct vmscm_store *, struct vmscm_pack_entry *, const struct vmscm_id *, size_t) =
+        locate_fn locate =
             again && again % 2 == 0 ? vmscm_store_locate_trash : vmscm_store_locate;
-        struct vmscm_pack_entry entry;
-        struct vmscm_packfile *pack;
-        for (size_t nth = 0; (pack = locate(fetch->store, &entry, id, nth)); nth++) {
-            rc = read_to(fetch, to, pack, &entry, is_base, &why);
-            if (!rc)
-                return 0;
-            if (rc == VMSCM_ENOMEM)
-                return vmscm_error_copy(err, &why);
-            if (!first.code) {
-                first = why;
-                vmscm_error_prefix(&first, "%s", pack->path);
-            }
-        }
+        if ((rc = try_places(fetch, &s, fetch->store, locate, NULL, err)) != NOT_THERE ||
+            (again < 2 && (rc = try_cache(fetch, &s, again == 1, err)) != NOT_THERE))
+            return rc;
         /* What changed may be known already, from another thread's look or one for a base. */
         if (again % 2 == 0 && again < 4 && (rc = vmscm_store_reload(fetch->store, &changed, err)))
             return rc;
     }
-    vmscm_str_hex(hex, id->bytes, VMSCM_HASH_SIZE);
-    const char *kind = type == VMSCM_PACK_LEAF ? "leaf" : "chunk";
-    if (first.code)
-        vmscm_error_set(err, first.code == VMSCM_EUNSUPPORTED ? first.code : VMSCM_EDAMAGED,
-            "%s %.16s: %s", kind, hex, first.message);
-    else
-        vmscm_error_set(err, VMSCM_EDAMAGED, "%s %.16s: missing", kind, hex);
-    return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
+    rc = try_elsewhere(fetch, &s, &asked, err);
+    return rc == NOT_THERE ? tell_missing(&s, err) : rc;
 }
 
 /* Plain bytes of the bases of the record at hand into fetch->base. They take slots, any of them:
@@ -320,7 +382,7 @@ static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_buf part = VMSCM_BUF_INIT;
-    struct raw bytes = fetch->bytes;
+    struct vmscm_fetch_raw bytes = fetch->bytes;
     const struct target to = {.buf = &part, .len = VMSCM_PACK_PART_MAX};
     struct vmscm_pack_record record;
     bool quick = fetch->quick;
@@ -386,107 +448,6 @@ int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id, st
     return rc;
 }
 
-/* Whether a base is somewhere without a base of its own. */
-static bool find_base(struct vmscm_fetch *fetch, const struct vmscm_id *id)
-{
-    struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack;
-
-    for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++)
-        if (!entry.has_base) {
-            atomic_store(&pack->used, true);
-            return true;
-        }
-    return false;
-}
-
-/* Whether all that the record at hand is stored against is there. */
-static int find_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
-{
-    const struct vmscm_pack_record *record = &fetch->record;
-    char hex[VMSCM_HASH_HEX];
-
-    for (unsigned i = 0; i < record->base_count; i++)
-        if (!find_base(fetch, &record->bases[i])) {
-            vmscm_str_hex(hex, record->bases[i].bytes, VMSCM_HASH_SIZE);
-            return vmscm_error_set(err, VMSCM_EDAMAGED, "its base %.16s is missing", hex);
-        }
-    return 0;
-}
-
-int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_error *err)
-{
-    struct vmscm_error first = VMSCM_ERROR_INIT, why = VMSCM_ERROR_INIT;
-    struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack;
-
-    for (size_t nth = 0; (pack = vmscm_store_locate(fetch->store, &entry, id, nth)); nth++) {
-        int rc = entry.has_base ? load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, &why) : 0;
-        if (!rc && entry.has_base)
-            rc = find_bases(fetch, &why);
-        if (!rc) {
-            atomic_store(&pack->used, true);
-            return 0;
-        }
-        if (rc == VMSCM_ENOMEM)
-            return vmscm_error_copy(err, &why);
-        if (!first.code)
-            first = why;
-    }
-    return vmscm_error_set(err, VMSCM_EDAMAGED, "%s", first.code ? first.message : "missing");
-}
-
-/* Where it is, by the first index that knows. */
-static int find(struct vmscm_fetch *fetch, struct vmscm_packfile **pack,
-    struct vmscm_pack_entry *entry, const struct vmscm_id *id, struct vmscm_error *err)
-{
-    *pack = vmscm_store_locate(fetch->store, entry, id, 0);
-    return *pack ? 0 : vmscm_error_set(err, VMSCM_EDAMAGED, "missing");
-}
-
-int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, struct vmscm_id *bases, size_t *count,
-    struct vmscm_error *err)
-{
-    int rc = load(fetch, pack, entry, VMSCM_PACK_HEAD_MAX, err);
-
-    if (rc)
-        return rc;
-    *count = fetch->record.base_count;
-    memcpy(bases, fetch->record.bases, *count * sizeof *bases);
-    return 0;
-}
-
-int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
-    size_t *count, struct vmscm_error *err)
-{
-    struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack;
-    int rc = find(fetch, &pack, &entry, id, err);
-
-    if (rc)
-        return rc;
-    if (entry.has_base)
-        return vmscm_fetch_bases_at(fetch, pack, &entry, bases, count, err);
-    *count = 1;
-    bases[0] = *id;
-    return 0;
-}
-
-int vmscm_fetch_share(
-    struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes, struct vmscm_error *err)
-{
-    struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack;
-    int rc;
-
-    if ((rc = find(fetch, &pack, &entry, id, err)) ||
-        (rc = load(fetch, pack, &entry, VMSCM_PACK_HEAD_MAX, err)))
-        return rc;
-    *bytes = (uint64_t)entry.length * entry.plain_len / fetch->record.plain_len;
-    return 0;
-}
-
 /* Whether the entries are those of all the parts of the record at hand. */
 static int match_all(const struct vmscm_pack_record *record, const struct vmscm_pack_entry *entries,
     size_t count, struct vmscm_error *err)
@@ -516,8 +477,8 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    struct slot *slot;
-    int rc = load(fetch, pack, &entries[0], VMSCM_PACK_RECORD_MAX, &why);
+    struct vmscm_fetch_slot *slot;
+    int rc = vmscm_fetch_load(fetch, pack, &entries[0], VMSCM_PACK_RECORD_MAX, &why);
 
     /* What is of a later version has a checksum as well. */
     if ((!rc || rc == VMSCM_EUNSUPPORTED) && !has_checksum(fetch, &entries[0]))

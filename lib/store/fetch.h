@@ -2,7 +2,7 @@
 /*
  * Reading records: every byte handed out was hashed and has the id that was asked for. A record
  * that is damaged in one pack is looked for in the others; one that is missing makes the store
- * look at its directory again.
+ * look at its directory again, and is then brought from elsewhere (elsewhere.h).
  *
  * Records of several parts are kept decompressed for a while, a few of them: parts are asked for one
  * after the other.
@@ -19,7 +19,23 @@
 struct vmscm_fetch;
 
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err);
+/* The same for what is done with the repository's own packs: it looks nowhere else. */
+int vmscm_fetch_new_own(struct vmscm_fetch **out, struct vmscm_store *store,
+    struct vmscm_error *err);
 void vmscm_fetch_free(struct vmscm_fetch *fetch); /* NULL is fine */
+
+struct vmscm_store *vmscm_fetch_store(const struct vmscm_fetch *fetch);
+
+/* How far a fetch looks. What is found elsewhere, or was brought from there, is no part of the
+ * repository. */
+enum vmscm_fetch_reach {
+    VMSCM_FETCH_ELSEWHERE, /* packs, cache, elsewhere */
+    VMSCM_FETCH_CACHED,    /* packs and cache */
+    VMSCM_FETCH_OWN,       /* packs */
+};
+
+/* From now on; elsewhere at first. */
+void vmscm_fetch_set_reach(struct vmscm_fetch *fetch, enum vmscm_fetch_reach reach);
 
 /* From now on, records are not brought into the page cache: they are many, and read once. */
 void vmscm_fetch_once(struct vmscm_fetch *fetch);

@@ -76,7 +76,7 @@ int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *i
         return vmscm_error_nomem(err);
     lane->ingest = ingest;
     if ((rc = vmscm_compress_new(&lane->compress, ingest->level, err)) ||
-        (rc = vmscm_fetch_new(&lane->fetch, ingest->store, err))) {
+        (rc = vmscm_fetch_new_own(&lane->fetch, ingest->store, err))) {
         vmscm_ingest_lane_free(lane);
         return rc;
     }

@@ -39,7 +39,7 @@ int vmscm_live_new(struct vmscm_live **out, struct vmscm_store *store, struct vm
     if (!live)
         return vmscm_error_nomem(err);
     live->store = store;
-    if (!(rc = vmscm_fetch_new(&live->fetch, store, err)) &&
+    if (!(rc = vmscm_fetch_new_own(&live->fetch, store, err)) &&
         !(rc = vmscm_store_list(store, &packs, &count, err)))
         for (size_t i = 0; i < count && !rc; i++)
             rc = add_pack(live, packs[i], true, err);

@@ -42,6 +42,7 @@ struct vmscm_packwriter {
     uint64_t written;   /* of those, handed to the kernel */
     uint64_t writeback; /* of those, asked to be written out */
     bool direct;
+    bool hasty;
     uint8_t *buffer; /* what comes next: WRITE_BUFFER bytes, */
     size_t buffered; /* so many of them used */
     struct vmscm_buf leaves;
@@ -103,6 +104,11 @@ out:
     return rc;
 }
 
+void vmscm_packwriter_hasty(struct vmscm_packwriter *w)
+{
+    w->hasty = true;
+}
+
 static int write_out(struct vmscm_packwriter *w, const void *bytes, size_t len,
     struct vmscm_error *err)
 {
@@ -112,7 +118,7 @@ static int write_out(struct vmscm_packwriter *w, const void *bytes, size_t len,
         return rc;
     w->written += len;
     /* Spread the writing out, so that the fsync at the end finds little left to do. */
-    if (!w->direct && w->written - w->writeback >= WRITEBACK) {
+    if (!w->direct && !w->hasty && w->written - w->writeback >= WRITEBACK) {
         sync_file_range(w->fd, (off_t)w->writeback, (off_t)(w->written - w->writeback),
             SYNC_FILE_RANGE_WRITE);
         w->writeback = w->written;
@@ -251,7 +257,7 @@ int vmscm_packwriter_finish(struct vmscm_packwriter *w, char *file, uint64_t *by
         (rc = write_bytes(w, w->entries.items[0].bytes, w->entries.len * VMSCM_PACK_ENTRY_SIZE,
              err)) ||
         (rc = write_bytes(w, encoded, sizeof encoded, err)) || (rc = flush(w, err)) ||
-        (rc = vmscm_file_fsync(w->fd, w->path, err)))
+        (!w->hasty && (rc = vmscm_file_fsync(w->fd, w->path, err))))
         goto out;
     vmscm_packfile_format_name(file, w->name);
     *bytes = w->written;
@@ -262,7 +268,7 @@ int vmscm_packwriter_finish(struct vmscm_packwriter *w, char *file, uint64_t *by
     /* From here on the pack is no longer ours to remove. */
     free(w->path);
     w->path = NULL;
-    rc = vmscm_file_sync_dir(dir, err);
+    rc = w->hasty ? 0 : vmscm_file_sync_dir(dir, err);
 out:
     free(to);
     free(dir);

@@ -33,6 +33,9 @@ struct vmscm_packwriter_record {
 int vmscm_packwriter_open(struct vmscm_packwriter **out, const char *repo_dir, bool direct,
     struct vmscm_error *err);
 
+/* It may be lost, or damaged, in a power failure: nothing waits for the disk. */
+void vmscm_packwriter_hasty(struct vmscm_packwriter *writer);
+
 /* Append a record; what it points to is copied. */
 int vmscm_packwriter_add(struct vmscm_packwriter *writer,
     const struct vmscm_packwriter_record *record, struct vmscm_error *err);

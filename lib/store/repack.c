@@ -121,7 +121,7 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
     int rc;
 
     (void)index;
-    if ((rc = vmscm_fetch_new(&lane.fetch, run->repack->store, err)) ||
+    if ((rc = vmscm_fetch_new_own(&lane.fetch, run->repack->store, err)) ||
         (rc = vmscm_ingest_lane_new(&lane.ingest, run->repack->ingest, err)))
         goto out;
     vmscm_ingest_lane_copy(lane.ingest);

@@ -234,7 +234,7 @@ int vmscm_salvage_pack(const struct vmscm_salvage *what, const char *path,
     *counts = (struct vmscm_salvage_counts){0};
     s->what = what;
     s->counts = counts;
-    if ((rc = vmscm_fetch_new(&s->fetch, what->store, err)) ||
+    if ((rc = vmscm_fetch_new_own(&s->fetch, what->store, err)) ||
         (rc = vmscm_compress_new(&s->compress, what->level, err)) ||
         (rc = vmscm_hash_new(&s->hash, err)))
         goto out;

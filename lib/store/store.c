@@ -2,6 +2,7 @@
 #include "store/store.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "store/elsewhere.h"
 #include "store/filepool.h"
 #include "store/midxwriter.h"
 #include "store/packlist.h"
@@ -26,6 +27,7 @@ struct vmscm_store {
     struct vmscm_packset set;
     struct vmscm_packset trash; /* looked at when something is nowhere else */
     struct vmscm_filepool files;
+    struct vmscm_partial *partial;
 };
 
 int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmscm_error *err)
@@ -53,6 +55,7 @@ void vmscm_store_close(struct vmscm_store *store)
 {
     if (!store)
         return;
+    vmscm_elsewhere_free(store->partial);
     vmscm_packset_release(&store->set);
     vmscm_packset_release(&store->trash);
     vmscm_filepool_release(&store->files);
@@ -503,4 +506,20 @@ size_t vmscm_store_midx_count(const struct vmscm_store *store)
 struct vmscm_midxfile *vmscm_store_midx(const struct vmscm_store *store, size_t n)
 {
     return store->set.midxs.items[n];
+}
+
+struct vmscm_partial *vmscm_store_partial(const struct vmscm_store *store)
+{
+    return store->partial;
+}
+
+void vmscm_store_set_partial(struct vmscm_store *store, struct vmscm_partial *partial)
+{
+    vmscm_elsewhere_free(store->partial);
+    store->partial = partial;
+}
+
+const char *vmscm_store_dir(const struct vmscm_store *store)
+{
+    return store->repo_dir;
 }

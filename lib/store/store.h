@@ -67,6 +67,12 @@ int vmscm_store_pin(struct vmscm_store *store, struct vmscm_packfile *pack,
     struct vmscm_error *err);
 void vmscm_store_unpin(struct vmscm_store *store, struct vmscm_packfile *pack);
 
+/* What is had elsewhere: elsewhere.h, whose own this is, and which is freed with the store. */
+struct vmscm_partial;
+struct vmscm_partial *vmscm_store_partial(const struct vmscm_store *store);
+void vmscm_store_set_partial(struct vmscm_store *store, struct vmscm_partial *partial);
+const char *vmscm_store_dir(const struct vmscm_store *store); /* the repository's */
+
 /* The packs, in an array for the caller to free; they themselves live as long as the store. */
 int vmscm_store_list(struct vmscm_store *store, struct vmscm_packfile ***out, size_t *count,
     struct vmscm_error *err);

@@ -204,7 +204,8 @@ static int find_places(struct vmscm_outgoing *o, struct vmscm_error *err)
         if (!place.pack)
             place.entry = (struct vmscm_pack_entry){.id = id->id,
                 .offset = (uint32_t)(id->value >> LEAF_SHIFT),
-                .type = VMSCM_PACK_CHUNK};
+                .type = o->batch.store && !(id->value >> LEAF_SHIFT) ? VMSCM_PACK_LEAF
+                                                                     : VMSCM_PACK_CHUNK};
         if (vmscm_vec_add(&o->places, &slot, err))
             return VMSCM_ENOMEM;
         *slot = place;
@@ -451,14 +452,15 @@ static int send_places(struct vmscm_outgoing *o, struct place *places, size_t co
 static int send_elsewhere(struct vmscm_outgoing *o, struct place *places, size_t count,
     struct vmscm_error *err)
 {
-    static const struct vmscm_id none;
     struct vmscm_pack_entry entry;
     int rc = 0;
 
     for (size_t i = 0; i < count && !rc; i++) {
-        uint64_t leaf = flags_of(o, &places[i].entry.id) >> LEAF_SHIFT;
-        rc = vmscm_batch_add_chunk(&o->batch, &places[i].entry.id, 0,
-            leaf ? &o->leaves.items[leaf - 1] : &none, err);
+        const struct vmscm_id *id = &places[i].entry.id;
+        uint64_t leaf = flags_of(o, id) >> LEAF_SHIFT;
+        rc = leaf
+            ? vmscm_batch_add_chunk(&o->batch, id, 0, &o->leaves.items[leaf - 1], err)
+            : vmscm_batch_add_leaf(&o->batch, id, err);
     }
     if (rc || (rc = vmscm_batch_bring(&o->batch, err)))
         return rc;

@@ -58,7 +58,8 @@ static void hang_up(struct promisor *p, struct vmscm_error *err)
 {
     if (!p->connected)
         return;
-    p->received += vmscm_stream_received(p->session.stream);
+    if (p->session.stream)
+        p->received += vmscm_stream_received(p->session.stream);
     vmscm_session_close(&p->session, err);
     p->connected = p->used = false;
 }
@@ -326,13 +327,19 @@ static int get_chunks(struct promisor *p, struct vmscm_elsewhere_take *take,
 {
     struct vmscm_elsewhere_want *left = calloc(count, sizeof *left);
     struct asking a = {.count = 0};
+    const char *commit;
     size_t n = 0, len;
     int rc = left ? 0 : vmscm_error_nomem(err);
 
     for (size_t i = 0; i < count && !rc; i++) {
         if (wants[i].type == VMSCM_PACK_LEAF || vmscm_elsewhere_came(take, &wants[i].id))
             continue;
-        left[n++] = wants[i];
+        left[n] = wants[i];
+        /* One that only we have lists what others, there, do. */
+        if (is_known(&left[n].leaf) &&
+            !(rc = vmscm_promises_find(p->promises, &commit, &left[n].leaf, err)) && !commit)
+            left[n].leaf = (struct vmscm_id){{0}};
+        n++;
     }
     if (!rc)
         rc = find_leaves(p, take, left, n, err);

@@ -341,6 +341,12 @@ static int move_settings(struct vmscm_repo *repo, const char *from, const char *
     return rc;
 }
 
+/* Whether the repository lacks what that remote has. */
+static bool is_promisor(const struct vmscm_repo *repo, const char *name)
+{
+    return repo->promisor && strcmp(repo->promisor, name) == 0;
+}
+
 /* The old name's settings go last: who is killed before can do it again. */
 int vmscm_remote_rename(struct vmscm_repo *repo, const char *from, const char *to,
     struct vmscm_error *err)
@@ -360,7 +366,8 @@ int vmscm_remote_rename(struct vmscm_repo *repo, const char *from, const char *t
         rc = 0;
     }
     if (!rc && !(rc = move_settings(repo, from, to, false, err)) &&
-        !(rc = move_tracked(repo, from, to, err)))
+        !(rc = move_tracked(repo, from, to, err)) &&
+        !(rc = is_promisor(repo, from) ? vmscm_handle_set_promisor(repo, to, err) : 0))
         rc = move_settings(repo, from, NULL, true, err);
 out:
     free(url);
@@ -373,6 +380,11 @@ int vmscm_remote_remove(struct vmscm_repo *repo, const char *name, struct vmscm_
     char *url = NULL;
     int rc = vmscm_remote_url(&url, repo, name, err);
 
+    if (!rc && is_promisor(repo, name)) {
+        rc = vmscm_error_set(
+            err, VMSCM_EREFUSED, "%s: it has what this lazy repository lacks", name);
+        vmscm_error_hint(err, "vmscm remote set-url names another place that has the same");
+    }
     if (!rc && !(rc = move_tracked(repo, name, NULL, err)))
         rc = move_settings(repo, name, NULL, true, err);
     free(url);

@@ -289,7 +289,7 @@ int vmscm_segment_scan(struct vmscm_segment_worker *w, const struct vmscm_scan_d
     if ((rc = vmscm_hash_compute(
              w->hash, &segment->leaf, w->leaf.bytes.data, w->leaf.bytes.len, err)))
         return rc;
-    if (disk->promises && vmscm_promises_has(disk->promises, &segment->leaf))
+    if (w->promised && vmscm_hash_cmp(&w->base_leaf, &segment->leaf) == 0)
         return 0;
     /* What is relied on is told by that leaf, which must be here then. */
     if (w->promised && (rc = vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &w->base_leaf,

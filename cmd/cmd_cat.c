@@ -38,6 +38,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     const struct opts *o = values;
     struct vmscm_revision *rev = NULL;
     struct vmscm_disk *disk = NULL;
+    struct vmscm_disk_cache *cache = NULL;
     const char *id;
     int rc;
 
@@ -50,13 +51,16 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (!rc)
         rc = resolve(&rev, &id, ctx->repo, argv[0], err);
     if (!rc)
-        rc = vmscm_disk_open(&disk, rev, id, err);
+        rc = vmscm_disk_cache_new(&cache, 0, 0, err);
+    if (!rc)
+        rc = vmscm_disk_open_cached(&disk, rev, id, cache, err);
     if (rc == VMSCM_ENOTFOUND && rev && !err->hint[0])
         report_hint(err, "'vmscm show' lists the disks, 'vmscm tag -l' the tags of a machine");
     if (!rc)
         rc = vmscm_disk_write(disk, STDOUT_FILENO, format_name(o->format), progress_events(ctx),
             err);
     vmscm_disk_close(disk);
+    vmscm_disk_cache_free(cache);
     vmscm_revision_free(rev);
     return rc;
 }

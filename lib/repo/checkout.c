@@ -369,7 +369,7 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
             (keep && (rc = verify(c, err))))
             goto out;
     }
-    if (!keep && ((rc = vmscm_storedev_open(&dev, store, &map, disk->id, err)) ||
+    if (!keep && ((rc = vmscm_storedev_open(&dev, store, &map, disk->id, NULL, err)) ||
                      (rc = vmscm_writer_write(dev, path, &w, &written, err))))
         goto out;
     if (w.format == VMSCM_PROBE_QCOW2)

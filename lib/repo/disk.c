@@ -7,25 +7,82 @@
 #include "chunk/cutter.h"
 #include "image/writer.h"
 #include "machine/model.h"
+#include "repo/readahead.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
 #include "sys/file.h"
+#include "sys/parallel.h"
 #include "sys/tempdir.h"
+#include "sys/workqueue.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define COPY (1u << 20)
+#define CACHE_BYTES ((uint64_t)128 << 20)
+#define CACHE_THREADS 8u
+#define AHEAD_MAX ((uint64_t)16 << 20)
+#define AHEAD_TASK ((uint64_t)1 << 20) /* about what one record holds */
+
+struct vmscm_disk_cache {
+    struct vmscm_recordcache *records;
+    struct vmscm_workqueue *ahead;
+    uint64_t max;
+};
 
 struct vmscm_disk {
     struct vmscm_repo *repo;
     struct vmscm_blockdev *dev;
     struct vmscm_lease *lease;
+    struct vmscm_disk_cache *cache; /* or NULL */
+    struct vmscm_readahead readahead;
+    char revision[41];
 };
+
+int vmscm_disk_cache_new(struct vmscm_disk_cache **out, uint64_t bytes, unsigned threads,
+    struct vmscm_error *err)
+{
+    struct vmscm_disk_cache *cache = calloc(1, sizeof *cache);
+    int rc;
+
+    if (!cache)
+        return vmscm_error_nomem(err);
+    cache->max = bytes ? bytes : CACHE_BYTES;
+    if (!threads && (threads = vmscm_parallel_cores()) > CACHE_THREADS)
+        threads = CACHE_THREADS;
+    if ((rc = vmscm_recordcache_new(&cache->records, cache->max, err)) ||
+        (rc = vmscm_workqueue_new(&cache->ahead, threads, err))) {
+        vmscm_disk_cache_free(cache);
+        return rc;
+    }
+    *out = cache;
+    return 0;
+}
+
+void vmscm_disk_cache_free(struct vmscm_disk_cache *cache)
+{
+    if (!cache)
+        return;
+    vmscm_workqueue_free(cache->ahead);
+    vmscm_recordcache_free(cache->records);
+    free(cache);
+}
+
+void vmscm_disk_cache_stats(struct vmscm_disk_cache_stats *stats, struct vmscm_disk_cache *cache)
+{
+    struct vmscm_recordcache_counts counts;
+
+    vmscm_recordcache_count(&counts, cache->records);
+    stats->bytes = counts.bytes;
+    stats->max = cache->max;
+    stats->reads = counts.misses;
+    stats->hits = counts.hits;
+}
 
 static int choose(const struct vmscm_machine_disk **out, struct vmscm_revision *rev,
     const char *id, struct vmscm_error *err)
@@ -60,6 +117,12 @@ static int choose(const struct vmscm_machine_disk **out, struct vmscm_revision *
 int vmscm_disk_open(struct vmscm_disk **out, struct vmscm_revision *rev, const char *id,
     struct vmscm_error *err)
 {
+    return vmscm_disk_open_cached(out, rev, id, NULL, err);
+}
+
+int vmscm_disk_open_cached(struct vmscm_disk **out, struct vmscm_revision *rev, const char *id,
+    struct vmscm_disk_cache *cache, struct vmscm_error *err)
+{
     const struct vmscm_machine_disk *which;
     struct vmscm_map map = {0};
     struct vmscm_store *store;
@@ -69,16 +132,22 @@ int vmscm_disk_open(struct vmscm_disk **out, struct vmscm_revision *rev, const c
     if (!disk)
         return vmscm_error_nomem(err);
     disk->repo = rev->repo;
+    disk->cache = cache;
+    snprintf(disk->revision, sizeof disk->revision, "%s", vmscm_revision_id(rev));
     disk->lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
         (rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, which, err)) ||
-        (rc = vmscm_storedev_open(&disk->dev, store, &map, which->id, err))) {
+        (rc = vmscm_storedev_open(
+             &disk->dev, store, &map, which->id, cache ? cache->records : NULL, err))) {
         vmscm_map_release(&map);
         vmscm_lease_close(disk->lease);
         free(disk);
         return rc;
     }
+    /* Never so far that it throws out what it read itself. */
+    vmscm_readahead_init(&disk->readahead,
+        !cache ? 0 : cache->max / 4 < AHEAD_MAX ? cache->max / 4 : AHEAD_MAX);
     *out = disk;
     return 0;
 }
@@ -87,6 +156,9 @@ void vmscm_disk_close(struct vmscm_disk *disk)
 {
     if (!disk)
         return;
+    if (disk->cache)
+        vmscm_workqueue_forget(disk->cache->ahead, disk->dev);
+    vmscm_readahead_release(&disk->readahead);
     vmscm_blockdev_close(disk->dev);
     vmscm_lease_close(disk->lease);
     free(disk);
@@ -97,20 +169,57 @@ uint64_t vmscm_disk_size(const struct vmscm_disk *disk)
     return disk->dev->size;
 }
 
+const char *vmscm_disk_id(const struct vmscm_disk *disk)
+{
+    return disk->dev->name;
+}
+
+static void warm(void *dev, uint64_t from, uint64_t to)
+{
+    vmscm_storedev_warm(dev, from, to - from);
+}
+
+/* Have read what comes after a read, where that is worth it. */
+static void read_ahead(struct vmscm_disk *disk, size_t len, uint64_t offset)
+{
+    uint64_t from, to;
+
+    vmscm_readahead_note(&from, &to, &disk->readahead, offset, len, disk->dev->size);
+    while (from < to) {
+        uint64_t end = (from / AHEAD_TASK + 1) * AHEAD_TASK;
+        struct vmscm_workqueue_task task = {.run = warm, .owner = disk->dev, .from = from};
+        task.to = end < to ? end : to;
+        vmscm_workqueue_add(disk->cache->ahead, &task);
+        from = task.to;
+    }
+}
+
 int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t offset,
     struct vmscm_error *err)
 {
-    return vmscm_blockdev_pread(disk->dev, data, len, offset, err);
+    int rc;
+
+    if (offset > disk->dev->size || len > disk->dev->size - offset)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: offset %llu: beyond its end", disk->dev->name,
+            (unsigned long long)offset);
+    if (disk->cache)
+        read_ahead(disk, len, offset);
+    rc = vmscm_blockdev_pread(disk->dev, data, len, offset, err);
+    return rc ? vmscm_error_prefix(err, "revision %.12s", disk->revision) : 0;
 }
 
 int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,
     struct vmscm_error *err)
 {
     bool z;
-    int rc = vmscm_blockdev_extent(disk->dev, offset, len, &z, err);
+    int rc;
 
+    if (offset >= disk->dev->size)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: offset %llu: beyond its end", disk->dev->name,
+            (unsigned long long)offset);
+    rc = vmscm_blockdev_extent(disk->dev, offset, len, &z, err);
     *zero = !rc && z;
-    return rc;
+    return rc ? vmscm_error_prefix(err, "revision %.12s", disk->revision) : 0;
 }
 
 static int tell(const struct vmscm_events *events, uint64_t done, uint64_t total,
@@ -150,7 +259,7 @@ static int write_raw(struct vmscm_disk *disk, int fd, const struct vmscm_events 
         if (zero)
             memset(buf, 0, (size_t)len);
         else
-            rc = vmscm_blockdev_pread(disk->dev, buf, (size_t)len, at, err);
+            rc = vmscm_disk_pread(disk, buf, (size_t)len, at, err);
         if (!rc)
             rc = vmscm_file_write(fd, buf, (size_t)len, "output", err);
         at += len;

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NEARBY (128u << 10) /* brought at least, where what is read must be brought */
+
 /* What one reader at a time uses: the leaf and the chunk it read last, since reads come in order or
  * close to the one before. */
 struct lane {
@@ -31,6 +33,7 @@ struct lane {
 struct storedev {
     struct vmscm_blockdev dev;
     struct vmscm_store *store;
+    struct vmscm_recordcache *cache; /* NULL: none, a lane remembers for itself */
     struct vmscm_map map;
     char *name;
     pthread_mutex_t lock; /* guards lanes */
@@ -73,6 +76,7 @@ static int take_lane(struct lane **out, struct storedev *sd, uint64_t segment,
             free_lane(lane);
             return rc;
         }
+        vmscm_fetch_cache(lane->fetch, sd->cache);
     }
     *out = lane;
     return 0;
@@ -115,33 +119,56 @@ static const struct vmscm_leaf_entry *find_entry(const struct lane *lane, uint32
     return &lane->entries[low];
 }
 
-/* What is not here of a segment, from byte `at` on: reads mostly go on in order. */
-static int bring_segment(struct lane *lane, uint64_t segment, uint32_t at, const struct vmscm_id *leaf,
-    struct vmscm_error *err)
+/* What is not here of a segment, from byte `at` on: reads mostly go on in order. With a cache they need
+ * not, and there is one who sees whether they do (readahead.h): then not much more than is read. */
+static int bring_segment(struct storedev *sd, struct lane *lane, uint64_t segment, uint32_t at,
+    uint32_t len, const struct vmscm_id *leaf, struct vmscm_error *err)
 {
     const struct vmscm_leaf_entry *e = find_entry(lane, at), *end = lane->entries + lane->entry_count;
+    uint64_t until = sd->cache ? (uint64_t)at + (len > NEARBY ? len : NEARBY) : VMSCM_LEAF_SEGMENT;
     int rc = 0;
 
     lane->brought = UINT64_MAX;
     vmscm_batch_let_go(&lane->batch);
-    for (; e < end && !rc; e++)
+    for (; e < end && e->offset < until && !rc; e++)
         if (!e->zero)
             rc = vmscm_batch_add_chunk(&lane->batch, &e->id, e->length, leaf, err);
     if (rc || (rc = vmscm_batch_bring(&lane->batch, err)))
         return rc;
-    lane->brought = segment;
+    if (!sd->cache)
+        lane->brought = segment;
     return 0;
 }
 
-static int read_entry(struct lane *lane, const struct vmscm_leaf_entry *e, uint32_t from,
+/* out NULL: only so that it is in the cache. */
+static int read_cached(struct lane *lane, const struct vmscm_leaf_entry *e, uint32_t from,
     uint32_t len, void *out, struct vmscm_error *err)
+{
+    struct vmscm_plain *plain;
+    const uint8_t *bytes;
+    int rc = vmscm_fetch_plain(
+        lane->fetch, VMSCM_PACK_CHUNK, &e->id, e->length, &bytes, &plain, err);
+
+    if (rc)
+        return rc;
+    if (out)
+        memcpy(out, bytes + from, len);
+    vmscm_plain_unref(plain);
+    return 0;
+}
+
+static int read_entry(struct storedev *sd, struct lane *lane, const struct vmscm_leaf_entry *e,
+    uint32_t from, uint32_t len, void *out, struct vmscm_error *err)
 {
     int rc;
 
     if (e->zero) {
-        memset(out, 0, len);
+        if (out)
+            memset(out, 0, len);
         return 0;
     }
+    if (sd->cache)
+        return read_cached(lane, e, from, len, out, err);
     if (len == e->length)
         return vmscm_fetch_read(lane->fetch, VMSCM_PACK_CHUNK, &e->id, out, len, err);
     if (!lane->has_chunk || vmscm_hash_cmp(&lane->chunk_id, &e->id) != 0) {
@@ -161,6 +188,7 @@ static int read_entry(struct lane *lane, const struct vmscm_leaf_entry *e, uint3
     return 0;
 }
 
+/* out NULL: as read_cached. */
 static int read_segment(struct storedev *sd, uint64_t segment, uint32_t at, uint32_t len,
     uint8_t *out, struct vmscm_error *err)
 {
@@ -169,23 +197,25 @@ static int read_segment(struct storedev *sd, uint64_t segment, uint32_t at, uint
     int rc;
 
     if (run->zero) {
-        memset(out, 0, len);
+        if (out)
+            memset(out, 0, len);
         return 0;
     }
     if ((rc = take_lane(&lane, sd, segment, err)))
         return rc;
     rc = load_leaf(sd, lane, segment, &run->leaf, err);
     if (!rc && lane->batch.store && lane->brought != segment)
-        rc = bring_segment(lane, segment, at, &run->leaf, err);
+        rc = bring_segment(sd, lane, segment, at, len, &run->leaf, err);
     while (len && !rc) {
         const struct vmscm_leaf_entry *e = find_entry(lane, at);
         uint32_t from = at - e->offset, n = e->length - from;
         if (n > len)
             n = len;
-        if ((rc = read_entry(lane, e, from, n, out, err)))
+        if ((rc = read_entry(sd, lane, e, from, n, out, err)))
             vmscm_error_prefix(err, "%s, offset %llu", sd->name,
                 (unsigned long long)((segment << VMSCM_LEAF_SEGMENT_LOG2) + e->offset));
-        out += n;
+        if (out)
+            out += n;
         at += n;
         len -= n;
     }
@@ -207,11 +237,18 @@ static int sd_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint64_t
         int rc = read_segment(sd, offset >> VMSCM_LEAF_SEGMENT_LOG2, at, n, out, err);
         if (rc)
             return rc;
-        out += n;
+        if (out)
+            out += n;
         offset += n;
         len -= n;
     }
     return 0;
+}
+
+void vmscm_storedev_warm(struct vmscm_blockdev *dev, uint64_t offset, uint64_t len)
+{
+    if (((struct storedev *)dev)->cache)
+        sd_pread(dev, NULL, (size_t)len, offset, NULL);
 }
 
 static int sd_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len, bool *zero,
@@ -291,7 +328,8 @@ static uint64_t data_bytes(const struct vmscm_map *map)
 }
 
 int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
-    struct vmscm_map *map, const char *name, struct vmscm_error *err)
+    struct vmscm_map *map, const char *name, struct vmscm_recordcache *cache,
+    struct vmscm_error *err)
 {
     struct storedev *sd = calloc(1, sizeof *sd);
 
@@ -306,6 +344,7 @@ int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
     sd->dev.name = sd->name;
     sd->dev.size = map->size;
     sd->store = store;
+    sd->cache = cache;
     sd->dev.data = data_bytes(map);
     sd->map = *map;
     *map = (struct vmscm_map){0};

@@ -5,10 +5,16 @@
 
 #include "format/map.h"
 #include "image/blockdev.h"
+#include "store/recordcache.h"
 #include "store/store.h"
 
-/* name: for messages; copied. map: moved in; empty after. */
+/* name: for messages; copied. map: moved in; empty after. cache: shared with others, for reads of
+ * any size in any order; NULL for who reads through it once. It lives longer. */
 int vmscm_storedev_open(struct vmscm_blockdev **out, struct vmscm_store *store,
-    struct vmscm_map *map, const char *name, struct vmscm_error *err);
+    struct vmscm_map *map, const char *name, struct vmscm_recordcache *cache,
+    struct vmscm_error *err);
+
+/* Get what is there into the cache. What cannot be read is told to who reads it. */
+void vmscm_storedev_warm(struct vmscm_blockdev *dev, uint64_t offset, uint64_t len);
 
 #endif

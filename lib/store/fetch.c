@@ -60,6 +60,11 @@ void vmscm_fetch_once(struct vmscm_fetch *fetch)
     fetch->once = true;
 }
 
+void vmscm_fetch_cache(struct vmscm_fetch *fetch, struct vmscm_recordcache *cache)
+{
+    fetch->cache = cache;
+}
+
 void vmscm_fetch_free(struct vmscm_fetch *fetch)
 {
     if (!fetch)
@@ -186,16 +191,64 @@ static int fill_slot(struct vmscm_fetch_slot **out, struct vmscm_fetch *fetch,
     return 0;
 }
 
-static const uint8_t *part_of(const struct vmscm_fetch_slot *slot, unsigned part)
+static const uint8_t *part_of(const struct vmscm_pack_record *record,
+    const struct vmscm_plain *plain, unsigned part)
 {
     size_t at = 0;
 
     for (unsigned i = 0; i < part; i++)
-        at += slot->record.parts[i];
-    return slot->plain->data + at;
+        at += record->parts[i];
+    return plain->data + at;
 }
 
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err);
+
+/* The record at an entry, decompressed, into the shared cache, where the caller was asked to. */
+static int fill_cache(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, struct vmscm_recordcache_entry *cached,
+    struct vmscm_error *err)
+{
+    struct vmscm_plain *plain = NULL;
+    int rc;
+
+    if ((rc = vmscm_fetch_load(fetch, pack, entry, VMSCM_PACK_RECORD_MAX, err)) ||
+        (rc = read_bases(fetch, err)) ||
+        (rc = vmscm_plain_new(&plain, fetch->record.plain_len, err)) ||
+        (rc = decode(fetch, plain->data, err))) {
+        vmscm_plain_unref(plain);
+        vmscm_recordcache_fail(fetch->cache, cached);
+        return rc;
+    }
+    vmscm_recordcache_fill(fetch->cache, cached, &fetch->record, plain);
+    return 0;
+}
+
+/* By way of the shared cache. *plain: with a reference for the caller. */
+static int read_cached(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, bool is_base, const uint8_t **bytes,
+    struct vmscm_plain **plain, struct vmscm_error *err)
+{
+    struct vmscm_recordcache_entry *cached;
+    bool fill;
+    int rc;
+
+    if (is_base && entry->has_base)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "a base has a base");
+    if ((rc = vmscm_recordcache_get(
+             &cached, &fill, fetch->cache, pack->name, entry->offset, err)) ||
+        (fill && (rc = fill_cache(fetch, pack, entry, cached, err))))
+        return rc;
+    if (!(rc = match(&cached->record, entry, err))) {
+        *bytes = part_of(&cached->record, cached->plain, entry->part);
+        if (!vmscm_recordcache_is_verified(fetch->cache, cached, entry->part, &entry->id) &&
+            !(rc = verify(fetch, &entry->id, *bytes, entry->plain_len, err)))
+            vmscm_recordcache_set_verified(fetch->cache, cached, entry->part, &entry->id);
+        if (!rc)
+            *plain = vmscm_plain_ref(cached->plain);
+    }
+    vmscm_recordcache_put(fetch->cache, cached);
+    return rc;
+}
 
 /* out: room for the part. NULL: it is left in *where. */
 static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
@@ -223,7 +276,7 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
         if ((rc = fill_slot(&slot, fetch, pack, entry, once, err)))
             return rc;
     }
-    const uint8_t *data = part_of(slot, entry->part);
+    const uint8_t *data = part_of(&slot->record, slot->plain, entry->part);
     if (!fetch->quick || !(slot->checked || slot->verified[entry->part])) {
         if ((rc = verify(fetch, &entry->id, data, entry->plain_len, err)))
             return rc;
@@ -236,6 +289,28 @@ static int read_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     return 0;
 }
 
+static int copy_cached(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
+{
+    struct vmscm_plain *plain;
+    const uint8_t *bytes;
+    int rc = read_cached(fetch, pack, entry, is_base, &bytes, &plain, err);
+
+    if (rc)
+        return rc;
+    memcpy(out, bytes, entry->plain_len);
+    vmscm_plain_unref(plain);
+    return 0;
+}
+
+/* Bytes of a part into out, which has room for it. */
+static int copy_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+    const struct vmscm_pack_entry *entry, bool is_base, void *out, struct vmscm_error *err)
+{
+    return fetch->cache ? copy_cached(fetch, pack, entry, is_base, out, err)
+                        : read_at(fetch, pack, entry, is_base, out, NULL, err);
+}
+
 static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, bool is_base, struct vmscm_error *err)
 {
@@ -246,18 +321,20 @@ static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vm
     if (entry->plain_len > to->len || (!to->buf && entry->plain_len != to->len))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "another length than expected");
     if (to->out)
-        return read_at(fetch, pack, entry, is_base, to->out, NULL, err);
+        return copy_part(fetch, pack, entry, is_base, to->out, err);
     if (to->buf) {
         to->buf->len = 0;
         if (!(rc = vmscm_buf_reserve(to->buf, entry->plain_len, err)) &&
-            !(rc = read_at(fetch, pack, entry, is_base, to->buf->data, NULL, err)))
+            !(rc = copy_part(fetch, pack, entry, is_base, to->buf->data, err)))
             to->buf->len = entry->plain_len;
         return rc;
     }
+    if (fetch->cache)
+        return read_cached(fetch, pack, entry, is_base, to->bytes, to->plain, err);
     if ((rc = read_at(fetch, pack, entry, is_base, NULL, &slot, err)))
         return rc;
     *to->plain = vmscm_plain_ref(slot->plain);
-    *to->bytes = part_of(slot, entry->part);
+    *to->bytes = part_of(&slot->record, slot->plain, entry->part);
     return 0;
 }
 
@@ -494,7 +571,8 @@ int vmscm_fetch_check(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
         int part = rc;
         if (!rc)
             part = verify(
-                fetch, &entries[i].id, part_of(slot, (unsigned)i), entries[i].plain_len, &why);
+                fetch, &entries[i].id, part_of(&slot->record, slot->plain, (unsigned)i),
+                entries[i].plain_len, &why);
         if (part)
             bad(data, &entries[i].id, &why);
     }
@@ -534,7 +612,7 @@ int vmscm_fetch_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     buf->len = 0;
     if ((rc = vmscm_buf_reserve(buf, entry->plain_len, err)))
         return rc;
-    if ((rc = read_at(fetch, pack, entry, false, buf->data, NULL, err)))
+    if ((rc = copy_part(fetch, pack, entry, false, buf->data, err)))
         return vmscm_error_prefix(err, "%s", pack->path);
     buf->len = entry->plain_len;
     return 0;

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "store/plain.h"
+#include "store/recordcache.h"
 #include "store/store.h"
 
 struct vmscm_fetch;
@@ -39,6 +40,10 @@ void vmscm_fetch_set_reach(struct vmscm_fetch *fetch, enum vmscm_fetch_reach rea
 
 /* From now on, records are not brought into the page cache: they are many, and read once. */
 void vmscm_fetch_once(struct vmscm_fetch *fetch);
+
+/* From now on, records are kept decompressed in a cache that others share, and found there. It lives
+ * longer than the fetch. */
+void vmscm_fetch_cache(struct vmscm_fetch *fetch, struct vmscm_recordcache *cache);
 
 /* The plain bytes of a record of exactly len bytes. VMSCM_EDAMAGED: missing, of another length, or
  * damaged wherever it is. type is for messages: the bytes of an id are the same in a record of

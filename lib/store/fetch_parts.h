@@ -41,6 +41,7 @@ struct vmscm_fetch {
     uint64_t clock;
     bool quick; /* a record's checksum is enough, or that a part had its id */
     bool once;  /* records are not brought into the page cache */
+    struct vmscm_recordcache *cache; /* shared, used instead of slots; or NULL */
 };
 
 /* The first bytes of the record at an entry, at most max, into fetch->bytes, and its header into

@@ -1,37 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm cat: a stored disk to standard output. */
 #include "cmd.h"
+#include "diskspec.h"
 #include "format.h"
 #include "progress.h"
 #include "report.h"
-#include <string.h>
 #include <unistd.h>
 #include <vmscm/disk.h>
 
 struct opts {
     const char *format;
 };
-
-/*
- * REV or REV:DISK. A tag is written the same way, so the whole is tried as a revision first; *disk,
- * into spec, is what follows the last colon if it was none.
- */
-static int resolve(struct vmscm_revision **out, const char **disk, struct vmscm_repo *repo,
-    char *spec, struct vmscm_error *err)
-{
-    struct vmscm_error second = VMSCM_ERROR_INIT;
-    int rc = vmscm_revision_resolve(out, repo, spec, err);
-    char *colon = strrchr(spec, ':');
-
-    *disk = NULL;
-    if ((rc != VMSCM_ENOTFOUND && rc != VMSCM_EUSAGE) || !colon || !colon[1])
-        return rc;
-    *colon = '\0';
-    if (vmscm_revision_resolve(out, repo, spec, &second) != 0)
-        return rc;
-    *disk = colon + 1;
-    return 0;
-}
 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
@@ -49,7 +28,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     }
     rc = ctx_repo(ctx, err);
     if (!rc)
-        rc = resolve(&rev, &id, ctx->repo, argv[0], err);
+        rc = diskspec_resolve(&rev, &id, ctx->repo, argv[0], err);
     if (!rc)
         rc = vmscm_disk_cache_new(&cache, 0, 0, err);
     if (!rc)

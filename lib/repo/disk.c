@@ -99,6 +99,9 @@ static int choose(const struct vmscm_machine_disk **out, struct vmscm_revision *
     }
     if (id && (*out = vmscm_model_disk(machine, id)))
         return 0;
+    if (!machine->disk_count)
+        return vmscm_error_set(
+            err, VMSCM_ENOTFOUND, "%.12s: a machine without disks", vmscm_revision_id(rev));
     for (size_t i = 0; i < machine->disk_count && !rc; i++)
         rc = vmscm_buf_printf(&ids, err, "%s%s", i ? ", " : "", machine->disks[i].id);
     if (!rc) {

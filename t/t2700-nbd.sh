@@ -1,0 +1,218 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A revision's disks over NBD: the plugin with nbdkit and its filters, and vmscm nbd.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+
+for need in nbdkit nbdinfo nbdcopy qemu-io; do
+    why=$(missing $need)
+    [ -z "$why" ] || skip_all "$why"
+done
+PLUGIN=$VMSCM_BUILD/nbdkit-vmscm-plugin.so
+[ -e "$PLUGIN" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
+# A library with a sanitizer cannot be loaded into a program without it.
+[ "${VMSCM_TEST_VARIANT:-}" != asan ] || skip_all "nbdkit itself has no sanitizer"
+
+sample_disk one.raw 24 1
+sample_disk two.raw 8 2
+vmscm init --bare repo.vmscm >/dev/null 2>&1
+VMSCM_DIR=$PWD/repo.vmscm
+export VMSCM_DIR PLUGIN
+check 'a machine of one disk, and one of two' '
+    vmscm checkin web vda=one.raw -m first
+    vmscm tag web golden
+    vmscm checkin db vda=one.raw vdb=two.raw -m both'
+
+# serve OPTIONS...: vmscm nbd in the background, its id in pid, once its URIs are in uris
+serve() {
+    vmscm nbd "$@" >uris 2>said &
+    echo $! >pid
+    for _ in $(seq 200); do
+        [ ! -s uris ] || return 0
+        sleep 0.05
+    done
+    cat said >&2
+    return 1
+}
+# ended SIGNAL: stop it by this signal, and see that it ends by it
+ended() {
+    kill "-$1" "$(cat pid)"
+    for _ in $(seq 200); do
+        kill -0 "$(cat pid)" 2>/dev/null || return 0
+        sleep 0.05
+    done
+    fail "still running"
+}
+
+check 'the whole disk, by many requests at once, and its holes exactly' '
+    nbdkit -U - "$PLUGIN" web --run "nbdcopy \"\$uri\" got.raw && nbdinfo --map=base:allocation \"\$uri\" >map"
+    cmp got.raw one.raw
+    python3 - <<END
+disk = open("one.raw", "rb").read()
+at = 0
+for line in open("map"):
+    start, length, kind = [int(n) for n in line.split()[:3]]
+    assert start == at
+    at += length
+    for block in range(start, at, 4096):
+        zero = not any(disk[block:block + 4096])
+        assert zero == (kind == 3), (block, kind)
+assert at == len(disk)
+END'
+check 'what it says of itself' '
+    nbdkit --dump-plugin "$PLUGIN" >dump
+    grep -qx thread_model=parallel dump
+    nbdkit -U - "$PLUGIN" web:golden disk=vda --run "nbdinfo \"\$uri\"" >info
+    for line in "can_multi_conn: true" "can_cache: true" "is_read_only: true" "export-size: 25165824 (24M)"; do
+        grep -q "$line" info
+    done'
+check 'disks of a machine by the names of exports' '
+    nbdkit -U - "$PLUGIN" db --run "nbdinfo --list \"\$uri\"" >list
+    grep -q "export=\"vda\"" list
+    grep -q "export=\"vdb\"" list
+    nbdkit -U - "$PLUGIN" db --run "nbdcopy \"nbd+unix:///vdb?socket=\$unixsocket\" got.raw"
+    cmp got.raw two.raw
+    nbdkit -U - "$PLUGIN" db disk=vdb --run "nbdcopy \"\$uri\" got.raw"
+    cmp got.raw two.raw
+    ! nbdkit -U - "$PLUGIN" db --run "nbdinfo --size nbd+unix:///vdz?socket=\$unixsocket" 2>said
+    grep -q "no such disk" said
+    ! nbdkit -U - "$PLUGIN" db --run "nbdinfo --size \"\$uri\"" 2>said
+    grep -q "name one of them" said'
+check 'the cow, cache and ip filters' '
+    nbdkit -U - --filter=cow "$PLUGIN" web --run "
+        qemu-io -f raw -c \"write -P 7 1M 64k\" -c \"read -P 7 1M 64k\" -c \"read 8M 1M\" \"\$uri\" &&
+            nbdcopy \"\$uri\" got.raw"
+    cp one.raw want.raw
+    head -c 65536 /dev/zero | tr "\0" "\7" | put want.raw 1048576
+    cmp got.raw want.raw
+    nbdkit -U - --filter=cache "$PLUGIN" web cache-on-read=true --run "nbdcopy \"\$uri\" got.raw"
+    cmp got.raw one.raw
+    nbdkit -U - "$PLUGIN" web --run "nbdcopy --connections=8 --requests=32 \"\$uri\" got.raw"
+    cmp got.raw one.raw'
+check '32 readers at once, and the store is read once' '
+    nbdkit -v -U - "$PLUGIN" web --run "
+        pids=
+        for i in \$(seq 32); do nbdcopy --connections=1 \"\$uri\" null: & pids=\"\$pids \$!\"; done
+        for p in \$pids; do wait \$p || exit 1; done" 2>said
+    reads=$(sed -n "s/.*cache: \([0-9]*\) records read.*/\1/p" said)
+    records=$(nbdkit -v -U - "$PLUGIN" web --run "nbdcopy --connections=1 --requests=1 \"\$uri\" null:" 2>&1 |
+        sed -n "s/.*cache: \([0-9]*\) records read.*/\1/p")
+    [ "$reads" -gt 0 ] && [ "$reads" = "$records" ]'
+for bad in "" "nosuch" "web disk=vdz" "web cache-size=0" "web cache-size=x" "web colour=red" "web:nosuch"; do
+    check "the plugin refuses '$bad'" "! nbdkit -f -U - '$PLUGIN' $bad --run true 2>said; grep -q error said"
+done
+
+check 'vmscm nbd: a command beside it, and its status' '
+    vmscm nbd --run "nbdcopy \"\$uri\" got.raw && test -S \"\$socket\"" web:golden
+    cmp got.raw one.raw
+    rc=0
+    vmscm nbd --run "exit 7" db:vdb || rc=$?
+    [ $rc = 7 ]
+    vmscm nbd --run "nbdinfo --size \"\$uri\"" db:vdb >size
+    [ "$(cat size)" = "$(stat -c %s two.raw)" ]
+    [ -z "$(ls -d "$XDG_RUNTIME_DIR"/vmscm-* 2>/dev/null)" ]'
+check 'until it is interrupted; its socket goes with it' '
+    serve --socket=s web
+    [ "$(cat uris)" = "nbd+unix:///vda?socket=$PWD/s" ]
+    nbdcopy "$(cat uris)" got.raw
+    cmp got.raw one.raw
+    ended TERM
+    [ ! -e s ]
+    serve --json db
+    [ "$(jq -r ".exports[1].disk" uris)" = vdb ]
+    nbdcopy "$(jq -r ".exports[1].uri" uris)" got.raw
+    cmp got.raw two.raw
+    [ "$(jq -r ".exports[1].size" uris)" = "$(stat -c %s two.raw)" ]
+    ended HUP
+    [ -z "$(ls -d "$XDG_RUNTIME_DIR"/vmscm-* 2>/dev/null)" ]'
+check 'killed: nothing goes on, and the socket it left is replaced' '
+    serve --socket=s web
+    kill -9 "$(cat pid)"
+    sleep 0.3
+    [ -S s ]
+    ! nbdinfo --size "nbd+unix:///?socket=s" 2>/dev/null
+    vmscm nbd --socket=s --run "nbdinfo --size \"\$uri\"" web'
+check 'TCP, and the ip filter' '
+    port=$((20000 + $$ % 20000))
+    vmscm nbd --port=$port --run "nbdcopy \"\$uri\" got.raw" web
+    cmp got.raw one.raw
+    nbdkit -p $port -i 127.0.0.1 --filter=ip "$PLUGIN" web allow=anyipv4 deny=all --run "nbdinfo --size \"\$uri\""
+    ! nbdkit -p $port -i 127.0.0.1 --filter=ip "$PLUGIN" web deny=anyipv4 --run "nbdinfo --size \"\$uri\"" 2>/dev/null'
+check -p psktool 'TLS by pre-shared keys' '
+    psktool -u alice -p keys.psk >/dev/null 2>&1
+    vmscm nbd --socket=s --tls-psk=keys.psk --run "
+        nbdinfo --size \"nbds+unix://alice@/vda?socket=s&tls-psk-file=$PWD/keys.psk\"" web
+    ! vmscm nbd --socket=s --tls-psk=keys.psk --run "nbdinfo --size nbd+unix:///vda?socket=s" web 2>/dev/null'
+check 'what is written is refused' '
+    ! vmscm nbd --run "qemu-io -f raw -c \"write 0 4k\" \"\$uri\"" web >said 2>&1
+    grep -qiE "permission denied|read-only" said'
+
+check_fails 1 'no such revision' 'vmscm nbd --run true nosuch' 'nosuch'
+check_fails 1 'no such disk' 'vmscm nbd --run true web:vdz' 'vdz'
+check_fails 2 'a path too long for a socket' '
+    vmscm nbd --socket="$(printf "a%.0s" $(seq 108))" web' 'too long'
+check_fails 3 'a file that is no socket is left alone' '
+    echo mine >file
+    rc=0
+    vmscm nbd --socket=file web || rc=$?
+    [ "$(cat file)" = mine ]
+    exit $rc' 'no socket'
+check_fails 3 'a socket that is in use' '
+    serve --socket=s web
+    rc=0
+    vmscm nbd --socket=s web || rc=$?
+    ended TERM
+    exit $rc' 'something listens there already'
+check_fails 2 'a port that is none' 'vmscm nbd --port=70000 web' '70000'
+check_fails 2 'options that do not go together' 'vmscm nbd --port=9 --socket=s web' 'not both'
+check_fails 2 '--listen without a port' 'vmscm nbd --listen=0.0.0.0 web' 'only with --port'
+check_fails 3 'no nbdkit' '
+    mkdir -p bin
+    ln -sf "$VMSCM_BUILD/vmscm" bin/vmscm
+    PATH=$PWD/bin vmscm nbd web' 'nbdkit: not installed'
+
+check 'a revision removed while it is served can be read to the end' '
+    vmscm checkin gone vda=two.raw -m gone
+    noise 3000000 5 >noise
+    cp two.raw new.raw
+    put new.raw 4000000 <noise
+    vmscm checkin gone vda=new.raw -m more
+    serve --socket=s --cache-size=1M gone
+    vmscm config gc.reflogExpire now
+    vmscm rm gone
+    vmscm gc --grace=0
+    vmscm gc --grace=0
+    nbdcopy "nbd+unix:///?socket=s" got.raw
+    cmp got.raw new.raw
+    ended TERM
+    vmscm gc --grace=0
+    vmscm fsck --full'
+
+cp -r repo.vmscm bad.vmscm
+no_fsck bad.vmscm
+check 'a damaged chunk: an error there, a line that names it, and the rest is right' '
+    VMSCM_DIR=$PWD/bad.vmscm
+    pack=$(ls -S bad.vmscm/packs/pack-* | head -n 1)
+    chmod u+w "$pack"
+    noise 64 3 | put "$pack" 1000000
+    serve --socket=s web
+    python3 - <<END
+import subprocess
+want = open("one.raw", "rb").read()
+bad = good = 0
+for at in range(0, len(want), 1 << 20):
+    n = min(1 << 20, len(want) - at)
+    r = subprocess.run(["qemu-io", "-r", "-f", "raw", "-c", "read %d %d" % (at, n),
+        "nbd+unix:///?socket=s"], capture_output=True, text=True)
+    if "Input/output error" in r.stdout + r.stderr:
+        bad += 1
+    else:
+        assert "read %d/%d" % (n, n) in r.stdout, r
+        good += 1
+assert 0 < bad <= 3 and good > 10, (bad, good)
+END
+    ended TERM
+    id=$(vmscm show --json web | jq -r .id)
+    grep -q "^vmscm: warning: revision ${id:0:12}: vda, offset [0-9]*: chunk [0-9a-f]*: " said'
+
+done_testing

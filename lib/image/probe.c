@@ -129,8 +129,27 @@ static int choose(enum vmscm_probe_format *out, const struct vmscm_probe_head *h
     return 0;
 }
 
+/* Where in its file an image is; of length 0: all of it. */
+struct part {
+    uint64_t offset, length;
+};
+
+static int narrow(struct vmscm_probe_image *image, const struct part *part, struct vmscm_error *err)
+{
+    struct vmscm_probe_file *file = &image->probe->files.items[0];
+    int rc;
+
+    if (!image->part)
+        return 0;
+    if ((rc = vmscm_probe_file_narrow(&image->file, part->offset, part->length, err)))
+        return rc;
+    file->offset = image->file.offset;
+    file->length = image->file.size;
+    return 0;
+}
+
 /* One image, not its backing chain: *backing and *backing_format are the caller's. */
-static int probe_one(struct vmscm_probe **out, const char *path,
+static int probe_one(struct vmscm_probe **out, const char *path, const struct part *part,
     const enum vmscm_probe_format *given, unsigned allow, struct vmscm_probe_image *image,
     struct vmscm_error *err)
 {
@@ -142,12 +161,14 @@ static int probe_one(struct vmscm_probe **out, const char *path,
     memset(image, 0, sizeof *image);
     image->file.fd = -1;
     image->allow = allow;
+    image->part = part->offset || part->length;
     probe = calloc(1, sizeof *probe);
     if (!probe)
         return vmscm_error_nomem(err);
     image->probe = probe;
     if ((rc = vmscm_str_dup(&probe->path, path, err)) || (rc = vmscm_str_dup(&copy, path, err)) ||
         (rc = vmscm_probe_file_add(&image->file, probe, copy, err)) ||
+        (rc = narrow(image, part, err)) ||
         (rc = read_head(&head, &image->file, err)) ||
         (rc = choose(&probe->format, &head, path, given, allow, err)) ||
         (rc = formats[probe->format].read(image, err)))
@@ -189,6 +210,14 @@ static int backing_format(enum vmscm_probe_format *format, const char *name, con
 int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
     unsigned allow, struct vmscm_error *err)
 {
+    return vmscm_probe_open_part(out, path, 0, 0, format, allow, err);
+}
+
+int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t offset,
+    uint64_t length, const char *format, unsigned allow, struct vmscm_error *err)
+{
+    static const struct part whole;
+    const struct part part = {offset, length};
     struct vmscm_probe *top = NULL, **tail = &top;
     struct vmscm_probe_image image = {.backing = NULL};
     enum vmscm_probe_format given;
@@ -209,7 +238,8 @@ int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *for
                 path, VMSCM_PROBE_DEPTH_MAX);
             break;
         }
-        if ((rc = probe_one(tail, next, is_given ? &given : NULL, allow, &image, err))) {
+        if ((rc = probe_one(tail, next, depth ? &whole : &part, is_given ? &given : NULL, allow,
+                 &image, err))) {
             if (depth)
                 vmscm_error_prefix(err, "%s: its backing chain", path);
             break;
@@ -238,6 +268,14 @@ int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *for
     }
     *out = top;
     return 0;
+}
+
+bool vmscm_probe_is_part(const struct vmscm_probe *probe)
+{
+    const struct vmscm_probe_file *file = probe->files.items;
+
+    return probe->files.len &&
+        (file->offset || (file->length && file->length != (uint64_t)file->st.st_size));
 }
 
 void vmscm_probe_close(struct vmscm_probe *probe)

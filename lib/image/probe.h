@@ -56,6 +56,8 @@ struct vmscm_probe_bitmaps {
 struct vmscm_probe_file {
     char *path;     /* as opened: the image's directory joined with the name it gives */
     struct stat st; /* at probing */
+    uint64_t offset, length; /* the part of it that counts: all (a length of 0 says so too), unless the
+                                image is a member of an archive */
 };
 
 struct vmscm_probe {
@@ -88,6 +90,14 @@ struct vmscm_probe {
 int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
     unsigned allow, struct vmscm_error *err);
 void vmscm_probe_close(struct vmscm_probe *probe); /* NULL is fine */
+
+/* The same for an image that is only part of a file, as a member of an archive is. Such an image can
+ * have no other files: VMSCM_EREFUSED. A length of 0: up to the end. */
+int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t offset,
+    uint64_t length, const char *format, unsigned allow, struct vmscm_error *err);
+
+/* Whether it is only part of its file. */
+bool vmscm_probe_is_part(const struct vmscm_probe *probe);
 
 /* "raw", "qcow2", ...; and back. */
 const char *vmscm_probe_format_name(enum vmscm_probe_format format);

@@ -40,6 +40,7 @@ int vmscm_probe_file_open(struct vmscm_probe_source *source, const char *path, s
 
     source->fd = -1;
     source->path = path;
+    source->offset = 0;
     source->size = 0;
     /* Looked at first: opening a device can already do something. */
     if (stat(path, &now) < 0) {
@@ -77,6 +78,18 @@ out:
     return rc;
 }
 
+int vmscm_probe_file_narrow(struct vmscm_probe_source *source, uint64_t offset, uint64_t length,
+    struct vmscm_error *err)
+{
+    if (offset >= source->size || length > source->size - offset)
+        return vmscm_error_set(err, VMSCM_EINPUT,
+            "%s: truncated: %" PRIu64 " bytes at %" PRIu64 " are asked for, but the file has %" PRIu64,
+            source->path, length, offset, source->size);
+    source->size = length ? length : source->size - offset;
+    source->offset = offset;
+    return 0;
+}
+
 int vmscm_probe_file_need(const struct vmscm_probe_source *source, uint64_t offset, uint64_t len,
     const char *what, struct vmscm_error *err)
 {
@@ -95,7 +108,8 @@ int vmscm_probe_file_read(const struct vmscm_probe_source *source, void *data, s
     int rc;
 
     if ((rc = vmscm_probe_file_need(source, offset, len, what, err)) ||
-        (rc = vmscm_file_pread_some(source->fd, data, len, offset, &got, source->path, err)))
+        (rc = vmscm_file_pread_some(
+             source->fd, data, len, source->offset + offset, &got, source->path, err)))
         return rc;
     if (got < len)
         return vmscm_error_set(
@@ -121,11 +135,12 @@ int vmscm_probe_file_table(const struct vmscm_probe_source *source, uint64_t off
         uint64_t at = offset + index * width;
         uint64_t n = count - index < per_piece ? count - index : per_piece;
 
-        off_t next = lseek(source->fd, (off_t)at, SEEK_DATA);
+        uint64_t in_file = source->offset + at;
+        off_t next = lseek(source->fd, (off_t)in_file, SEEK_DATA);
         bool last = next < 0 && errno == ENXIO;
 
-        if (last || (next > 0 && (uint64_t)next > at + width)) {
-            uint64_t holes = last ? count - index : ((uint64_t)next - at) / width;
+        if (last || (next > 0 && (uint64_t)next > in_file + width)) {
+            uint64_t holes = last ? count - index : ((uint64_t)next - in_file) / width;
 
             if ((rc = each(data, index, none, err)))
                 return rc;
@@ -201,6 +216,12 @@ int vmscm_probe_file_link(char **path, const struct vmscm_probe_image *image, co
     if (has_protocol(name))
         return vmscm_error_set(err, VMSCM_EREFUSED,
             "%s: its %s is \"%s\", which is not a plain file name", image->file.path, what, name);
+    if (image->part) {
+        rc = vmscm_error_set(err, VMSCM_EREFUSED,
+            "%s: the image at %" PRIu64 " has a %s \"%s\", which an archive's member cannot have",
+            image->file.path, image->file.offset, what, name);
+        return vmscm_error_hint(err, "unpack the archive, and check in what is in it");
+    }
     if ((rc = vmscm_path_dirname(&dir, image->file.path, err)) ||
         (rc = vmscm_path_join(&joined, dir, name, err)))
         goto out;
@@ -249,7 +270,10 @@ int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *
         return rc;
     }
     slot->path = path;
-    return vmscm_probe_file_open(source, path, &slot->st, err);
+    if ((rc = vmscm_probe_file_open(source, path, &slot->st, err)))
+        return rc;
+    slot->length = source->size;
+    return 0;
 }
 
 int vmscm_probe_file_differencing(const char *path, const char *kind, struct vmscm_error *err)

@@ -26,13 +26,15 @@ struct vmscm_probe_head {
 struct vmscm_probe_source {
     int fd;           /* -1: none */
     const char *path; /* borrowed */
-    uint64_t size;
+    uint64_t offset;  /* of the image in it; all others count from there */
+    uint64_t size;    /* of the image */
 };
 
 /* An image while it is read. */
 struct vmscm_probe_image {
     struct vmscm_probe *probe; /* being filled in */
     struct vmscm_probe_source file;
+    bool part;            /* of its file, which is an archive: no other file may be named */
     unsigned allow;       /* enum vmscm_allow */
     char *backing;        /* path of the backing file, confined; NULL: none */
     char *backing_format; /* as the header names it; NULL: it does not */
@@ -79,6 +81,10 @@ bool vmscm_probe_file_sort(struct vmscm_probe_tables *tables);
  * "backing file", "data file" or "extent". plain: nothing but plain components will do. */
 int vmscm_probe_file_link(char **path, const struct vmscm_probe_image *image, const char *name,
     const char *what, bool plain, struct vmscm_error *err);
+
+/* Let only part of an open file count; length 0: up to its end. VMSCM_EINPUT if it has less. */
+int vmscm_probe_file_narrow(struct vmscm_probe_source *source, uint64_t offset, uint64_t length,
+    struct vmscm_error *err);
 
 /* Open path and add it to the probe's files, which take it over in any case. */
 int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *probe, char *path,

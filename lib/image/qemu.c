@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* {"driver": "file", "filename": PATH}; NULL when out of memory or not UTF-8. */
-static json_t *describe_file(const char *path)
+/* {"driver": "file", "filename": PATH}, or the part of it that counts; NULL when out of memory or not
+ * UTF-8. */
+static json_t *describe_file(const struct vmscm_probe_file *file)
 {
-    return json_pack("{s:s, s:s}", "driver", "file", "filename", path);
+    json_t *whole = json_pack("{s:s, s:s}", "driver", "file", "filename", file->path);
+
+    if (!whole || (!file->offset &&
+                      (!file->length || file->length == (uint64_t)file->st.st_size)))
+        return whole;
+    return json_pack("{s:s, s:I, s:I, s:o}", "driver", "raw", "offset", (json_int_t)file->offset,
+        "size", (json_int_t)file->length, "file", whole);
 }
 
 /* Takes over value, which may be NULL: an earlier failure. */
@@ -26,9 +33,9 @@ static json_t *describe_layer(const struct vmscm_probe *probe)
     if (!layer)
         return NULL;
     if (!set(layer, "driver", json_string(vmscm_probe_format_name(probe->format))) ||
-        !set(layer, "file", describe_file(probe->files.items[0].path)) ||
+        !set(layer, "file", describe_file(&probe->files.items[0])) ||
         (more && probe->format == VMSCM_PROBE_QCOW2 &&
-            !set(layer, "data-file", describe_file(probe->files.items[1].path))) ||
+            !set(layer, "data-file", describe_file(&probe->files.items[1]))) ||
         /* null says that there is none, whatever the header claims. */
         (!probe->backing && !set(layer, "backing", json_null()))) {
         json_decref(layer);

@@ -17,6 +17,7 @@
 
 struct file {
     int fd;
+    uint64_t offset, length; /* of the image in it */
     const char *path; /* borrowed from the probe */
 };
 
@@ -41,7 +42,9 @@ static int mapped_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint
         size_t n = e.length < len ? (size_t)e.length : len, got = 0;
         if (e.kind == VMSCM_EXTENT_FILE) {
             const struct file *file = &m->files.items[e.file];
-            rc = vmscm_file_pread_some(file->fd, p, n, e.offset, &got, file->path, err);
+            uint64_t left = e.offset < file->length ? file->length - e.offset : 0;
+            rc = vmscm_file_pread_some(file->fd, p, n < left ? n : (size_t)left,
+                file->offset + e.offset, &got, file->path, err);
         } else if (e.kind == VMSCM_EXTENT_INDIRECT) {
             rc = vmscm_blockdev_pread(m->nbd, p, n, offset, err);
             got = n;
@@ -118,6 +121,8 @@ static int open_layers(struct mapped *m, struct vmscm_qemumap_layer *layers,
             return rc;
         file->fd = -1;
         file->path = p->files.items[n].path;
+        file->offset = p->files.items[n].offset;
+        file->length = p->files.items[n].length ? p->files.items[n].length : UINT64_MAX;
         if ((rc = vmscm_reader_raw_open_file(&file->fd, &p->files.items[n], err)))
             return rc;
     }
@@ -141,7 +146,8 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
     m->probe = probe;
     if ((rc = open_layers(m, layers, err)))
         goto out;
-    if (probe->format == VMSCM_PROBE_VHDX && !probe->backing && !probe->dirty)
+    if (probe->format == VMSCM_PROBE_VHDX && !probe->backing && !probe->dirty &&
+        !vmscm_probe_is_part(probe))
         rc = vmscm_vhdxmap_read(&m->map, probe, m->files.items[0].fd, 0, err);
     else
         rc = vmscm_qemumap_read(&m->map, probe, layers, depth, events, err);

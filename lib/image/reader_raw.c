@@ -10,6 +10,7 @@
 struct raw {
     struct vmscm_blockdev dev;
     const struct vmscm_probe *probe;
+    uint64_t start; /* of the disk in its file */
     int fd;
 };
 
@@ -39,7 +40,7 @@ static int raw_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint64_
 {
     struct raw *raw = (struct raw *)dev;
     size_t got;
-    int rc = vmscm_file_pread_some(raw->fd, data, len, offset, &got, dev->name, err);
+    int rc = vmscm_file_pread_some(raw->fd, data, len, raw->start + offset, &got, dev->name, err);
 
     if (!rc && got < len) {
         rc = vmscm_error_set(err, VMSCM_EBUSY, "%s: shrank while it was read", dev->name);
@@ -54,10 +55,11 @@ static int raw_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len
     struct vmscm_error *err)
 {
     struct raw *raw = (struct raw *)dev;
-    off_t at = lseek(raw->fd, (off_t)offset, SEEK_DATA);
+    uint64_t in_file = raw->start + offset, left = dev->size - offset;
+    off_t at = lseek(raw->fd, (off_t)in_file, SEEK_DATA);
 
     *zero = false;
-    *len = dev->size - offset;
+    *len = left;
     if (at < 0 && errno == ENXIO) { /* a hole up to the end */
         *zero = true;
         return 0;
@@ -66,14 +68,15 @@ static int raw_extent(struct vmscm_blockdev *dev, uint64_t offset, uint64_t *len
         return 0;
     if (at < 0)
         return vmscm_error_errno(err, errno, "%s: looking for holes", dev->name);
-    if ((uint64_t)at > offset) {
+    if ((uint64_t)at > in_file) {
         *zero = true;
-        *len = (uint64_t)at - offset;
+        if ((uint64_t)at - in_file < left)
+            *len = (uint64_t)at - in_file;
         return 0;
     }
-    at = lseek(raw->fd, (off_t)offset, SEEK_HOLE);
-    if (at > 0 && (uint64_t)at > offset)
-        *len = (uint64_t)at - offset;
+    at = lseek(raw->fd, (off_t)in_file, SEEK_HOLE);
+    if (at > 0 && (uint64_t)at > in_file && (uint64_t)at - in_file < left)
+        *len = (uint64_t)at - in_file;
     return 0;
 }
 
@@ -100,6 +103,7 @@ int vmscm_reader_raw_open(struct vmscm_blockdev **out, const struct vmscm_probe 
     struct vmscm_error *err)
 {
     struct raw *raw = calloc(1, sizeof *raw);
+    uint64_t have = 0;
     int rc;
 
     if (!raw)
@@ -107,7 +111,12 @@ int vmscm_reader_raw_open(struct vmscm_blockdev **out, const struct vmscm_probe 
     raw->dev = (struct vmscm_blockdev){&raw_ops, probe->size, probe->path, 0, 0};
     raw->probe = probe;
     raw->fd = -1;
-    if (!probe->files.len || probe->size > (uint64_t)probe->files.items[0].st.st_size)
+    if (probe->files.len) {
+        raw->start = probe->files.items[0].offset;
+        have = probe->files.items[0].length;
+        have = have ? have : (uint64_t)probe->files.items[0].st.st_size;
+    }
+    if (probe->size > have)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: shorter than its disk", probe->path);
     else
         rc = vmscm_reader_raw_open_file(&raw->fd, &probe->files.items[0], err);

@@ -24,6 +24,8 @@ struct vmscm_checkin_disk {
     const char *path;   /* the image file */
     const char *id;     /* its id in the machine; NULL: taken from the parent, the config, or made */
     const char *format; /* force a format instead of probing; NULL: probe */
+    uint64_t offset;    /* of the image in the file, which may be an archive; it then can have no */
+    uint64_t length;    /* other files. Both 0: all of it; length 0: up to the end */
 };
 
 struct vmscm_checkin_options {

@@ -26,15 +26,18 @@ static void known_release(struct known *k)
 }
 
 static int load_known(struct known *k, struct vmscm_repo *repo, const char *parent,
-    const struct vmscm_buf *xml, const char *xml_name, struct vmscm_error *err)
+    const struct vmscm_describe_config *config, struct vmscm_error *err)
 {
+    const struct vmscm_buf *xml = config->xml;
     int rc = 0;
 
-    if (xml_name) {
+    if (config->xml_name) {
         rc = vmscm_libvirt_parse(&k->machine, &k->sources, xml->data ? (const void *)xml->data : "",
             xml->len, err);
         if (rc)
-            return vmscm_error_prefix(err, "%s", xml_name);
+            return vmscm_error_prefix(err, "%s", config->xml_name);
+    } else if (config->machine) {
+        rc = vmscm_model_copy(&k->machine, config->machine, err);
     } else if (parent[0]) {
         rc = vmscm_snapshot_machine(&k->machine, repo, parent, err);
     }
@@ -207,13 +210,13 @@ static int add_disk(struct vmscm_machine *machine, const struct known *k,
 
 int vmscm_describe_machine(struct vmscm_machine **out, size_t *order, struct vmscm_repo *repo,
     const char *name, const char *parent, const struct vmscm_checkin_disk *sources,
-    struct vmscm_probe *const *probes, size_t count, const struct vmscm_buf *xml,
-    const char *xml_name, const struct vmscm_events *events, struct vmscm_error *err)
+    struct vmscm_probe *const *probes, size_t count,
+    const struct vmscm_describe_config *config, const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct known k = {0};
     struct vmscm_machine *machine = NULL;
     size_t *at = NULL;
-    int rc = load_known(&k, repo, parent, xml, xml_name, err);
+    int rc = load_known(&k, repo, parent, config, err);
 
     if (rc)
         goto out;
@@ -236,7 +239,8 @@ int vmscm_describe_machine(struct vmscm_machine **out, size_t *order, struct vms
     for (size_t i = 0; !rc && k.machine && i < k.machine->disk_count; i++)
         if (!k.taken[i])
             vmscm_handle_warn(events, "disk %s of %s was not given and is left out",
-                k.machine->disks[i].id, xml_name ? xml_name : "the revision before");
+                k.machine->disks[i].id,
+                config->xml_name ? config->xml_name : "the revision before");
 out:
     if (rc)
         vmscm_model_free(machine);

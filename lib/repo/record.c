@@ -134,6 +134,15 @@ static int build_tree(struct vmscm_newtree *tree, struct vmscm_record *c, struct
             (rc = vmscm_newtree_add(
                  tree, strdup(VMSCM_HANDLE_CONFIG_DIR "/domain.xml"), &bytes, err)))
             goto out;
+    } else if (c->intake) {
+        for (size_t i = 0; i < c->intake->file_count; i++) {
+            const struct vmscm_intake_file *file = &c->intake->files[i];
+            if ((rc = vmscm_buf_append(&bytes, file->data, file->len, err)) ||
+                (rc = vmscm_str_printf(
+                     &path, err, VMSCM_HANDLE_CONFIG_DIR "/%s", file->path)) ||
+                (rc = vmscm_newtree_add(tree, path, &bytes, err)))
+                goto out;
+        }
     } else if (c->parent[0]) {
         rc = vmscm_newtree_keep_config(tree, c->repo, c->parent, err);
     }

@@ -11,6 +11,7 @@
 
 #include "image/probe.h"
 #include "repo/handle.h"
+#include "repo/intake.h"
 #include "repo/known.h"
 #include "repo/scan.h"
 
@@ -20,6 +21,7 @@ struct vmscm_record {
     const char *name;
     const struct vmscm_checkin_disk *sources;
     size_t count;
+    const struct vmscm_intake *intake; /* NULL: there is none */
     const struct vmscm_checkin_options *options;
     const struct vmscm_events *events;
 

@@ -186,7 +186,8 @@ int vmscm_workdir_checkin(struct vmscm_workdir *dir, struct vmscm_repo *repo, co
             goto out;
         /* The recorded format, never a guess: a guest can write another format's header into a raw
          * disk. */
-        disks[made] = (struct vmscm_checkin_disk){path, d->id, d->format};
+        disks[made] =
+            (struct vmscm_checkin_disk){.path = path, .id = d->id, .format = d->format};
     }
     if ((rc = look_again(&fresh, dir, repo, machine, &o, events, err)) ||
         (rc = vmscm_checkin(repo, machine, disks, count, &o, events, &own, err)))

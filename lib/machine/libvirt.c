@@ -3,10 +3,9 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "machine/model.h"
+#include "machine/xml.h"
 
 #include <ctype.h>
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,108 +20,6 @@
 static const char token_bytes[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
 
-/* A document type brings entities, which can name files and grow without end; libvirt writes none.
- * So parsing ends where one begins. */
-static void refuse_doctype(void *context, const xmlChar *name, const xmlChar *external,
-    const xmlChar *system)
-{
-    xmlParserCtxtPtr parser = context;
-
-    (void)name, (void)external, (void)system;
-    *(bool *)parser->_private = true;
-    xmlStopParser(parser);
-}
-
-static int read_document(xmlDocPtr *out, const void *xml, size_t len, struct vmscm_error *err)
-{
-    xmlParserCtxtPtr parser = NULL;
-    const xmlError *why;
-    bool doctype = false;
-    int rc = 0;
-
-    *out = NULL;
-    if (len == 0)
-        return vmscm_error_set(err, VMSCM_EINPUT, "domain XML: is empty");
-    if (len > VMSCM_LIBVIRT_MAX)
-        return vmscm_error_set(err, VMSCM_EINPUT, "domain XML: over %d bytes", VMSCM_LIBVIRT_MAX);
-    if (!(parser = xmlNewParserCtxt()))
-        return vmscm_error_nomem(err);
-    parser->_private = &doctype;
-    parser->sax->internalSubset = refuse_doctype;
-    /* Not among the options: NOENT and DTDLOAD, which read entities, and HUGE, which lifts libxml2's
-     * own bounds on depth and size. */
-    *out = xmlCtxtReadMemory(parser, xml, (int)len, NULL, NULL,
-        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
-    if (doctype) {
-        rc = vmscm_error_set(err, VMSCM_EREFUSED,
-            "domain XML: has a document type declaration, which a libvirt domain never has");
-    } else if (!*out) {
-        char text[200] = "not well-formed";
-        why = xmlCtxtGetLastError(parser);
-        if (why && why->message) {
-            snprintf(text, sizeof text, "%s", why->message);
-            text[strcspn(text, "\n")] = '\0';
-        }
-        rc = vmscm_error_set(
-            err, VMSCM_EINPUT, "domain XML: line %d: %s", why ? why->line : 0, text);
-    }
-    if (rc) {
-        xmlFreeDoc(*out);
-        *out = NULL;
-    }
-    xmlFreeParserCtxt(parser);
-    return rc;
-}
-
-static bool is_element(const xmlNode *node, const char *name)
-{
-    return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
-}
-
-/* The first child of that name; NULL for a NULL parent. */
-static xmlNodePtr child(const xmlNode *parent, const char *name)
-{
-    for (xmlNodePtr n = parent ? parent->children : NULL; n; n = n->next)
-        if (is_element(n, name))
-            return n;
-    return NULL;
-}
-
-static void trim(char *s)
-{
-    size_t skip = strspn(s, " \t\r\n"), len = strlen(s + skip);
-
-    memmove(s, s + skip, len + 1);
-    while (len && strchr(" \t\r\n", s[len - 1]))
-        s[--len] = '\0';
-}
-
-/* Text or an attribute (attribute NULL: the text), trimmed; *out stays NULL where there is none or
- * it is empty. */
-static int get(char **out, const xmlNode *node, const char *attribute, struct vmscm_error *err)
-{
-    xmlChar *value;
-    int rc;
-
-    *out = NULL;
-    if (!node)
-        return 0;
-    value = attribute ? xmlGetNoNsProp((xmlNodePtr)node, (const xmlChar *)attribute)
-                      : xmlNodeGetContent((xmlNodePtr)node);
-    if (!value)
-        return 0;
-    rc = vmscm_str_dup(out, (const char *)value, err);
-    xmlFree(value);
-    if (rc)
-        return rc;
-    trim(*out);
-    if (!**out) {
-        free(*out);
-        *out = NULL;
-    }
-    return 0;
-}
-
 static int bad(struct vmscm_error *err, const char *element, const char *value, const char *why)
 {
     return vmscm_error_set(
@@ -134,7 +31,7 @@ static int get_token(char **out, const xmlNode *node, const char *attribute,
     struct vmscm_error *err)
 {
     char *value = NULL;
-    int rc = get(&value, node, attribute, err);
+    int rc = vmscm_xml_get(&value, node, attribute, err);
 
     if (rc || !value)
         return rc;
@@ -153,7 +50,7 @@ static int get_text(char **out, const xmlNode *node, const char *attribute,
     struct vmscm_error *err)
 {
     char *value = NULL;
-    int rc = get(&value, node, attribute, err);
+    int rc = vmscm_xml_get(&value, node, attribute, err);
 
     if (rc || !value)
         return rc;
@@ -167,19 +64,6 @@ static int get_text(char **out, const xmlNode *node, const char *attribute,
     return 0;
 }
 
-static bool attribute_is(const xmlNode *node, const char *attribute, const char *expected)
-{
-    bool same = false;
-    xmlChar *value = NULL;
-
-    if (node)
-        value = xmlGetNoNsProp((xmlNodePtr)node, (const xmlChar *)attribute);
-    if (value)
-        same = strcmp((const char *)value, expected) == 0;
-    xmlFree(value);
-    return same;
-}
-
 /* libvirt's scaled integers: KiB by default; "b" or "bytes"; KB and so on are powers of 1000; k,
  * KiB and so on of 1024. */
 static int parse_memory(uint64_t *out, const xmlNode *node, struct vmscm_error *err)
@@ -189,7 +73,8 @@ static int parse_memory(uint64_t *out, const xmlNode *node, struct vmscm_error *
     uint64_t value, factor = 1024, base;
     int rc;
 
-    if ((rc = get(&text, node, NULL, err)) || (rc = get(&unit, node, "unit", err)))
+    if ((rc = vmscm_xml_get(&text, node, NULL, err)) ||
+        (rc = vmscm_xml_get(&unit, node, "unit", err)))
         goto out;
     if (!text || !vmscm_str_uint(&value, text, 1, MEMORY_MAX)) {
         rc = bad(err, "memory", text, "not a number");
@@ -226,7 +111,7 @@ static int parse_cpus(uint32_t *out, const xmlNode *node, struct vmscm_error *er
 {
     char *text = NULL;
     uint64_t value = 1;
-    int rc = get(&text, node, NULL, err);
+    int rc = vmscm_xml_get(&text, node, NULL, err);
 
     if (!rc && text && !vmscm_str_uint(&value, text, 1, CPUS_MAX))
         rc = bad(err, "vcpu", text, "not a number from 1 to 65536");
@@ -238,21 +123,21 @@ static int parse_cpus(uint32_t *out, const xmlNode *node, struct vmscm_error *er
 
 static bool wants_secure_boot(const xmlNode *os)
 {
-    if (attribute_is(child(os, "loader"), "secure", "yes"))
+    if (vmscm_xml_attribute_is(vmscm_xml_child(os, "loader"), "secure", "yes"))
         return true;
-    for (const xmlNode *n = child(os, "firmware") ? child(os, "firmware")->children : NULL; n;
-         n = n->next)
-        if (is_element(n, "feature") && attribute_is(n, "name", "secure-boot") &&
-            attribute_is(n, "enabled", "yes"))
+    const xmlNode *firmware = vmscm_xml_child(os, "firmware");
+    for (const xmlNode *n = firmware ? firmware->children : NULL; n; n = n->next)
+        if (vmscm_xml_is(n, "feature") && vmscm_xml_attribute_is(n, "name", "secure-boot") &&
+            vmscm_xml_attribute_is(n, "enabled", "yes"))
             return true;
     return false;
 }
 
 static int parse_os(struct vmscm_machine *m, const xmlNode *os, struct vmscm_error *err)
 {
-    const xmlNode *type = child(os, "type");
-    bool uefi = attribute_is(os, "firmware", "efi") ||
-        attribute_is(child(os, "loader"), "type", "pflash");
+    const xmlNode *type = vmscm_xml_child(os, "type");
+    bool uefi = vmscm_xml_attribute_is(os, "firmware", "efi") ||
+        vmscm_xml_attribute_is(vmscm_xml_child(os, "loader"), "type", "pflash");
     int rc;
 
     if ((rc = get_token(&m->arch, type, "arch", err)) ||
@@ -300,7 +185,7 @@ static int set_format(struct vmscm_machine_disk *disk, const xmlNode *driver,
         "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels"};
 
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-        if (attribute_is(driver, "type", formats[i]))
+        if (vmscm_xml_attribute_is(driver, "type", formats[i]))
             return vmscm_model_set(&disk->format, formats[i], err);
     return 0;
 }
@@ -309,7 +194,8 @@ static int set_format(struct vmscm_machine_disk *disk, const xmlNode *driver,
 static int parse_disk(struct vmscm_machine *m, char **source, const xmlNode *node,
     struct vmscm_error *err)
 {
-    const xmlNode *target_node = child(node, "target"), *source_node = child(node, "source");
+    const xmlNode *target_node = vmscm_xml_child(node, "target");
+    const xmlNode *source_node = vmscm_xml_child(node, "source");
     struct vmscm_machine_disk *disk = NULL;
     char *target = NULL;
     int rc;
@@ -318,14 +204,14 @@ static int parse_disk(struct vmscm_machine *m, char **source, const xmlNode *nod
         (rc = add_disk(&disk, m, target, err)) ||
         (rc = vmscm_model_set(&disk->bus, implied_bus(target), err)) ||
         (rc = get_token(&disk->bus, target_node, "bus", err)) ||
-        (rc = set_format(disk, child(node, "driver"), err)))
+        (rc = set_format(disk, vmscm_xml_child(node, "driver"), err)))
         goto out;
     disk->target = target;
     target = NULL;
-    if (attribute_is(node, "type", "block"))
-        rc = get(source, source_node, "dev", err);
+    if (vmscm_xml_attribute_is(node, "type", "block"))
+        rc = vmscm_xml_get(source, source_node, "dev", err);
     else
-        rc = get(source, source_node, "file", err);
+        rc = vmscm_xml_get(source, source_node, "file", err);
     if (!rc && *source && (strlen(*source) > 4095 || !vmscm_str_printable(*source)))
         rc = bad(err, "source", *source, "not a file name");
 out:
@@ -336,7 +222,7 @@ out:
 static int parse_mac(char **out, const xmlNode *node, struct vmscm_error *err)
 {
     char *mac = NULL;
-    int rc = get(&mac, node, "address", err);
+    int rc = vmscm_xml_get(&mac, node, "address", err);
     bool good = mac && strlen(mac) == 17;
 
     if (rc || !mac)
@@ -357,14 +243,14 @@ static int parse_mac(char **out, const xmlNode *node, struct vmscm_error *err)
 static int parse_nic(struct vmscm_machine *m, const xmlNode *node, struct vmscm_error *err)
 {
     static const char *const names[] = {"network", "bridge", "dev"};
-    const xmlNode *source = child(node, "source");
+    const xmlNode *source = vmscm_xml_child(node, "source");
     struct vmscm_machine_nic *nic;
     int rc;
 
     if ((rc = vmscm_model_add_nic(&nic, m, err)) ||
         (rc = get_token(&nic->type, node, "type", err)) ||
-        (rc = parse_mac(&nic->mac, child(node, "mac"), err)) ||
-        (rc = get_token(&nic->model, child(node, "model"), "type", err)))
+        (rc = parse_mac(&nic->mac, vmscm_xml_child(node, "mac"), err)) ||
+        (rc = get_token(&nic->model, vmscm_xml_child(node, "model"), "type", err)))
         return rc;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && !nic->network; i++)
         if ((rc = get_text(&nic->network, source, names[i], err)))
@@ -378,10 +264,12 @@ static int parse_devices(struct vmscm_machine *m, char ***sources, const xmlNode
     int rc = 0;
 
     for (const xmlNode *n = devices ? devices->children : NULL; n && !rc; n = n->next) {
-        if (is_element(n, "disk")) {
-            xmlChar *device = xmlGetNoNsProp((xmlNodePtr)n, (const xmlChar *)"device");
-            bool is_disk = !device || strcmp((const char *)device, "disk") == 0;
-            xmlFree(device);
+        if (vmscm_xml_is(n, "disk")) {
+            char *device = NULL;
+            if ((rc = vmscm_xml_get(&device, n, "device", err)))
+                return rc;
+            bool is_disk = !device || strcmp(device, "disk") == 0;
+            free(device);
             if (!is_disk)
                 continue;
             if (m->disk_count == DISKS_MAX)
@@ -392,7 +280,7 @@ static int parse_devices(struct vmscm_machine *m, char ***sources, const xmlNode
             *sources = grown;
             grown[m->disk_count] = NULL;
             rc = parse_disk(m, &grown[m->disk_count], n, err);
-        } else if (is_element(n, "interface")) {
+        } else if (vmscm_xml_is(n, "interface")) {
             if (m->nic_count == NICS_MAX)
                 return bad(err, "interface", "", "more than 256");
             rc = parse_nic(m, n, err);
@@ -406,24 +294,17 @@ static int parse_domain(struct vmscm_machine *m, char ***sources, const xmlNode 
 {
     int rc;
 
-    if (!domain || !is_element(domain, "domain"))
+    if (!domain || !vmscm_xml_is(domain, "domain"))
         return vmscm_error_set(err, VMSCM_EINPUT, "domain XML: its root is <%.60s>, not <domain>",
             domain ? (const char *)domain->name : "");
-    if (!child(domain, "memory"))
+    if (!vmscm_xml_child(domain, "memory"))
         return vmscm_error_set(err, VMSCM_EINPUT, "domain XML: has no <memory>");
-    if ((rc = get_text(&m->name, child(domain, "name"), NULL, err)) ||
-        (rc = parse_memory(&m->memory, child(domain, "memory"), err)) ||
-        (rc = parse_cpus(&m->cpus, child(domain, "vcpu"), err)) ||
-        (rc = parse_os(m, child(domain, "os"), err)))
+    if ((rc = get_text(&m->name, vmscm_xml_child(domain, "name"), NULL, err)) ||
+        (rc = parse_memory(&m->memory, vmscm_xml_child(domain, "memory"), err)) ||
+        (rc = parse_cpus(&m->cpus, vmscm_xml_child(domain, "vcpu"), err)) ||
+        (rc = parse_os(m, vmscm_xml_child(domain, "os"), err)))
         return rc;
-    return parse_devices(m, sources, child(domain, "devices"), err);
-}
-
-static void hear(void *data, xmlErrorPtr why)
-{
-    bool *starved = data;
-
-    *starved |= why->code == XML_ERR_NO_MEMORY;
+    return parse_devices(m, sources, vmscm_xml_child(domain, "devices"), err);
 }
 
 static int parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
@@ -437,7 +318,7 @@ static int parse(struct vmscm_machine **out, char ***sources, const void *xml, s
 
     *out = NULL;
     *sources = NULL;
-    if ((rc = read_document(&doc, xml, len, err)))
+    if ((rc = vmscm_xml_read(&doc, "domain XML", xml, len, VMSCM_LIBVIRT_MAX, err)))
         return rc;
     if (!(m = calloc(1, sizeof *m))) {
         rc = vmscm_error_nomem(err);
@@ -462,20 +343,15 @@ out:
     return rc;
 }
 
-/* libxml2 returns the same for an attribute that is not there and for one that there is no memory for, and
- * prints what it has to say about that unless somebody listens. */
 int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
     struct vmscm_error *err)
 {
-    xmlStructuredErrorFunc before = xmlStructuredError;
-    void *context = xmlStructuredErrorContext;
-    bool starved = false;
+    struct vmscm_xml_watch watch;
     int rc;
 
-    xmlSetStructuredErrorFunc(&starved, hear);
+    vmscm_xml_begin(&watch);
     rc = parse(out, sources, xml, len, err);
-    xmlSetStructuredErrorFunc(context, before);
-    if (!starved)
+    if (!vmscm_xml_end(&watch))
         return rc;
     for (size_t i = 0; *sources && i < (*out)->disk_count; i++)
         free((*sources)[i]);

@@ -2,6 +2,7 @@
 #include "machine/model.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,14 +25,8 @@ void vmscm_model_free(struct vmscm_machine *machine)
         return;
     for (size_t i = 0; i < machine->disk_count; i++)
         release_disk(&machine->disks[i]);
-    for (size_t i = 0; i < machine->nic_count; i++) {
-        free(machine->nics[i].mac);
-        free(machine->nics[i].model);
-        free(machine->nics[i].type);
-        free(machine->nics[i].network);
-    }
+    vmscm_model_remove_nics(machine);
     free(machine->disks);
-    free(machine->nics);
     free(machine->name);
     free(machine->arch);
     free(machine->machine_type);
@@ -233,6 +228,38 @@ void vmscm_model_remove_disk(struct vmscm_machine *machine, const char *id)
     release_disk(disk);
     memmove(disk, disk + 1, after * sizeof *disk);
     machine->disk_count--;
+}
+
+void vmscm_model_remove_nics(struct vmscm_machine *machine)
+{
+    for (size_t i = 0; i < machine->nic_count; i++) {
+        free(machine->nics[i].mac);
+        free(machine->nics[i].model);
+        free(machine->nics[i].type);
+        free(machine->nics[i].network);
+    }
+    free(machine->nics);
+    machine->nics = NULL;
+    machine->nic_count = 0;
+}
+
+void vmscm_model_name_disk(char out[16], const struct vmscm_machine *machine, const char *bus)
+{
+    const char *prefix = strcmp(bus, "ide") == 0 ? "hd"
+        : strcmp(bus, "virtio") == 0             ? "vd"
+        : strcmp(bus, "xen") == 0                ? "xvd"
+                                                 : "sd";
+
+    for (unsigned n = 0;; n++) {
+        if (strcmp(bus, "nvme") == 0)
+            snprintf(out, 16, "nvme%un1", n);
+        else if (n < 26)
+            snprintf(out, 16, "%s%c", prefix, (char)('a' + n));
+        else
+            snprintf(out, 16, "%s%c%c", prefix, (char)('a' + n / 26 - 1), (char)('a' + n % 26));
+        if (!vmscm_model_disk(machine, out))
+            return;
+    }
 }
 
 int vmscm_model_check_disk_id(const char *id, struct vmscm_error *err)

@@ -29,6 +29,12 @@ int vmscm_model_set(char **field, const char *value, struct vmscm_error *err);
 /* Free a disk's own strings and take it out of the machine. */
 void vmscm_model_remove_disk(struct vmscm_machine *machine, const char *id);
 
+void vmscm_model_remove_nics(struct vmscm_machine *machine);
+
+/* The id and target that the next disk on this bus gets: "sda", "hdb", "vda", "nvme0n1", the first
+ * that is free. */
+void vmscm_model_name_disk(char out[16], const struct vmscm_machine *machine, const char *bus);
+
 /* 1 to 64 of A-Z a-z 0-9 . _ -, not starting with '.' or '-'. 0 or VMSCM_EUSAGE. */
 int vmscm_model_check_disk_id(const char *id, struct vmscm_error *err);
 

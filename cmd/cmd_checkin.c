@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <vmscm/bundle.h>
 #include <vmscm/checkin.h>
 #include <vmscm/checkout.h>
 
@@ -30,6 +31,8 @@ struct opts {
     unsigned jobs;
     int allow_outside;
     int allow_ambiguous;
+    const char *system;
+    int no_manifest;
 };
 
 static bool is_id_char(char c)
@@ -50,6 +53,38 @@ static void parse_source(struct vmscm_checkin_disk *disk, char **id, const char 
         return;
     disk->id = *id = memory_printf("%.*s", (int)len, source);
     disk->path = source + len + 1;
+}
+
+/* A whole machine in another program's form, if the only source is one. */
+static int find_bundle(const char **kind, const struct opts *o, int argc, char **argv,
+    struct vmscm_error *err)
+{
+    struct vmscm_checkin_disk source = {0};
+    char *id = NULL;
+    int rc;
+
+    *kind = NULL;
+    if (argc != 2 || o->format || o->config)
+        return 0;
+    parse_source(&source, &id, argv[1]);
+    rc = id || access(source.path, F_OK) != 0 ? 0 : vmscm_bundle_recognise(kind, source.path, err);
+    free(id);
+    return rc;
+}
+
+static int check_in_bundle(struct ctx *ctx, const struct opts *o,
+    const struct vmscm_checkin_options *options, char **argv, struct vmscm_checkin_result *result,
+    struct vmscm_error *err)
+{
+    struct vmscm_bundle_options bundle = {o->system, o->no_manifest};
+    int rc = ctx_repo(ctx, err);
+
+    if (!rc)
+        rc = vmscm_revision_set_author(ctx->repo, o->author, o->date, err);
+    if (!rc)
+        rc = vmscm_bundle_checkin(ctx->repo, argv[0], argv[1], &bundle, options,
+            progress_events(ctx), result, err);
+    return rc;
 }
 
 static int check_in_sources(struct ctx *ctx, const struct opts *o,
@@ -176,8 +211,14 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct vmscm_checkin_options options = {0};
     struct vmscm_checkin_result result = {{0}, 0, 0, 0, 0, 0, 0, 0, 0};
     char *message = NULL, *machine = NULL;
+    const char *kind = NULL;
     int rc = check(o, argc, err);
 
+    if (!rc)
+        rc = find_bundle(&kind, o, argc, argv, err);
+    if (!rc && !kind && (o->system || o->no_manifest))
+        rc = report_set(err, VMSCM_EUSAGE, "%s: only for a bundle",
+            o->system ? "--system" : "--no-manifest");
     if (!rc)
         rc = message_read(&message, &o->message, o->file, err);
     if (rc)
@@ -191,7 +232,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         (o->allow_ambiguous ? (unsigned)VMSCM_ALLOW_AMBIGUOUS : 0);
     if (argc > 0) {
         machine = memory_dup(argv[0]);
-        rc = check_in_sources(ctx, o, &options, argc, argv, &result, err);
+        rc = kind ? check_in_bundle(ctx, o, &options, argv, &result, err)
+                  : check_in_sources(ctx, o, &options, argc, argv, &result, err);
     } else {
         rc = check_in_workdir(ctx, o, &options, &machine, &result, err);
     }
@@ -218,6 +260,10 @@ static const struct opt table[] = {
         "the machine's configuration, a libvirt domain"},
     {0, "format", OPT_CHOICE, offsetof(struct opts, format), "FORMAT", FORMAT_CHOICES,
         "take every SOURCE for this format"},
+    {0, "system", OPT_STRING, offsetof(struct opts, system), "NAME", NULL,
+        "which of the machines in a bundle"},
+    {0, "no-manifest", OPT_FLAG, offsetof(struct opts, no_manifest), NULL, NULL,
+        "do not check a bundle's digests"},
     {0, "author", OPT_STRING, offsetof(struct opts, author), "PERSON", NULL,
         "who made it, as 'Name <email>'"},
     {0, "date", OPT_STRING, offsetof(struct opts, date), "DATE", NULL, "when it was made"},

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "bundle/kind.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "bundle/ovfin.h"
+#include "bundle/tar.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define HEAD 8192 /* bytes of a file that decide */
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), n = strlen(suffix);
+
+    return len > n && strcasecmp(name + len - n, suffix) == 0;
+}
+
+/* The name of an XML document's root, without its prefix, as far as the text shows it. */
+static bool has_root(const char *text, const char *root)
+{
+    const char *p = text;
+    size_t len;
+
+    p += strspn(p, "\xef\xbb\xbf \t\r\n");
+    if (*p != '<')
+        return false;
+    while (*p == '<' && (p[1] == '?' || p[1] == '!')) {
+        p = strstr(p, p[1] == '?' ? "?>" : strncmp(p, "<!--", 4) == 0 ? "-->" : ">");
+        if (!p)
+            return false;
+        p = strchr(p, '>') + 1;
+        p += strspn(p, " \t\r\n");
+    }
+    if (*p++ != '<')
+        return false;
+    len = strcspn(p, " \t\r\n/>");
+    const char *colon = memchr(p, ':', len);
+    if (colon) {
+        len -= (size_t)(colon + 1 - p);
+        p = colon + 1;
+    }
+    return len == strlen(root) && strncmp(p, root, len) == 0;
+}
+
+static bool is_ovf_name(const char *name)
+{
+    return has_suffix(name, ".ovf");
+}
+
+static bool is_ovf_text(const char *text, size_t len)
+{
+    (void)len;
+    return has_root(text, "Envelope");
+}
+
+static const struct vmscm_kind kinds[] = {
+    {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
+};
+
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+const struct vmscm_kind *vmscm_kind_of_member(const char *name)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i].is_descriptor(name))
+            return &kinds[i];
+    return NULL;
+}
+
+int vmscm_kind_look(struct vmscm_kind_file *out, const char *path, struct vmscm_error *err)
+{
+    uint8_t head[HEAD + 1];
+    struct stat st;
+    size_t got = 0;
+    int fd = -1, rc;
+
+    *out = (struct vmscm_kind_file){0};
+    if (stat(path, &st) < 0)
+        return vmscm_error_set(err, VMSCM_EINPUT, "%s: %s", path, strerror(errno));
+    out->directory = S_ISDIR(st.st_mode);
+    /* What else it is, and that it is empty, is for who reads images to say. */
+    if (!S_ISREG(st.st_mode) || !st.st_size)
+        return 0;
+    if ((rc = vmscm_file_open(&fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err)))
+        return rc;
+    rc = vmscm_file_pread_some(fd, head, HEAD, 0, &got, path, err);
+    close(fd);
+    if (rc)
+        return rc;
+    head[got] = '\0';
+    out->tar = vmscm_tar_match(head, got);
+    out->packed = vmscm_unwrap_match(head, got);
+    for (size_t i = 0; i < KINDS && !out->tar && !out->packed; i++)
+        if (kinds[i].is_text && kinds[i].is_text((const char *)head, got))
+            out->kind = &kinds[i];
+    return 0;
+}
+
+struct search {
+    const struct vmscm_kind *kind;
+    char *name;
+    const char *where;
+};
+
+static int each_name(void *data, const char *name, struct vmscm_error *err)
+{
+    struct search *s = data;
+
+    for (size_t i = 0; i < KINDS; i++) {
+        if (!kinds[i].is_descriptor(name) || vmscm_members_is_noise(name))
+            continue;
+        if (!s->kind || &kinds[i] < s->kind) { /* the more telling kind comes first */
+            free(s->name);
+            s->kind = &kinds[i];
+            s->name = NULL;
+            return vmscm_str_dup(&s->name, name, err);
+        }
+        if (s->kind == &kinds[i]) {
+            vmscm_error_set(
+                err, VMSCM_EUSAGE, "%s: has both %s and %s", s->where, s->name, name);
+            return vmscm_error_hint(err, "unpacked, each can be given by its own name");
+        }
+        return 0;
+    }
+    return 0;
+}
+
+int vmscm_kind_find(const struct vmscm_kind **out, char **name, struct vmscm_members *members,
+    const char *where, struct vmscm_error *err)
+{
+    struct search s = {.where = where};
+    int rc = vmscm_members_walk(members, each_name, &s, err);
+
+    if (rc) {
+        free(s.name);
+        s.name = NULL;
+        s.kind = NULL;
+    }
+    *out = s.kind;
+    *name = s.name;
+    return rc;
+}

@@ -92,7 +92,7 @@ static void on_progress(void *data, const struct vmscm_progress *progress)
 static int check_in(struct vmscm_repo *repo, struct watch *w, struct vmscm_checkin_result *result,
     struct vmscm_error *err)
 {
-    const struct vmscm_checkin_disk disk = {image, NULL, "raw"};
+    const struct vmscm_checkin_disk disk = {.path = image, .format = "raw"};
     const struct vmscm_checkin_options options = {.jobs = JOBS};
     const struct vmscm_events events = {
         .data = w, .progress = on_progress, .canceled = on_canceled};

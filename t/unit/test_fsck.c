@@ -39,7 +39,7 @@ static int open_image(char path[64], const char *name)
 
 static void check_in(struct vmscm_repo *repo, const char *name, const char *path)
 {
-    const struct vmscm_checkin_disk disk = {path, NULL, "raw"};
+    const struct vmscm_checkin_disk disk = {.path = path, .format = "raw"};
     const struct vmscm_checkin_options options = {.jobs = 1};
     struct vmscm_error err = VMSCM_ERROR_INIT;
 

@@ -58,7 +58,9 @@ static int take(struct completing *c, const struct vmscm_id *id, struct vmscm_er
         return rc;
     if (vmscm_store_pread(cache, pack, c->record.data, entry.length, entry.offset, NULL))
         return 0;
-    rc = vmscm_receive_record(c->receive, c->record.data, entry.length, err);
+    /* One at a time: that it is damaged is about this one. */
+    if (!(rc = vmscm_receive_record(c->receive, c->record.data, entry.length, err)))
+        rc = vmscm_receive_records_end(c->receive, err);
     if (rc == VMSCM_EINPUT) {
         vmscm_error_clear(err);
         vmscm_cache_drop(vmscm_elsewhere_cache(c->store), pack);

@@ -287,7 +287,7 @@ static int get_data(struct fetch *f, bool alone, struct vmscm_error *err)
         if (rc)
             break;
     }
-    return rc;
+    return rc ? rc : vmscm_receive_records_end(f->receive, err);
 }
 
 /* Leaves, what they list, and once more what could not be used. */

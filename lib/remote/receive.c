@@ -5,17 +5,17 @@
 #include "codec/compress.h"
 #include "format/objstream.h"
 #include "format/wire.h"
+#include "remote/packing.h"
+#include "remote/verify.h"
 #include "store/fetch.h"
-#include "store/idset.h"
-#include "store/packwriter.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #define PACK_BYTES (96u << 20) /* of a pack: what a transfer that is cut off loses at most */
+#define JOBS_MAX 4u              /* threads that look at what comes */
 #define PACK_BYTES_MIN (1u << 20)
-#define PACK_PARTS 131072u
 #define FORCED_MAX 64              /* packs that end early since something in them is needed */
 #define SPARE ((uint64_t)64 << 20) /* bytes of disk that are left to others */
 
@@ -25,15 +25,14 @@ struct vmscm_receive {
     struct vmscm_store *store; /* of the quarantine */
     struct vmscm_fetch *own, *came;
     struct vmscm_compress *compress;
-    struct vmscm_hash *hash;
     struct vmscm_incoming *incoming;
     struct vmscm_objstream objects;
-    struct vmscm_buf block, plain, base, part;
-    struct vmscm_packwriter *writer;
-    struct vmscm_idset current; /* ids in the pack that is being written */
-    uint64_t written;           /* bytes of it */
+    struct vmscm_buf block, base, part;
+    struct vmscm_verify *verify;
+    struct vmscm_packing *packing;
     uint64_t history; /* bytes of frames of history */
-    uint64_t stored, max, pack_bytes;
+    uint64_t adopted; /* bytes of packs that were there */
+    uint64_t max;
     unsigned forced;
     bool (*wanted)(void *data, const struct vmscm_id *id);
     void *data;
@@ -54,26 +53,46 @@ static int open_quarantine(struct vmscm_receive *r, struct vmscm_error *err)
     return rc;
 }
 
+static int take_record(void *data, const struct vmscm_verify_record *record,
+    struct vmscm_error *err);
+
+static int open_records(struct vmscm_receive *r, struct vmscm_error *err)
+{
+    int64_t pack = PACK_BYTES;
+    unsigned jobs;
+    int rc;
+
+    if ((rc = vmscm_gitconfig_get_int(&pack, r->repo->config, "receive.packsize", PACK_BYTES, err)) ||
+        (rc = vmscm_handle_jobs(&jobs, r->repo, 0, err)))
+        return rc;
+    if (pack < PACK_BYTES_MIN)
+        pack = PACK_BYTES_MIN;
+    if (pack > 2 * (int64_t)PACK_BYTES)
+        pack = 2 * (int64_t)PACK_BYTES;
+    if (jobs > JOBS_MAX)
+        jobs = JOBS_MAX;
+    if ((rc = vmscm_packing_open(&r->packing, vmscm_quarantine_dir(r->quarantine), r->store,
+             (uint64_t)pack, jobs == 1, err)))
+        return rc;
+    return vmscm_verify_open(&r->verify, jobs, take_record, r, err);
+}
+
 int vmscm_receive_open(struct vmscm_receive **out, struct vmscm_repo *repo, struct vmscm_error *err)
 {
     struct vmscm_receive *r = calloc(1, sizeof *r);
     struct vmscm_store *own;
-    int64_t max = 0, pack = PACK_BYTES;
+    int64_t max = 0;
     int rc;
 
     if (!r)
         return vmscm_error_nomem(err);
     r->repo = repo;
     if ((rc = vmscm_gitconfig_get_int(&max, repo->config, "receive.maxsize", 0, err)) ||
-        (rc = vmscm_gitconfig_get_int(&pack, repo->config, "receive.packsize", PACK_BYTES, err)) ||
         (rc = vmscm_handle_store(&own, repo, err)) || (rc = vmscm_fetch_new_own(&r->own, own, err)) ||
         (rc = vmscm_compress_new(&r->compress, VMSCM_COMPRESS_LEVEL_DEFAULT, err)) ||
-        (rc = vmscm_hash_new(&r->hash, err)) || (rc = open_quarantine(r, err)))
+        (rc = open_quarantine(r, err)) || (rc = open_records(r, err)))
         goto out;
     r->max = max > 0 ? (uint64_t)max : 0;
-    r->pack_bytes = pack < PACK_BYTES_MIN ? PACK_BYTES_MIN : pack > 2 * (int64_t)PACK_BYTES
-        ? 2 * (uint64_t)PACK_BYTES
-        : (uint64_t)pack;
     *out = r;
     r = NULL;
 out:
@@ -85,20 +104,18 @@ void vmscm_receive_close(struct vmscm_receive *r, bool keep)
 {
     if (!r)
         return;
-    vmscm_packwriter_abort(r->writer);
+    vmscm_verify_close(r->verify);
+    vmscm_packing_close(r->packing);
     vmscm_incoming_close(r->incoming);
     vmscm_fetch_free(r->came);
     vmscm_store_close(r->store);
     vmscm_quarantine_close(r->quarantine, keep);
     vmscm_fetch_free(r->own);
     vmscm_compress_free(r->compress);
-    vmscm_hash_free(r->hash);
     vmscm_objstream_release(&r->objects);
     vmscm_buf_release(&r->block);
-    vmscm_buf_release(&r->plain);
     vmscm_buf_release(&r->base);
     vmscm_buf_release(&r->part);
-    vmscm_idset_release(&r->current);
     free(r);
 }
 
@@ -113,7 +130,7 @@ int vmscm_receive_adopt(struct vmscm_receive *r, size_t *packs, struct vmscm_err
     /* It counts: or who is cut off again and again could fill the disk. */
     for (size_t i = 0; i < vmscm_store_pack_count(r->store); i++)
         if (!vmscm_store_bytes(r->store, vmscm_store_pack(r->store, i), &bytes, NULL))
-            r->stored += bytes;
+            r->adopted += bytes;
     return 0;
 }
 
@@ -140,7 +157,7 @@ static int check_size(const struct vmscm_receive *r, struct vmscm_error *err)
 
     if (history < r->history)
         history = r->history;
-    if (!r->max || r->stored + r->written + history <= r->max)
+    if (!r->max || vmscm_receive_stored(r) + history <= r->max)
         return 0;
     vmscm_error_set(err, VMSCM_EREFUSED, "more than receive.maxSize (%llu bytes) is sent",
         (unsigned long long)r->max);
@@ -185,30 +202,16 @@ int vmscm_receive_history_end(struct vmscm_receive *r, struct vmscm_error *err)
     return vmscm_objstream_end(&r->objects, err);
 }
 
-int vmscm_receive_flush(struct vmscm_receive *r, struct vmscm_error *err)
+int vmscm_receive_records_end(struct vmscm_receive *r, struct vmscm_error *err)
 {
-    char file[VMSCM_PACKFILE_NAME];
-    struct vmscm_packwriter *writer = r->writer;
-    uint64_t bytes;
-    int rc;
-
-    if (!writer)
-        return 0;
-    r->writer = NULL;
-    r->written = 0;
-    vmscm_idset_release(&r->current);
-    if ((rc = vmscm_packwriter_finish(writer, file, &bytes, err)) || !*file)
-        return rc;
-    r->stored += bytes;
-    return vmscm_store_add(r->store, file, err);
+    return vmscm_verify_drain(r->verify, err);
 }
 
-static int begin_pack(struct vmscm_receive *r, struct vmscm_error *err)
+int vmscm_receive_flush(struct vmscm_receive *r, struct vmscm_error *err)
 {
-    int rc = check_space(r, err);
+    int rc = vmscm_receive_records_end(r, err);
 
-    return rc ? rc
-              : vmscm_packwriter_open(&r->writer, vmscm_quarantine_dir(r->quarantine), false, err);
+    return rc ? rc : vmscm_packing_flush(r->packing, err);
 }
 
 /* A base's plain bytes, at the end of r->base; false: it is not to be had. Its own copy must stay. */
@@ -230,107 +233,68 @@ static int read_bases(struct vmscm_receive *r, bool *there, const struct vmscm_p
     *there = true;
     for (unsigned i = 0; i < record->base_count && !rc && *there; i++) {
         const struct vmscm_id *id = &record->bases[i];
+        enum vmscm_packing_where where = vmscm_packing_find(r->packing, id);
         /* What is in the pack at hand can be read when that is whole. */
-        if (r->writer && vmscm_idset_find(&r->current, id) && r->forced < FORCED_MAX) {
-            r->forced++;
-            rc = vmscm_receive_flush(r, err);
-        }
+        if (where == VMSCM_PACKING_FULL)
+            rc = vmscm_packing_settle(r->packing, err);
+        else if (where == VMSCM_PACKING_OPEN && r->forced++ < FORCED_MAX)
+            rc = vmscm_packing_flush(r->packing, err);
         *there = !rc && read_base(r, id);
     }
     return rc;
 }
 
-static int bad_record(struct vmscm_error *err, const char *why)
-{
-    return vmscm_error_set(err, VMSCM_EINPUT, "the other side sent a record that %s", why);
-}
-
-/* The ids of its parts, and whether any of them is news, or wanted, or in the pack at hand. */
-static int look_at_parts(struct vmscm_receive *r, struct vmscm_packwriter_part *parts,
-    const struct vmscm_pack_record *record, bool *news, bool *wanted, bool *twice,
+/* One that is good, in the order in which they came. */
+static int take_record(void *data, const struct vmscm_verify_record *record,
     struct vmscm_error *err)
 {
-    const uint8_t *data = r->plain.data;
+    struct vmscm_receive *r = data;
+    const struct vmscm_packwriter_record out = {.type = (enum vmscm_pack_type)record->head.type,
+        .has_base = record->head.base_count > 0,
+        .parts = record->parts,
+        .part_count = record->head.part_count,
+        .bytes = record->bytes,
+        .len = record->len};
+    bool news = false, twice = false, wanted = !r->wanted;
     int rc;
 
-    *news = *twice = false;
-    *wanted = !r->wanted;
-    for (unsigned i = 0; i < record->part_count; i++) {
-        const struct vmscm_id *id = &parts[i].id;
-        parts[i].plain_len = record->parts[i];
-        if ((rc = vmscm_hash_compute(r->hash, &parts[i].id, data, record->parts[i], err)))
-            return rc;
-        data += record->parts[i];
-        for (unsigned k = 0; k < i; k++)
-            if (vmscm_hash_cmp(&parts[k].id, id) == 0)
-                return bad_record(err, "has one chunk twice");
-        bool here = vmscm_idset_find(&r->current, id) != NULL;
-        *twice = *twice || here;
-        *news = *news || (!here && !vmscm_receive_has(r, id, NULL));
-        *wanted = *wanted || r->wanted(r->data, id);
+    for (size_t i = 0; i < out.part_count; i++) {
+        const struct vmscm_id *id = &out.parts[i].id;
+        enum vmscm_packing_where where = vmscm_packing_find(r->packing, id);
+        twice = twice || where == VMSCM_PACKING_OPEN;
+        news = news || (where == VMSCM_PACKING_NOT && !vmscm_receive_has(r, id, NULL));
+        wanted = wanted || r->wanted(r->data, id);
     }
-    return 0;
-}
-
-static int keep(struct vmscm_receive *r, const struct vmscm_pack_record *record,
-    const struct vmscm_packwriter_part *parts, const uint8_t *bytes, size_t len,
-    struct vmscm_error *err)
-{
-    const struct vmscm_packwriter_record out = {.type = (enum vmscm_pack_type)record->type,
-        .has_base = record->base_count > 0,
-        .parts = parts,
-        .part_count = record->part_count,
-        .bytes = bytes,
-        .len = len};
-    uint64_t *value;
-    bool added;
-    int rc = r->writer ? 0 : begin_pack(r, err);
-
-    if (rc || (rc = vmscm_packwriter_add(r->writer, &out, err)))
+    if (!wanted)
+        return vmscm_verify_bad(err, "was not asked for");
+    if (!news)
+        return 0;
+    /* A pack has an id once. */
+    if (twice && ++r->forced > FORCED_MAX)
+        return vmscm_verify_bad(err, "it sent before");
+    if ((twice && (rc = vmscm_packing_flush(r->packing, err))) ||
+        (vmscm_packing_begins(r->packing) && (rc = check_space(r, err))) ||
+        (rc = vmscm_packing_add(r->packing, &out, err)))
         return rc;
-    for (unsigned i = 0; i < record->part_count && !rc; i++)
-        rc = vmscm_idset_get(&r->current, &value, &added, &parts[i].id, err);
-    r->written += len;
-    rc = rc ? rc : check_size(r, err);
-    if (!rc && (r->written >= r->pack_bytes || r->current.count >= PACK_PARTS))
-        rc = vmscm_receive_flush(r, err);
-    return rc;
+    return check_size(r, err);
 }
 
 int vmscm_receive_record(struct vmscm_receive *r, const uint8_t *bytes, size_t len,
     struct vmscm_error *err)
 {
-    struct vmscm_packwriter_part parts[VMSCM_PACK_PARTS_MAX];
     struct vmscm_pack_record record;
-    bool there, news, wanted, twice;
+    bool there;
     int rc;
 
     if ((rc = vmscm_pack_decode_record(&record, bytes, len, err)))
-        return rc == VMSCM_EUNSUPPORTED ? rc : bad_record(err, "cannot be read");
-    size_t head = vmscm_pack_record_head(&record);
-    if (head + record.stored_len != len || !vmscm_pack_check_record(&record, bytes))
-        return bad_record(err, "has a wrong checksum");
-    if ((rc = read_bases(r, &there, &record, err)) || !there)
+        return rc == VMSCM_EUNSUPPORTED ? rc : vmscm_verify_bad(err, "cannot be read");
+    if (!record.base_count)
+        return vmscm_verify_put(r->verify, &record, bytes, len, err);
+    /* Its bases may be among those that came just now. */
+    if ((rc = vmscm_verify_drain(r->verify, err)) ||
+        (rc = read_bases(r, &there, &record, err)) || !there)
         return rc;
-    r->plain.len = 0;
-    if ((rc = vmscm_buf_reserve(&r->plain, record.plain_len, err)))
-        return rc;
-    if ((rc = vmscm_compress_decode(r->compress, r->plain.data, record.plain_len,
-             record.compression, bytes + head, record.stored_len,
-             record.base_count ? r->base.data : NULL, r->base.len, err)))
-        return rc == VMSCM_ENOMEM ? rc : bad_record(err, "does not decompress to what it says");
-    if ((rc = look_at_parts(r, parts, &record, &news, &wanted, &twice, err)))
-        return rc;
-    if (!wanted)
-        return bad_record(err, "was not asked for");
-    if (!news)
-        return 0;
-    /* A pack has an id once. */
-    if (twice && ++r->forced > FORCED_MAX)
-        return bad_record(err, "it sent before");
-    if (twice && (rc = vmscm_receive_flush(r, err)))
-        return rc;
-    return keep(r, &record, parts, bytes, len, err);
+    return vmscm_verify_put_on(r->verify, &record, bytes, len, r->base.data, r->base.len, err);
 }
 
 /* Its bases are in one of both. */
@@ -414,7 +378,7 @@ int vmscm_receive_install_history(struct vmscm_receive *r, struct vmscm_error *e
 
 uint64_t vmscm_receive_stored(const struct vmscm_receive *r)
 {
-    return r->stored;
+    return r->adopted + (r->packing ? vmscm_packing_bytes(r->packing) : 0);
 }
 
 struct vmscm_repo *vmscm_receive_repo(struct vmscm_receive *r)

@@ -6,7 +6,7 @@
  *
  * A record whose bases are not to be had is left out, as if it had not come.
  *
- * Threading: one thread at a time.
+ * Threading: one thread at a time; others of its own look at what came and make it durable.
  */
 #ifndef REMOTE_RECEIVE_H
 #define REMOTE_RECEIVE_H
@@ -37,9 +37,11 @@ int vmscm_receive_history(struct vmscm_receive *r, const uint8_t *frame, size_t 
     struct vmscm_error *err);
 int vmscm_receive_history_end(struct vmscm_receive *r, struct vmscm_error *err);
 
-/* A frame that is a record, VMSCM_WIRE_RECORD. VMSCM_EINPUT. */
+/* A frame that is a record, VMSCM_WIRE_RECORD; and the end of these. VMSCM_EINPUT, which may be an
+ * earlier one's: several are looked at at a time. */
 int vmscm_receive_record(struct vmscm_receive *r, const uint8_t *record, size_t len,
     struct vmscm_error *err);
+int vmscm_receive_records_end(struct vmscm_receive *r, struct vmscm_error *err);
 
 /* Make what came readable, and durable. */
 int vmscm_receive_flush(struct vmscm_receive *r, struct vmscm_error *err);

@@ -181,7 +181,7 @@ static int read_request(struct vmscm_serve *s, struct vmscm_land *land, struct v
         if (rc)
             return rc;
     }
-    if (rc || (rc = check_names(land, err)))
+    if (rc || (rc = check_names(land, err)) || (rc = vmscm_receive_records_end(s->receive, err)))
         return rc;
     return vmscm_receive_history_end(s->receive, err);
 }

@@ -38,6 +38,7 @@ enum vmscm_wire_type {
     VMSCM_WIRE_UPDATE = 13,
     VMSCM_WIRE_RESULT = 14,
     VMSCM_WIRE_TOTAL = 15,
+    VMSCM_WIRE_ALIVE = 16, /* says nothing */
 };
 
 enum vmscm_wire_op {

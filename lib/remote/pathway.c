@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/pathway.h"
 #include "base/str.h"
+#include "remote/serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ static void *serve(void *data)
     struct server *server = data;
 
     /* What goes wrong, it tells the other side. */
-    vmscm_remote_serve(server->repo, server->fd, server->fd, 0, NULL);
+    vmscm_serve_run(server->repo, server->fd, server->fd, false, true, NULL);
     shutdown(server->fd, SHUT_RDWR);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "history/refs.h"
 #include "remote/promisor.h"
 #include "remote/refnames.h"
+#include "remote/transport.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,21 +163,26 @@ static bool is_worth_keeping(int rc)
     return rc != VMSCM_EINPUT && rc != VMSCM_EREFUSED && rc != VMSCM_EUNSUPPORTED;
 }
 
-int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
+int vmscm_serve_run(struct vmscm_repo *repo, int in, int out, bool read_only, bool near,
     struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    struct vmscm_serve s = {.repo = repo, .read_only = read_only != 0};
+    struct vmscm_serve s = {.repo = repo, .read_only = read_only};
     struct vmscm_wire_opening request;
     struct vmscm_stream_frame frame;
-    int rc = vmscm_stream_open(&s.stream, in, out, "the other side", NULL, 0, err);
+    unsigned patience;
+    bool more;
+    int rc;
 
+    if ((rc = vmscm_transport_patience(&patience, repo, err)) ||
+        (rc = vmscm_stream_open(&s.stream, in, out, "the other side", NULL, 0, err)))
+        return rc;
     /* What a lazy repository lacks is had from where it has it. */
-    if (rc || (rc = vmscm_promisor_attach(repo, NULL, err))) {
+    if ((!near && (rc = vmscm_stream_patience(s.stream, patience, err))) ||
+        (rc = vmscm_promisor_attach(repo, NULL, err))) {
         vmscm_stream_close(s.stream);
         return rc;
     }
-    bool more;
     while (!(rc = vmscm_stream_wait(s.stream, &more, &why)) && more) {
         if (!(rc = vmscm_stream_get(s.stream, &frame, &why)) &&
             frame.type != VMSCM_WIRE_REQUEST)
@@ -194,4 +200,10 @@ int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
     vmscm_lease_close(s.lease);
     vmscm_stream_close(s.stream);
     return rc;
+}
+
+int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
+    struct vmscm_error *err)
+{
+    return vmscm_serve_run(repo, in, out, read_only != 0, false, err);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The side that answers: requests one after the other, each by itself, but that what was pushed stays in
- * one quarantine until it is whole. It says "have" of, and gives, only what can be reached from refs that
- * it shows.
+ * one quarantine until it is whole. It gives only what can be reached from refs that it shows.
  *
  * Threading: one thread at a time.
  */
@@ -22,6 +21,10 @@ struct vmscm_serve {
     struct vmscm_receive *receive; /* NULL: nothing is being sent here */
     struct vmscm_lease *lease;     /* of what is being read */
 };
+
+/* As vmscm_remote_serve. near: the other side is in this process, and neither loses patience. */
+int vmscm_serve_run(struct vmscm_repo *repo, int in, int out, bool read_only, bool near,
+    struct vmscm_error *err);
 
 /* Begin an answer. */
 int vmscm_serve_answer(struct vmscm_serve *s, unsigned op, struct vmscm_error *err);

@@ -189,7 +189,8 @@ int vmscm_session_open(struct vmscm_session *s, struct vmscm_repo *repo, const c
     if ((rc = vmscm_remotes_resolve(&s->remote, &s->url, repo, name, err)) ||
         (rc = vmscm_url_parse(&url, s->url, err)) ||
         (rc = vmscm_gitconfig_open(&own, NULL, err)) ||
-        (rc = setting(&ssh, own, "core.sshcommand", err)))
+        (rc = setting(&ssh, own, "core.sshcommand", err)) ||
+        (rc = vmscm_transport_patience(&options.patience, repo, err)))
         goto out;
     if (s->remote &&
         ((rc = vmscm_str_printf(&key, err, "remote.%s.program", s->remote)) ||

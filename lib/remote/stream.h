@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Frames over two descriptors: written in large pieces, read whole, counted, and not faster than allowed.
- * A peer that has gone is an error, no signal. Threading: one thread at a time.
+ * A peer that has gone is an error, no signal; so is one that gives no sign of life, if that is asked for.
+ * Threading: one thread at a time.
  */
 #ifndef REMOTE_STREAM_H
 #define REMOTE_STREAM_H
@@ -23,6 +24,10 @@ struct vmscm_stream_frame {
 int vmscm_stream_open(struct vmscm_stream **out, int in, int out_fd, const char *peer,
     const struct vmscm_events *events, uint64_t limit, struct vmscm_error *err);
 void vmscm_stream_close(struct vmscm_stream *s); /* NULL is fine. What was not flushed is lost. */
+
+/* Give up on a peer that is silent for so many seconds, 0: never; and send it signs of life while there is
+ * nothing to say, from a thread of the stream's own. Once, before anything else. */
+int vmscm_stream_patience(struct vmscm_stream *s, unsigned seconds, struct vmscm_error *err);
 
 /* A frame of two parts, of which either may be empty. */
 int vmscm_stream_put(struct vmscm_stream *s, unsigned type, const void *head, size_t head_len,

@@ -3,8 +3,11 @@
 #include "remote/pathway.h"
 #include "remote/sshway.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define PATIENCE 300 /* seconds, unless set */
 
 struct vmscm_transport {
     const struct vmscm_transport_kind *kind;
@@ -12,6 +15,15 @@ struct vmscm_transport {
     int fd;
     struct vmscm_stream *stream;
 };
+
+int vmscm_transport_patience(unsigned *seconds, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int64_t value = PATIENCE;
+    int rc = vmscm_gitconfig_get_int(&value, repo->config, "transfer.timeout", PATIENCE, err);
+
+    *seconds = value < 0 || value > INT_MAX / 1000 ? 0 : (unsigned)value;
+    return rc;
+}
 
 int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *url,
     const struct vmscm_transport_options *options, struct vmscm_error *err)
@@ -26,7 +38,10 @@ int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *u
     if ((rc = t->kind->open(&t->state, &t->fd, url, options, err)) ||
         (rc = vmscm_stream_open(&t->stream, t->fd, t->fd,
              url->kind == VMSCM_URL_SSH ? url->host : url->path, options->events, options->limit,
-             err)))
+             err)) ||
+        /* A thread of this process gives signs of its own. */
+        (url->kind == VMSCM_URL_SSH &&
+            (rc = vmscm_stream_patience(t->stream, options->patience, err))))
         vmscm_transport_close(t, err);
     else
         *out = t;

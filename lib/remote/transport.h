@@ -10,6 +10,7 @@
 
 #include "remote/stream.h"
 #include "remote/url.h"
+#include "repo/handle.h"
 
 struct vmscm_transport;
 
@@ -18,6 +19,7 @@ struct vmscm_transport_options {
     const char *program; /* what vmscm is called there; NULL: vmscm */
     const struct vmscm_events *events;
     uint64_t limit; /* bytes a second; 0: none */
+    unsigned patience; /* seconds that the other side may be silent; 0: any time */
 };
 
 /* What carries. Its state is the transport's own. */
@@ -28,6 +30,9 @@ struct vmscm_transport_kind {
     /* The descriptor is closed: end it. Fails if the other side did; then *err says why. */
     int (*close)(void *state, struct vmscm_error *err);
 };
+
+/* The setting transfer.timeout. */
+int vmscm_transport_patience(unsigned *seconds, struct vmscm_repo *repo, struct vmscm_error *err);
 
 int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *url,
     const struct vmscm_transport_options *options, struct vmscm_error *err);

@@ -108,11 +108,16 @@ static inline void remove_both(struct world *w)
     free(w);
 }
 
+/* *state: NULL, or what receive.maxSize is to be. */
 static inline int setup(void **state)
 {
     struct world *w = make_both();
     struct vmscm_error err = VMSCM_ERROR_INIT;
 
+    if (*state)
+        assert_done(vmscm_repo_config_set(
+                        w->theirs, VMSCM_CONFIG_REPOSITORY, "receive.maxSize", *state, &err),
+            &err);
     check_in(w, w->ours, "web");
     assert_done(vmscm_novel_new(&w->novel, w->ours->git, &err), &err);
     assert_done(vmscm_novel_new(&w->none, w->ours->git, &err), &err);
@@ -137,6 +142,7 @@ static inline int teardown(void **state)
     vmscm_outgoing_free(w->out);
     vmscm_novel_free(w->none);
     remove_both(w);
+    *state = NULL;
     return 0;
 }
 

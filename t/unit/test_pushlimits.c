@@ -7,12 +7,7 @@
 static void test_too_much(void **state)
 {
     struct world *w = *state;
-    struct vmscm_error err = VMSCM_ERROR_INIT;
 
-    /* As whoever keeps it has set it; the server, which is at its first request, reads it then. */
-    assert_done(vmscm_repo_config_set(
-                    w->theirs, VMSCM_CONFIG_REPOSITORY, "receive.maxSize", "100000", &err),
-        &err);
     begin(w, VMSCM_WIRE_OP_SEND, 0);
     update(w, HEAD, w->tip);
     history(w);
@@ -23,11 +18,7 @@ static void test_too_much(void **state)
 static void test_too_much_history(void **state)
 {
     struct world *w = *state;
-    struct vmscm_error err = VMSCM_ERROR_INIT;
 
-    assert_done(vmscm_repo_config_set(
-                    w->theirs, VMSCM_CONFIG_REPOSITORY, "receive.maxSize", "100", &err),
-        &err);
     begin(w, VMSCM_WIRE_OP_SEND, 0);
     update(w, HEAD, w->tip);
     history(w);
@@ -149,9 +140,11 @@ static void test_past(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LIMITED(name, max)                                                                        \
+    cmocka_unit_test_prestate_setup_teardown(name, setup, teardown, (char *)(max))
     const struct CMUnitTest tests[] = {
-        TEST(test_too_much),
-        TEST(test_too_much_history),
+        LIMITED(test_too_much, "100000"),
+        LIMITED(test_too_much_history, "100"),
         TEST(test_too_many_names),
         TEST(test_too_many_ids),
         TEST(test_leaves_are_not_kept),

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "s3/answer.h"
+#include "base/str.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Entities grow without end and name files; S3 writes no document type. */
+static void refuse_doctype(void *context, const xmlChar *name, const xmlChar *external,
+    const xmlChar *system)
+{
+    (void)name, (void)external, (void)system;
+    xmlStopParser(context);
+}
+
+static xmlDocPtr read_document(const void *xml, size_t len)
+{
+    xmlParserCtxtPtr parser = len && len <= VMSCM_ANSWER_MAX ? xmlNewParserCtxt() : NULL;
+    xmlDocPtr doc;
+
+    if (!parser)
+        return NULL;
+    parser->sax->internalSubset = refuse_doctype;
+    doc = xmlCtxtReadMemory(parser, xml, (int)len, NULL, NULL,
+        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
+    xmlFreeParserCtxt(parser);
+    return doc;
+}
+
+static bool is(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+/* The text of the child of that name: *out is the caller's, NULL if there is none. */
+static char *text_of(const xmlNode *parent, const char *name)
+{
+    for (xmlNode *node = parent->children; node; node = node->next)
+        if (is(node, name)) {
+            xmlChar *text = xmlNodeGetContent(node);
+            char *copy = text ? strdup((const char *)text) : NULL;
+            xmlFree(text);
+            return copy;
+        }
+    return NULL;
+}
+
+/* "2026-11-30T09:47:36.000Z" */
+static int64_t read_time(const char *text)
+{
+    struct tm tm = {0};
+    const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+
+    return end ? (int64_t)timegm(&tm) : 0;
+}
+
+static int take_key(const xmlNode *node,
+    int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err),
+    void *data, struct vmscm_error *err)
+{
+    char *key = text_of(node, "Key"), *size = text_of(node, "Size");
+    char *modified = text_of(node, "LastModified");
+    uint64_t bytes;
+    int rc = 0;
+
+    if (!key || strlen(key) > VMSCM_ANSWER_KEY_MAX || !size ||
+        !vmscm_str_uint(&bytes, size, 0, UINT64_MAX))
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that cannot be read");
+    else
+        rc = each(data, key, bytes, read_time(modified), err);
+    free(key);
+    free(size);
+    free(modified);
+    return rc;
+}
+
+int vmscm_answer_list(char **next, const void *xml, size_t len,
+    int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err),
+    void *data, struct vmscm_error *err)
+{
+    xmlDocPtr doc = read_document(xml, len);
+    xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+    char *truncated = NULL;
+    int rc = 0;
+
+    *next = NULL;
+    if (!root || !is(root, "ListBucketResult")) {
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that cannot be read");
+        goto out;
+    }
+    for (xmlNode *node = root->children; node && !rc; node = node->next)
+        if (is(node, "Contents"))
+            rc = take_key(node, each, data, err);
+    truncated = text_of(root, "IsTruncated");
+    if (!rc && truncated && strcmp(truncated, "true") == 0 &&
+        !(*next = text_of(root, "NextContinuationToken")))
+        rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that does not say how it goes on");
+out:
+    free(truncated);
+    if (doc)
+        xmlFreeDoc(doc);
+    return rc;
+}
+
+static void copy(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+
+    for (; text && *text && n + 1 < size; text++)
+        if (*text >= ' ' && *text < 127)
+            out[n++] = *text;
+    out[n] = '\0';
+}
+
+void vmscm_answer_error(char code[64], char message[256], const void *xml, size_t len)
+{
+    xmlDocPtr doc = read_document(xml, len);
+    xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+    char *text;
+
+    code[0] = message[0] = '\0';
+    if (root && is(root, "Error")) {
+        copy(code, 64, text = text_of(root, "Code"));
+        free(text);
+        copy(message, 256, text = text_of(root, "Message"));
+        free(text);
+    }
+    if (doc)
+        xmlFreeDoc(doc);
+}

@@ -322,23 +322,46 @@ out:
     return rc;
 }
 
+/* The commit of notes that an object is or leads to, and its id. */
+static int open_other(git_commit **commit, char *id, struct vmscm_gitdb *db, const char *other,
+    struct vmscm_error *err)
+{
+    git_oid oid;
+    int rc, e;
+
+    if ((rc = vmscm_refs_peel(id, db, other, err)) || (rc = vmscm_git_oid(&oid, id, err)))
+        return rc;
+    if ((e = git_commit_lookup(commit, db->repo, &oid)) < 0)
+        return vmscm_git_error(err, e, VMSCM_EDAMAGED, "notes %s", id);
+    return 0;
+}
+
+int vmscm_notemerge_make(char *fresh, char *now, struct vmscm_gitdb *db, const char *notes_ref,
+    const char *other, const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    char id[VMSCM_GITDB_ID];
+    git_signature *by = NULL;
+    git_commit *commit = NULL;
+    int rc;
+
+    if (!(rc = open_other(&commit, id, db, other, err)) && !(rc = vmscm_git_signature(&by, who, err)))
+        rc = merge(fresh, now, db, notes_ref, commit, id, by, err);
+    git_commit_free(commit);
+    git_signature_free(by);
+    return rc;
+}
+
 int vmscm_notemerge_run(bool *changed, struct vmscm_gitdb *db, const char *notes_ref,
     const char *other, const struct vmscm_signature *who, struct vmscm_error *err)
 {
     char fresh[VMSCM_GITDB_ID], old[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID];
     git_signature *by = NULL;
     git_commit *commit = NULL;
-    git_oid oid;
-    int rc, e;
+    int rc;
 
     *changed = false;
-    if ((rc = vmscm_refs_peel(id, db, other, err)) || (rc = vmscm_git_oid(&oid, id, err)) ||
-        (rc = vmscm_git_signature(&by, who, err)))
-        return rc;
-    if ((e = git_commit_lookup(&commit, db->repo, &oid)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EDAMAGED, "notes %s", id);
+    if ((rc = open_other(&commit, id, db, other, err)) || (rc = vmscm_git_signature(&by, who, err)))
         goto out;
-    }
     for (int i = 0; i < ATTEMPTS; i++) {
         if ((rc = merge(fresh, old, db, notes_ref, commit, id, by, err)) || strcmp(fresh, old) == 0)
             break;

@@ -13,4 +13,9 @@
 int vmscm_notemerge_run(bool *changed, struct vmscm_gitdb *db, const char *notes_ref,
     const char *other, const struct vmscm_signature *who, struct vmscm_error *err);
 
+/* What the ref would become by this, and what it is now ("" if it is not there): the commit is made, but
+ * nothing moves. */
+int vmscm_notemerge_make(char *fresh, char *now, struct vmscm_gitdb *db, const char *notes_ref,
+    const char *other, const struct vmscm_signature *who, struct vmscm_error *err);
+
 #endif

@@ -4,7 +4,7 @@
 #include "history/reflist.h"
 #include "remote/fetching.h"
 #include "remote/pathway.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/session.h"
 #include "sys/file.h"
 

@@ -6,7 +6,7 @@
 #include "history/refs.h"
 #include "remote/fetchlist.h"
 #include "remote/land.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 
 #include <stdlib.h>
 #include <string.h>

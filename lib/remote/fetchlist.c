@@ -4,7 +4,7 @@
 #include "history/ancestry.h"
 #include "history/reflist.h"
 #include "history/refs.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/wanted.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "remote/landnames.h"
 #include "base/str.h"
 #include "history/reflist.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -22,7 +22,7 @@ static void *serve(void *data)
     struct server *server = data;
 
     /* What goes wrong, it tells the other side. */
-    vmscm_serve_run(server->repo, server->fd, server->fd, false, true, NULL);
+    vmscm_serve_run(server->repo, NULL, server->fd, server->fd, false, true, NULL);
     shutdown(server->fd, SHUT_RDWR);
     return NULL;
 }

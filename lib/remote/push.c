@@ -5,7 +5,7 @@
 #include "history/ancestry.h"
 #include "remote/histsend.h"
 #include "remote/pushlist.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/select.h"
 #include "remote/track.h"
 #include "store/lease.h"

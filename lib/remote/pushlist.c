@@ -5,7 +5,7 @@
 #include "history/nearest.h"
 #include "history/reflist.h"
 #include "history/refs.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/wanted.h"
 #include "repo/snapshot.h"
 

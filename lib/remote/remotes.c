@@ -7,7 +7,7 @@
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "history/revspec.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/url.h"
 #include "repo/handle.h"
 #include "sys/file.h"

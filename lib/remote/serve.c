@@ -4,8 +4,8 @@
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "remote/promisor.h"
-#include "remote/refnames.h"
 #include "remote/transport.h"
+#include "repo/refnames.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,11 +163,11 @@ static bool is_worth_keeping(int rc)
     return rc != VMSCM_EINPUT && rc != VMSCM_EREFUSED && rc != VMSCM_EUNSUPPORTED;
 }
 
-int vmscm_serve_run(struct vmscm_repo *repo, int in, int out, bool read_only, bool near,
-    struct vmscm_error *err)
+int vmscm_serve_run(struct vmscm_repo *repo, struct vmscm_mirror *mirror, int in, int out,
+    bool read_only, bool near, struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    struct vmscm_serve s = {.repo = repo, .read_only = read_only};
+    struct vmscm_serve s = {.repo = repo, .read_only = read_only, .mirror = mirror};
     struct vmscm_wire_opening request;
     struct vmscm_stream_frame frame;
     unsigned patience;
@@ -205,5 +205,5 @@ int vmscm_serve_run(struct vmscm_repo *repo, int in, int out, bool read_only, bo
 int vmscm_remote_serve(struct vmscm_repo *repo, int in, int out, int read_only,
     struct vmscm_error *err)
 {
-    return vmscm_serve_run(repo, in, out, read_only != 0, false, err);
+    return vmscm_serve_run(repo, NULL, in, out, read_only != 0, false, err);
 }

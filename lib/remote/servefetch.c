@@ -9,7 +9,7 @@
 #include "history/reflist.h"
 #include "history/refs.h"
 #include "remote/histsend.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/select.h"
 #include "remote/serve.h"
 

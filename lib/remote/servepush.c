@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "history/ancestry.h"
 #include "history/revspec.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/serve.h"
 
 #include <stdlib.h>
@@ -261,7 +261,8 @@ int vmscm_servepush_send(struct vmscm_serve *s, unsigned flags, struct vmscm_err
     struct vmscm_land land = {.atomic = (flags & VMSCM_WIRE_ATOMIC) != 0, .reason = "push"};
     int rc;
 
-    if ((rc = open_receive(s, err)) || (rc = read_request(s, &land, err)))
+    if ((rc = open_receive(s, err)) || (rc = read_request(s, &land, err)) ||
+        (s->mirror && (rc = vmscm_publish_new(&land.publish, s->mirror, err))))
         goto out;
     land.receive = s->receive;
     if ((rc = vmscm_land_look(&land, &closure, err)))
@@ -279,6 +280,7 @@ int vmscm_servepush_send(struct vmscm_serve *s, unsigned flags, struct vmscm_err
     rc = vmscm_serve_end(s, err);
 out:
     vmscm_closure_release(&closure);
+    vmscm_publish_free(land.publish);
     vmscm_land_release(&land);
     vmscm_buf_release(&lacking.ids);
     return rc;

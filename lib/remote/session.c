@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/session.h"
 #include "base/str.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "remote/remotes.h"
 
 #include <stdlib.h>

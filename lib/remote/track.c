@@ -4,7 +4,7 @@
 #include "history/ident.h"
 #include "history/reflist.h"
 #include "history/refs.h"
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "sys/lockfile.h"
 
 #include <stdlib.h>

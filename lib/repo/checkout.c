@@ -138,7 +138,7 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
         rc = vmscm_workfile_read_partial(&old, c->dir, err);
         if (!rc)
             same = strcmp(old.base, c->rev->info.id) == 0 && strcmp(old.request, request) == 0 &&
-                strcmp(old.repository, c->rev->repo->path) == 0;
+                strcmp(old.repository, vmscm_handle_name(c->rev->repo)) == 0;
         if (!rc && !same) {
             vmscm_error_set(err, VMSCM_EREFUSED, "%s: not empty", dir);
             vmscm_error_hint(err,
@@ -160,7 +160,7 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
         return rc;
     memcpy(c->work.base, c->rev->info.id, sizeof c->work.base);
     const char *machine = vmscm_revision_machine_name(c->rev);
-    if ((rc = vmscm_str_dup(&c->work.repository, c->rev->repo->path, err)) ||
+    if ((rc = vmscm_str_dup(&c->work.repository, vmscm_handle_name(c->rev->repo), err)) ||
         (rc = vmscm_str_dup(&c->work.machine, machine ? machine : "", err)) ||
         (rc = vmscm_str_dup(&c->work.request, request, err)))
         return rc;

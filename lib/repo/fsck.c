@@ -24,7 +24,8 @@ int vmscm_fsck(struct vmscm_repo *repo, const struct vmscm_fsck_options *options
     if (!options)
         options = &defaults;
     *findings.result = own;
-    if ((rc = vmscm_handle_jobs(&jobs, repo, options->jobs, err)) ||
+    if ((!options->spec && (rc = vmscm_handle_check_near(repo, err))) ||
+        (rc = vmscm_handle_jobs(&jobs, repo, options->jobs, err)) ||
         (rc = vmscm_handle_store(&store, repo, err)))
         return rc;
     if (options->spec) {

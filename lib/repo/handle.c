@@ -109,13 +109,31 @@ int vmscm_handle_store(struct vmscm_store **out, struct vmscm_repo *repo, struct
 {
     int rc = 0;
 
-    if (!repo->store && !(rc = vmscm_store_open(&repo->store, repo->path, err)) && repo->promisor &&
-        (rc = set_elsewhere(repo, err))) {
-        vmscm_store_close(repo->store);
-        repo->store = NULL;
+    if (!repo->store && repo->far)
+        rc = repo->far->prepare(repo->far->data, err);
+    if (!repo->store && !rc && !(rc = vmscm_store_open(&repo->store, repo->path, err))) {
+        if (repo->far)
+            vmscm_store_read_from(repo->store, repo->far->packs);
+        if (repo->promisor && (rc = set_elsewhere(repo, err))) {
+            vmscm_store_close(repo->store);
+            repo->store = NULL;
+        }
     }
     *out = repo->store;
     return rc;
+}
+
+int vmscm_handle_check_near(const struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    if (!repo->far)
+        return 0;
+    vmscm_error_set(err, VMSCM_EREFUSED, "%.400s: is not changed or checked in place", repo->far->url);
+    return vmscm_error_hint(err, "clone it, work there, and push");
+}
+
+const char *vmscm_handle_name(const struct vmscm_repo *repo)
+{
+    return repo->far ? repo->far->url : repo->path;
 }
 
 int vmscm_handle_who(struct vmscm_signature *author, struct vmscm_signature *committer,
@@ -175,9 +193,10 @@ static int commit_lock(int *fd, struct vmscm_repo *repo, enum vmscm_lockfile_mod
     struct vmscm_error *err)
 {
     char *path = NULL;
-    int rc = vmscm_str_printf(&path, err, "%s/locks/commit", repo->path);
+    int rc = repo->far && repo->far->writable ? 0 : vmscm_handle_check_near(repo, err);
 
-    if (!rc && !(rc = vmscm_lockfile_acquire(fd, path, mode, err)) &&
+    if (!rc && !(rc = vmscm_str_printf(&path, err, "%s/locks/commit", repo->path)) &&
+        !(rc = vmscm_lockfile_acquire(fd, path, mode, err)) &&
         (rc = vmscm_gitdb_reload(repo->git, err)))
         vmscm_lockfile_release(fd);
     free(path);

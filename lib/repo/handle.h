@@ -9,6 +9,8 @@
 #include "history/gitconfig.h"
 #include "history/gitdb.h"
 #include "store/elsewhere.h"
+#include "store/store.h"
+#include <stdbool.h>
 #include <vmscm/events.h>
 #include <vmscm/repo.h>
 #include <vmscm/revision.h>
@@ -24,8 +26,23 @@
 #define VMSCM_HANDLE_DISK_DIR "disks"
 #define VMSCM_HANDLE_CONFIG_FILE_MAX (64u << 20) /* bytes of one recorded configuration file */
 
+#define VMSCM_HANDLE_CACHE_OF "core.cacheof" /* setting: what a repository is but the local part of */
+
+/* A repository that is kept elsewhere, and of which the directory has the history, and of packs what is in
+ * them. It changes by being published there, and in no other way. */
+struct vmscm_handle_far {
+    const char *url; /* for messages */
+    const struct vmscm_packsource *packs;
+    /* The store is about to be opened: see that the directory has all packs. */
+    int (*prepare)(void *data, struct vmscm_error *err);
+    void (*close)(void *data);
+    void *data;
+    bool writable; /* who has it open is publishing */
+};
+
 struct vmscm_repo {
     char *path;
+    struct vmscm_handle_far *far; /* NULL: the directory is all of it */
     struct vmscm_gitdb *git;
     struct vmscm_gitconfig *config;
     char *promisor;                 /* the remote that has what is lacking here; NULL: nothing is */
@@ -39,6 +56,17 @@ struct vmscm_repo {
     int when_offset;
     int has_when;
 };
+
+/* As vmscm_repo_open. far, the repository's from then on if it succeeds: see above; else such a one is
+ * VMSCM_EREFUSED. */
+int vmscm_repo_open_far(struct vmscm_repo **out, const char *path, struct vmscm_handle_far *far,
+    struct vmscm_error *err);
+
+/* VMSCM_EREFUSED if it is kept elsewhere, and not changed or looked through by itself. */
+int vmscm_handle_check_near(const struct vmscm_repo *repo, struct vmscm_error *err);
+
+/* What a checkout names it by. Borrowed. */
+const char *vmscm_handle_name(const struct vmscm_repo *repo);
 
 /* Whether the configuration is of a repository that this vmscm knows; path is for messages. */
 int vmscm_handle_check_version(struct vmscm_gitconfig *config, const char *path,

@@ -85,7 +85,7 @@ static int consider(struct search *s, const char *dir, struct vmscm_error *err)
 
     if (vmscm_workfile_read(&work, dir, NULL))
         return 0;
-    if (strcmp(work.repository, s->repo->path) != 0)
+    if (strcmp(work.repository, vmscm_handle_name(s->repo)) != 0)
         goto out;
     for (size_t i = 0; i < work.disks.len && !rc && s->shared < s->all; i++) {
         const struct vmscm_workfile_disk *d = &work.disks.items[i];

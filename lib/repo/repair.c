@@ -276,7 +276,8 @@ int vmscm_repair(struct vmscm_repo *repo, const struct vmscm_repair_options *opt
     if (!options)
         options = &defaults;
     *r.result = own;
-    if ((rc = vmscm_handle_jobs(&r.jobs, repo, options->jobs, err)) ||
+    if ((rc = vmscm_handle_check_near(repo, err)) ||
+        (rc = vmscm_handle_jobs(&r.jobs, repo, options->jobs, err)) ||
         (rc = find_level(&r.level, repo, err)) ||
         (rc = vmscm_handle_store(&r.store, repo, err)) ||
         (rc = open_sources(&sources, &r, options, err)) || (rc = lock_gc(&lock, repo->path, err)) ||

@@ -163,7 +163,31 @@ int vmscm_repo_discover(char **path, const char *start, struct vmscm_error *err)
     return rc;
 }
 
+/* One that is only a part of another is nothing by itself. */
+static int check_whole(struct vmscm_gitconfig *config, const char *path, struct vmscm_error *err)
+{
+    char *of = NULL;
+    int rc = vmscm_gitconfig_get(&of, config, VMSCM_HANDLE_CACHE_OF, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (!rc) {
+        rc = vmscm_error_set(err, VMSCM_EREFUSED, "%.300s: is what is kept here of %.300s", path, of);
+        vmscm_error_hint(err, "name that one by its URL, as with vmscm -C s3://BUCKET/PREFIX");
+    }
+    free(of);
+    return rc;
+}
+
 int vmscm_repo_open(struct vmscm_repo **out, const char *path, struct vmscm_error *err)
+{
+    return vmscm_repo_open_far(out, path, NULL, err);
+}
+
+int vmscm_repo_open_far(struct vmscm_repo **out, const char *path, struct vmscm_handle_far *far,
+    struct vmscm_error *err)
 {
     struct vmscm_repo *repo = calloc(1, sizeof *repo);
     char *real = NULL, *git = NULL, *locks = NULL, *config = NULL;
@@ -194,6 +218,7 @@ int vmscm_repo_open(struct vmscm_repo **out, const char *path, struct vmscm_erro
         (rc = vmscm_path_join(&locks, repo->path, "locks", err)) ||
         (rc = vmscm_gitconfig_open(&repo->config, config, err)) ||
         (rc = vmscm_handle_check_version(repo->config, repo->path, err)) ||
+        (!far && (rc = check_whole(repo->config, path, err))) ||
         (rc = vmscm_handle_read_promisor(repo, err)))
         goto out;
     rc = vmscm_gitdb_open(&repo->git, git, locks, err);
@@ -202,10 +227,12 @@ out:
     free(locks);
     free(git);
     free(real);
-    if (rc)
+    if (rc) {
         vmscm_repo_close(repo);
-    else
+    } else {
+        repo->far = far;
         *out = repo;
+    }
     return rc;
 }
 
@@ -223,6 +250,8 @@ void vmscm_repo_close(struct vmscm_repo *repo)
     vmscm_ident_release(&repo->author);
     free(repo->promisor);
     free(repo->path);
+    if (repo->far)
+        repo->far->close(repo->far->data);
     free(repo);
 }
 

@@ -28,6 +28,7 @@ struct vmscm_store {
     struct vmscm_packset trash; /* looked at when something is nowhere else */
     struct vmscm_filepool files;
     struct vmscm_partial *partial;
+    const struct vmscm_packsource *source; /* NULL: packs' files have their bytes */
 };
 
 int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmscm_error *err)
@@ -464,9 +465,17 @@ int vmscm_store_bytes(struct vmscm_store *store, const struct vmscm_packfile *pa
     return rc;
 }
 
+void vmscm_store_read_from(struct vmscm_store *store, const struct vmscm_packsource *source)
+{
+    store->source = source;
+}
+
 int vmscm_store_pread(struct vmscm_store *store, struct vmscm_packfile *pack, void *data,
     size_t len, uint64_t offset, struct vmscm_error *err)
 {
+    if (store->source)
+        return store->source->read(
+            store->source->data, pack->name, pack->file_size, data, len, offset, err);
     return vmscm_filepool_pread(&store->files, pack, data, len, offset, err);
 }
 
@@ -485,6 +494,10 @@ void vmscm_store_close_gone(struct vmscm_store *store)
 int vmscm_store_pread_once(struct vmscm_store *store, struct vmscm_packfile *pack,
     const uint8_t **data, uint8_t *memory, size_t len, uint64_t offset, struct vmscm_error *err)
 {
+    if (store->source) {
+        *data = memory;
+        return vmscm_store_pread(store, pack, memory, len, offset, err);
+    }
     return vmscm_filepool_pread_once(&store->files, pack, data, memory, len, offset, err);
 }
 

@@ -12,6 +12,7 @@
 
 #include "store/midxfile.h"
 #include "store/packfile.h"
+#include "store/packsource.h"
 
 struct vmscm_store;
 
@@ -20,6 +21,10 @@ struct vmscm_store;
  * missing, and vmscm_store_damage tells. */
 int vmscm_store_open(struct vmscm_store **out, const char *repo_dir, struct vmscm_error *err);
 void vmscm_store_close(struct vmscm_store *store); /* NULL is fine */
+
+/* From now on, records are read from there and not from the packs' files; before anything is read. source
+ * outlives the store. */
+void vmscm_store_read_from(struct vmscm_store *store, const struct vmscm_packsource *source);
 
 /* Look at every pack, so that all damage is known; damaged packs are listed no longer. */
 int vmscm_store_examine(struct vmscm_store *store, struct vmscm_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which refs travel, and what they are called on either side. Pure. */
-#ifndef REMOTE_REFNAMES_H
-#define REMOTE_REFNAMES_H
+#ifndef REPO_REFNAMES_H
+#define REPO_REFNAMES_H
 
 #include "repo/handle.h"
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "remote/refnames.h"
+#include "repo/refnames.h"
 #include "base/str.h"
 #include "history/notes.h"
 #include "history/revspec.h"

@@ -50,6 +50,8 @@ static char *default_directory(const char *url, bool bare)
     char *text = memory_printf("%s", url), *slash;
     size_t len;
 
+    if (vmscm_remote_is_bucket(url))
+        text[strcspn(text, "?")] = '\0';
     for (len = strlen(text); len > 1 && text[len - 1] == '/';)
         text[--len] = '\0';
     if (len > 7 && strcmp(text + len - 7, "/.vmscm") == 0)

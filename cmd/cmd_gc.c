@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vmscm/gc.h>
+#include <vmscm/remote.h>
 
 struct opts {
     int dry_run, aggressive, automatic;
@@ -91,15 +92,21 @@ static int read_options(struct vmscm_gc_options *out, const struct opts *o,
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
+    const char *dir = argc > 0 ? argv[0] : getenv("VMSCM_DIR");
     struct vmscm_gc_options options;
     struct vmscm_gc_result result = {0};
     int rc = read_options(&options, o, err);
 
-    (void)argc;
-    (void)argv;
-    if (rc || (rc = ctx_repo(ctx, err)))
+    if (rc)
         return rc;
-    rc = vmscm_gc(ctx->repo, &options, progress_events(ctx), &result, err);
+    if (argc > 0 && !vmscm_remote_is_bucket(dir)) {
+        report_set(err, VMSCM_EUSAGE, "%.300s: no repository in a bucket", dir);
+        return report_hint(err, "-C DIR names one that is none");
+    }
+    if (dir && vmscm_remote_is_bucket(dir))
+        rc = vmscm_remote_gc(dir, &options, progress_events(ctx), &result, err);
+    else if (!(rc = ctx_repo(ctx, err)))
+        rc = vmscm_gc(ctx->repo, &options, progress_events(ctx), &result, err);
     progress_clear();
     if (rc)
         return rc;
@@ -126,7 +133,7 @@ static const struct opt table[] = {
 };
 
 static const char *const usage[] = {
-    "[-n] [--threshold PERCENT] [--grace TIME] [--aggressive] [-j N]", "--auto", NULL};
+    "[-n] [--threshold PERCENT] [--grace TIME] [--aggressive] [-j N] [s3://BUCKET/PREFIX]", "--auto", NULL};
 
 const struct cmd cmd_gc = {
     .name = "gc",
@@ -134,6 +141,7 @@ const struct cmd cmd_gc = {
     .usage = usage,
     .options = table,
     .options_size = sizeof(struct opts),
+    .max_args = 1,
     .group = GROUP_REPOSITORY,
     .flags = CMD_JSON | CMD_PROGRESS,
     .run = run,

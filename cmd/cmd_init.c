@@ -2,8 +2,11 @@
 /* vmscm init: make a repository. */
 #include "cmd.h"
 #include "json.h"
+#include "memory.h"
+#include "progress.h"
 #include "text.h"
 #include <stdlib.h>
+#include <vmscm/remote.h>
 
 struct opts {
     int bare;
@@ -22,13 +25,20 @@ static int run(struct ctx *ctx, const void *options, int argc, char **argv,
         dir = set;
         bare = 1;
     }
-    rc = vmscm_repo_init(&path, dir, bare, err);
+    if (vmscm_remote_is_bucket(dir)) {
+        bare = 1;
+        rc = vmscm_remote_init(dir, progress_events(ctx), err);
+        progress_clear();
+        path = rc ? NULL : memory_dup(dir);
+    } else {
+        rc = vmscm_repo_init(&path, dir, bare, err);
+    }
     if (rc)
         return rc;
     if (ctx->common.json) {
         json_t *root = json_object();
         json_put(root, "path", json_text(path));
-        json_put(root, "bare", json_boolean(o->bare));
+        json_put(root, "bare", json_boolean(bare));
         json_print(root);
     } else if (!ctx->common.quiet) {
         fputs("made an empty repository in ", stdout);
@@ -45,7 +55,7 @@ static const struct opt table[] = {
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--bare] [DIR]", NULL};
+static const char *const usage[] = {"[--bare] [DIR]", "s3://BUCKET/PREFIX", NULL};
 
 const struct cmd cmd_init = {
     .name = "init",

@@ -17,8 +17,11 @@ static const char *environment(void)
 /* What a lazy repository lacks can be had from then on. */
 static int open_at(struct ctx *ctx, const char *path, struct vmscm_error *err)
 {
-    int rc = vmscm_repo_open(&ctx->repo, path, err);
+    int rc;
 
+    if (vmscm_remote_is_bucket(path))
+        return vmscm_remote_open(&ctx->repo, path, progress_events(ctx), err);
+    rc = vmscm_repo_open(&ctx->repo, path, err);
     return !rc && vmscm_remote_promisor(ctx->repo)
         ? vmscm_remote_attach(ctx->repo, progress_events(ctx), err)
         : rc;

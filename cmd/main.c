@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <vmscm/remote.h>
 #include <vmscm/version.h>
 
 /* True if standard output is a pipe whose reader has gone. */
@@ -125,7 +126,11 @@ static int run_external(const char *name, char **argv, struct vmscm_error *err)
 static int change_directory(const struct opt_list *directories, struct vmscm_error *err)
 {
     for (size_t i = 0; i < directories->len; i++)
-        if (*directories->items[i] && chdir(directories->items[i]) < 0)
+        /* A repository in a bucket is no place to be in, but one to work on. */
+        if (vmscm_remote_is_bucket(directories->items[i])) {
+            if (setenv("VMSCM_DIR", directories->items[i], 1) < 0)
+                memory_die();
+        } else if (*directories->items[i] && chdir(directories->items[i]) < 0)
             return report_set(err, VMSCM_EIO, "%.500s: %s", directories->items[i],
                 strerror(errno));
     return 0;

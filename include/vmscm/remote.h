@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <vmscm/error.h>
 #include <vmscm/events.h>
+#include <vmscm/gc.h>
 #include <vmscm/repo.h>
 #include <vmscm/revision.h>
 
@@ -176,6 +177,35 @@ VMSCM_API int vmscm_remote_attach(struct vmscm_repo *repo, const struct vmscm_ev
 VMSCM_API int vmscm_remote_complete(struct vmscm_repo *repo, const char *const *ids, size_t count,
     const struct vmscm_events *events, struct vmscm_remote_result *result,
     struct vmscm_error *err);
+
+/*
+ * Repositories that are kept in a bucket, s3://BUCKET/PREFIX, for AWS, Ceph's RADOS gateway and others that
+ * honour If-None-Match; vmscm-s3(7). Credentials are found as the AWS tools find them, and neither stored nor
+ * repeated in a message.
+ *
+ * Errors of all that asks a bucket: VMSCM_ENOTFOUND: no such bucket, or no repository in it; VMSCM_EREFUSED:
+ * no credentials, wrong or expired ones, a clock that is off, no permission, a certificate that is not
+ * trusted; VMSCM_EIO: it cannot be reached.
+ */
+
+/* Whether a word is the URL of such a one. */
+VMSCM_API int vmscm_remote_is_bucket(const char *word);
+
+/* Make one. VMSCM_EEXIST: there is one already; VMSCM_EREFUSED: If-None-Match is not honoured there. */
+VMSCM_API int vmscm_remote_init(
+    const char *url, const struct vmscm_events *events, struct vmscm_error *err);
+
+/* Open one for reading, as it is now; what would change it is VMSCM_EREFUSED. Its history is copied to the
+ * user's cache, and what is read of its disks is kept there for a while. events may be NULL, and outlive it.
+ * Close it with vmscm_repo_close. */
+VMSCM_API int vmscm_remote_open(struct vmscm_repo **out, const char *url,
+    const struct vmscm_events *events, struct vmscm_error *err);
+
+/* Garbage collection of one, safe beside all that push and read: what is not needed is condemned, and
+ * removed by a run after the grace period. automatic does nothing. As vmscm_gc; moved_bytes of the result
+ * are those condemned, trash_bytes those that wait to be removed. */
+VMSCM_API int vmscm_remote_gc(const char *url, const struct vmscm_gc_options *options,
+    const struct vmscm_events *events, struct vmscm_gc_result *result, struct vmscm_error *err);
 
 /* Whether a word is a URL of a repository and no revision: it has "://", is HOST:PATH with a path that
  * can be no tag, or begins with "/", "." or "~". */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/land.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "history/ancestry.h"
 #include "history/ident.h"
@@ -445,6 +446,96 @@ out:
     return rc;
 }
 
+/* What each ref is to be: of notes, the union. */
+static int publish_refs(struct vmscm_land *land, struct vmscm_repo *repo,
+    const struct vmscm_signature *who, struct vmscm_error *err)
+{
+    char now[VMSCM_GITDB_ID] = "", fresh[VMSCM_GITDB_ID];
+    int rc = 0;
+
+    for (size_t i = 0; i < land->updates.len && !rc; i++) {
+        struct vmscm_land_update *u = &land->updates.items[i];
+        if (u->why.code)
+            continue;
+        memcpy(fresh, u->after, sizeof fresh);
+        if (u->merge &&
+            vmscm_notemerge_make(fresh, now, repo->git, u->ref, u->after, who, &u->why))
+            continue;
+        if (!u->merge && (rc = vmscm_refs_read(now, repo->git, u->ref, err)) == VMSCM_ENOTFOUND) {
+            vmscm_error_clear(err);
+            now[0] = '\0';
+            rc = 0;
+        }
+        u->changed = strcmp(now, fresh) != 0;
+        rc = rc ? rc : vmscm_publish_ref(land->publish, u->ref, fresh, err);
+    }
+    if (rc || (rc = vmscm_refs_read(now, repo->git, VMSCM_PRUNED_REF, err)) == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        return rc == VMSCM_ENOTFOUND ? 0 : rc;
+    }
+    return rc ? rc : vmscm_publish_ref(land->publish, VMSCM_PRUNED_REF, now, err);
+}
+
+/* The same as settle, of a mirror: what came stays aside until it is known where the repository is kept. */
+static int settle_far(struct vmscm_land *land, struct vmscm_repo *repo,
+    const struct vmscm_signature *who, bool *lost, struct vmscm_error *err)
+{
+    struct vmscm_closure closure = {.repo = repo, .receive = land->receive};
+    struct vmscm_pruned *pruned = NULL;
+    struct news news = {0};
+    bool any;
+    int rc;
+
+    for (size_t i = 0; i < land->updates.len; i++) {
+        vmscm_error_clear(&land->updates.items[i].why);
+        land->updates.items[i].changed = false;
+    }
+    *lost = false;
+    if ((rc = check_updates(land, &any, repo->git, err)) || !any ||
+        (rc = vmscm_pruned_load(&pruned, repo->git, err)) ||
+        (rc = read_news(&news, land, repo->git, repo->git, err)) ||
+        (rc = look(land, &closure, &news, pruned, repo->git, err)))
+        goto out;
+    if (closure.missing) {
+        rc = vmscm_error_set(err, VMSCM_EBUSY, "what was relied on has gone meanwhile");
+        vmscm_error_hint(err, "gc or prune was at work; try again");
+    } else if (!(rc = note_pruned(land, repo, &news, pruned, who, err)) &&
+        !(rc = publish_refs(land, repo, who, err))) {
+        rc = vmscm_publish_run(land->publish, lost, err);
+    }
+out:
+    vmscm_closure_release(&closure);
+    release_news(&news);
+    vmscm_pruned_free(pruned);
+    return rc;
+}
+
+/* Until nobody else is quicker. */
+static int run_far(struct vmscm_land *land, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    struct vmscm_signature who = {0};
+    char *packs = NULL;
+    bool lost = true;
+    int lock = -1, rc;
+
+    if ((rc = vmscm_handle_who(&who, NULL, repo, err)) ||
+        (rc = vmscm_receive_flush(land->receive, err)) ||
+        (rc = vmscm_path_join(&packs, vmscm_receive_dir(land->receive), "packs", err)) ||
+        (rc = vmscm_publish_packs(land->publish, packs, err)) ||
+        (rc = vmscm_receive_install_history(land->receive, err)))
+        goto out;
+    while (!rc && lost) {
+        if (!(rc = vmscm_publish_begin(land->publish, err)) &&
+            !(rc = vmscm_handle_commit_lock_alone(&lock, repo, err)))
+            rc = settle_far(land, repo, &who, &lost, err);
+        vmscm_lockfile_release(&lock);
+    }
+out:
+    vmscm_ident_release(&who);
+    free(packs);
+    return rc;
+}
+
 int vmscm_land_run(struct vmscm_land *land, struct vmscm_error *err)
 {
     struct vmscm_repo *repo = vmscm_receive_repo(land->receive);
@@ -456,6 +547,8 @@ int vmscm_land_run(struct vmscm_land *land, struct vmscm_error *err)
     /* As far as can be told before anything is moved. */
     if ((rc = check_updates(land, &any, vmscm_receive_db(land->receive), err)) || !any)
         return rc;
+    if (land->publish)
+        return run_far(land, repo, err);
     if ((rc = vmscm_handle_who(&who, NULL, repo, err)) ||
         (rc = vmscm_lease_open(&lease, repo->path, err)) ||
         (rc = vmscm_receive_install_packs(land->receive, lease, err)))

@@ -10,6 +10,7 @@
 #define REMOTE_LAND_H
 
 #include "base/vec.h"
+#include "bucket/publish.h"
 #include "remote/closure.h"
 
 struct vmscm_land_update {
@@ -38,6 +39,7 @@ struct vmscm_land {
     bool lazy;          /* data is not looked at: it stays where it comes from */
     bool atomic;        /* all updates or none */
     const char *reason; /* for reflogs */
+    struct vmscm_publish *publish; /* NULL; else the repository is a mirror, and changes by this alone */
 };
 
 int vmscm_land_add(struct vmscm_land *land, struct vmscm_land_update **out, const char *ref,

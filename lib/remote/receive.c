@@ -381,6 +381,11 @@ uint64_t vmscm_receive_stored(const struct vmscm_receive *r)
     return r->adopted + (r->packing ? vmscm_packing_bytes(r->packing) : 0);
 }
 
+const char *vmscm_receive_dir(const struct vmscm_receive *r)
+{
+    return vmscm_quarantine_dir(r->quarantine);
+}
+
 struct vmscm_repo *vmscm_receive_repo(struct vmscm_receive *r)
 {
     return r->repo;

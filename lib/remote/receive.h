@@ -65,6 +65,9 @@ int vmscm_receive_install_history(struct vmscm_receive *r, struct vmscm_error *e
 /* Bytes of packs that came, those that were taken over included. */
 uint64_t vmscm_receive_stored(const struct vmscm_receive *r);
 
+/* Where the packs that came are, until they are installed: below it in packs/. Borrowed. */
+const char *vmscm_receive_dir(const struct vmscm_receive *r);
+
 struct vmscm_repo *vmscm_receive_repo(struct vmscm_receive *r);
 
 #endif

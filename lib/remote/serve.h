@@ -18,12 +18,15 @@ struct vmscm_serve {
     struct vmscm_repo *repo;
     struct vmscm_stream *stream;
     bool read_only;
+    struct vmscm_mirror *mirror; /* NULL; else the repository is its */
     struct vmscm_receive *receive; /* NULL: nothing is being sent here */
     struct vmscm_lease *lease;     /* of what is being read */
 };
 
-/* As vmscm_remote_serve. near: the other side is in this process, and neither loses patience. */
-int vmscm_serve_run(struct vmscm_repo *repo, int in, int out, bool read_only, bool near,
+/* As vmscm_remote_serve. mirror: see above. near: the other side is in this process, and neither loses
+ * patience. */
+int vmscm_serve_run(struct vmscm_repo *repo, struct vmscm_mirror *mirror, int in, int out,
+    bool read_only, bool near,
     struct vmscm_error *err);
 
 /* Begin an answer. */

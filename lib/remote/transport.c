@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/transport.h"
 #include "remote/pathway.h"
+#include "remote/s3way.h"
 #include "remote/sshway.h"
 
 #include <limits.h>
@@ -34,11 +35,13 @@ int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *u
     if (!t)
         return vmscm_error_nomem(err);
     t->fd = -1;
-    t->kind = url->kind == VMSCM_URL_SSH ? vmscm_sshway_kind() : vmscm_pathway_kind();
+    t->kind = url->kind == VMSCM_URL_SSH ? vmscm_sshway_kind()
+        : url->kind == VMSCM_URL_S3     ? vmscm_s3way_kind()
+                                        : vmscm_pathway_kind();
     if ((rc = t->kind->open(&t->state, &t->fd, url, options, err)) ||
         (rc = vmscm_stream_open(&t->stream, t->fd, t->fd,
-             url->kind == VMSCM_URL_SSH ? url->host : url->path, options->events, options->limit,
-             err)) ||
+             url->kind == VMSCM_URL_SSH ? url->host : url->path, options->events,
+             url->kind == VMSCM_URL_S3 ? 0 : options->limit, err)) ||
         /* A thread of this process gives signs of its own. */
         (url->kind == VMSCM_URL_SSH &&
             (rc = vmscm_stream_patience(t->stream, options->patience, err))))

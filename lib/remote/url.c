@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/url.h"
 #include "base/str.h"
+#include "s3/address.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -116,12 +117,19 @@ static int parse(struct vmscm_url *out, const char *text, struct vmscm_error *er
         /* A path below a home directory is written /~/PATH. */
         return vmscm_str_dup(&out->path, rest + (rest[1] == '~'), err);
     }
+    if (vmscm_str_starts(text, "s3://")) {
+        struct vmscm_address address = {0};
+        out->kind = VMSCM_URL_S3;
+        rc = vmscm_address_parse(&address, text, err);
+        vmscm_address_release(&address);
+        return rc ? rc : vmscm_str_dup(&out->path, text, err);
+    }
     if (strstr(text, "://")) {
         const char *at = strchr(strstr(text, "://") + 3, '@');
         if (at && memchr(strstr(text, "://") + 3, ':', (size_t)(at - strstr(text, "://") - 3)))
             return refuse_password(err);
         vmscm_error_set(err, VMSCM_EUSAGE, "%.200s: a URL of a kind that is not known", text);
-        return vmscm_error_hint(err, "known are paths, file://, ssh:// and HOST:PATH");
+        return vmscm_error_hint(err, "known are paths, file://, ssh://, HOST:PATH and s3://");
     }
     colon = *text == '/' || *text == '.' || *text == '~' ? NULL : short_form(text);
     if (colon) {

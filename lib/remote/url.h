@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include <stdbool.h>
 
-enum vmscm_url_kind { VMSCM_URL_PATH, VMSCM_URL_SSH };
+enum vmscm_url_kind { VMSCM_URL_PATH, VMSCM_URL_SSH, VMSCM_URL_S3 };
 
 /* Zero-initialised is empty. */
 struct vmscm_url {
@@ -14,7 +14,7 @@ struct vmscm_url {
     char *user; /* NULL: not said */
     char *host;
     unsigned port; /* 0: not said */
-    char *path;
+    char *path; /* of VMSCM_URL_S3: the whole */
     char *text; /* as it was written */
 };
 

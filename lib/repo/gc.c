@@ -546,7 +546,8 @@ int vmscm_gc(struct vmscm_repo *repo, const struct vmscm_gc_options *options,
     char *path = NULL;
     int lock = -1, rc;
 
-    if ((rc = vmscm_handle_check_near(repo, err)) || (rc = vmscm_gcsettings_read(&gc.set, repo, options, err)) ||
+    if ((rc = vmscm_handle_check_near(repo, err)) ||
+        (rc = vmscm_gcsettings_read(&gc.set, repo, options, err)) ||
         (rc = vmscm_path_join(&path, repo->path, "locks/gc", err)))
         goto out;
     /* To look is everyone's right. */

@@ -131,7 +131,8 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
         return VMSCM_EUNSUPPORTED;
     if (json_unpack(json, "{s:s, s:s, s:s, s?I, s:s, s:o}", "repository", &repository, "machine",
             &machine, "base", &base, "clock", &clock, "request", &request, "disks", &disks) ||
-        (repository[0] != '/' && !vmscm_str_starts(repository, "s3://")) || strlen(base) != 40 || !vmscm_str_unhex(id, sizeof id, base) ||
+        (repository[0] != '/' && !vmscm_str_starts(repository, "s3://")) ||
+        strlen(base) != 40 || !vmscm_str_unhex(id, sizeof id, base) ||
         !json_is_array(disks))
         return VMSCM_EDAMAGED;
     memcpy(work->base, base, sizeof work->base);

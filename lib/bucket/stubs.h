@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Packs of a bucket as files here that have their header, index and trailer, and a hole between: so that the
+ * store knows what is in them. One thread at a time.
+ */
+#ifndef BUCKET_STUBS_H
+#define BUCKET_STUBS_H
+
+#include "bucket/mirror.h"
+
+/* Let the directory of packs have those of the state, and no others. The mirror's lock is held. */
+int vmscm_stubs_update(struct vmscm_mirror *m, struct vmscm_error *err);
+
+/* Make one of a pack that is here whole. */
+int vmscm_stubs_make(struct vmscm_mirror *m, int fd, uint64_t size,
+    const uint8_t name[VMSCM_GENERATION_NAME], struct vmscm_error *err);
+
+#endif

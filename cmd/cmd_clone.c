@@ -13,7 +13,7 @@
 #include <vmscm/revision.h>
 
 struct opts {
-    int bare, lazy;
+    int bare, lazy, mirror;
     const char *limit;
 };
 
@@ -78,10 +78,11 @@ static char *default_directory(const char *url, bool bare)
 static int clone_repository(struct ctx *ctx, const struct opts *o, int argc, char **argv,
     struct vmscm_error *err)
 {
-    struct vmscm_remote_options options = {.lazy = o->lazy};
+    struct vmscm_remote_options options = {.lazy = o->lazy, .mirror = o->mirror};
+    int bare = o->bare || o->mirror;
     struct vmscm_remote_result result = {0};
     struct transfer transfer;
-    char *dir = argc > 1 ? memory_printf("%s", argv[1]) : default_directory(argv[0], o->bare);
+    char *dir = argc > 1 ? memory_printf("%s", argv[1]) : default_directory(argv[0], bare);
     char *path = NULL;
     int rc = transfer_limit(&options.limit, o->limit, err);
 
@@ -91,7 +92,7 @@ static int clone_repository(struct ctx *ctx, const struct opts *o, int argc, cha
     }
     if (!rc) {
         transfer_begin(&transfer, ctx, "cloned", 0);
-        rc = vmscm_remote_clone(&path, argv[0], dir, o->bare, &options, progress_events(ctx), NULL,
+        rc = vmscm_remote_clone(&path, argv[0], dir, bare, &options, progress_events(ctx), NULL,
             NULL, &result, err);
         if (!rc && !ctx->common.json && !ctx->common.quiet) {
             progress_clear();
@@ -112,9 +113,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 
     if (vmscm_remote_is_url(argv[0]))
         return clone_repository(ctx, o, argc, argv, err);
-    if (o->bare || o->lazy || o->limit)
+    if (o->bare || o->lazy || o->mirror || o->limit)
         return report_set(err, VMSCM_EUSAGE, "%.200s: only a repository is cloned with --%s", argv[0],
-            o->bare ? "bare" : o->lazy ? "lazy" : "limit");
+            o->bare ? "bare" : o->lazy ? "lazy" : o->mirror ? "mirror" : "limit");
     if (argc < 2) {
         report_set(err, VMSCM_EUSAGE, "clone: too few arguments");
         return report_hint(err, "usage: vmscm clone REV NEW-MACHINE, or vmscm clone URL [DIR]");
@@ -127,13 +128,15 @@ static const struct opt table[] = {
         "of a repository: make DIR itself the repository"},
     {0, "lazy", OPT_FLAG, offsetof(struct opts, lazy), NULL, NULL,
         "of a repository: take only history; data comes when it is needed"},
+    {0, "mirror", OPT_FLAG, offsetof(struct opts, mirror), NULL, NULL,
+        "of a repository: bare, and whenever it is fetched all is as it is there"},
     {0, "limit", OPT_STRING, offsetof(struct opts, limit), "RATE", NULL,
         "at most so many bytes a second, such as 500k or 2M"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
 static const char *const usage[] = {
-    "REV NEW-MACHINE", "[--bare] [--lazy] [--limit=RATE] URL [DIR]", NULL};
+    "REV NEW-MACHINE", "[--bare|--mirror] [--lazy] [--limit=RATE] URL [DIR]", NULL};
 
 const struct cmd cmd_clone = {
     .name = "clone",

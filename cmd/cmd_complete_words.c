@@ -51,7 +51,7 @@ static int key(void *data, enum vmscm_config_level level, const char *name, cons
 
 static void config_keys(struct vmscm_repo *repo)
 {
-    static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager",
+    static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager", "cache.size",
         "user.email",
         "user.name"};
 
@@ -72,6 +72,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (strcmp(argv[0], "remote-action") == 0)
             puts(actions[i]);
+    static const char *const bundle[] = {"create", "verify", "list"};
+    for (size_t i = 0; i < sizeof bundle / sizeof bundle[0]; i++)
+        if (strcmp(argv[0], "bundle-action") == 0)
+            puts(bundle[i]);
     if (strcmp(argv[0], "command") == 0)
         for (const struct cmd *const *c = commands_all; *c; c++)
             if (!((*c)->flags & CMD_HIDDEN))
@@ -89,7 +93,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     return 0;
 }
 
-static const char *const usage[] = {"machine|tag|revision|remote|remote-action|config-key|command", NULL};
+static const char *const usage[] = {"machine|tag|revision|remote|remote-action|bundle-action|config-key|command", NULL};
 
 const struct cmd cmd_complete_words = {
     .name = "complete-words",

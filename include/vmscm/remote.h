@@ -89,7 +89,8 @@ struct vmscm_remote_options {
     int dry_run; /* only tell */
     int atomic;  /* push: all or nothing */
     uint64_t limit; /* bytes a second; 0: none */
-    int lazy;  /* clone: take only history; data comes from there when it is needed */
+    int lazy;   /* clone: take only history; data comes from there when it is needed */
+    int mirror; /* clone: all follows the remote, here and whenever it is fetched */
 };
 
 enum vmscm_remote_change {
@@ -206,6 +207,33 @@ VMSCM_API int vmscm_remote_open(struct vmscm_repo **out, const char *url,
  * are those condemned, trash_bytes those that wait to be removed. */
 VMSCM_API int vmscm_remote_gc(const char *url, const struct vmscm_gc_options *options,
     const struct vmscm_events *events, struct vmscm_gc_result *result, struct vmscm_error *err);
+
+/*
+ * Bundles of history: machines and tags in a file, to be carried where no connection goes. A bundle's path is
+ * what can be fetched, pulled and cloned from as from a URL; what it has is remembered as of a remote "bundle",
+ * or of the remote by whose name it was given.
+ */
+struct vmscm_remote_bundle { /* Zero-initialise. */
+    const char *const *names; /* machines and tags, as in struct vmscm_remote_options; none: all */
+    size_t name_count;
+    const char *const *known; /* revisions (40 hex digits each) that are there already, with all before them */
+    size_t known_count;
+    const char *known_by; /* a remote: what is remembered of it is there already; NULL: none */
+};
+
+/* Make one at path, in place of what is there; NULL: write it to standard output. result->sent is its size.
+ * VMSCM_ENOTFOUND: no such machine, tag or remote. */
+VMSCM_API int vmscm_remote_bundle(struct vmscm_repo *repo, const char *path,
+    const struct vmscm_remote_bundle *what, const struct vmscm_events *events,
+    struct vmscm_remote_result *result, struct vmscm_error *err);
+
+/* Tell what is in one: needs(data, id, here) for each revision that it builds on, here if repo (may be NULL)
+ * has it; then each(data, ref). Both may be NULL; non-zero ends it and is returned. check: read all of it first,
+ * and see that it is whole. VMSCM_EINPUT: it is none, or damaged. */
+VMSCM_API int vmscm_remote_bundle_show(const char *path, struct vmscm_repo *repo, int check,
+    const struct vmscm_events *events,
+    int (*each)(void *data, const struct vmscm_remote_ref *ref),
+    int (*needs)(void *data, const char *id, int here), void *data, struct vmscm_error *err);
 
 /* Whether a word is a URL of a repository and no revision: it has "://", is HOST:PATH with a path that
  * can be no tag, or begins with "/", "." or "~". */

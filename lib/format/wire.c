@@ -72,7 +72,7 @@ int vmscm_wire_decode_head(unsigned *type, uint32_t *length, const uint8_t in[VM
 {
     *type = in[0];
     *length = vmscm_get_le32(in + 4);
-    if (*type < VMSCM_WIRE_REQUEST || *type > VMSCM_WIRE_ALIVE || in[1] || in[2] || in[3] ||
+    if (*type < VMSCM_WIRE_REQUEST || *type > VMSCM_WIRE_CHECKSUM || in[1] || in[2] || in[3] ||
         *length > (*type == VMSCM_WIRE_ALIVE ? 0 : VMSCM_WIRE_FRAME_MAX))
         return bad(err, "a frame");
     return 0;

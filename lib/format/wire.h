@@ -39,6 +39,7 @@ enum vmscm_wire_type {
     VMSCM_WIRE_RESULT = 14,
     VMSCM_WIRE_TOTAL = 15,
     VMSCM_WIRE_ALIVE = 16, /* says nothing */
+    VMSCM_WIRE_CHECKSUM = 17, /* of a bundle: histbundle.h */
 };
 
 enum vmscm_wire_op {

@@ -26,18 +26,44 @@ static double now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+#define MIRROR "remote.%s.mirror"
+
+/* Whether all here is to be as that remote has it. */
+static int is_mirror(bool *yes, struct vmscm_repo *repo, const char *remote, struct vmscm_error *err)
+{
+    int64_t value = 0;
+    char *key = NULL;
+    int rc = vmscm_str_printf(&key, err, MIRROR, remote);
+
+    if (!rc)
+        rc = vmscm_gitconfig_get_int(&value, repo->config, key, 0, err);
+    *yes = value != 0;
+    free(key);
+    return rc;
+}
+
 /* The transfer itself; the session is closed. */
 static int run(struct vmscm_fetching *f, struct vmscm_session *session,
     struct vmscm_remote_result *result, struct vmscm_error *err)
 {
+    struct vmscm_remote_options all = *f->options;
+    bool mirror = false;
     int rc = 0;
 
     f->session = session;
+    if (session->bundle && f->options->prune)
+        return vmscm_error_set(err, VMSCM_EUSAGE,
+            "%s: a bundle does not say what is gone elsewhere", session->url);
     if (!session->remote) {
         rc = vmscm_error_set(
             err, VMSCM_EUSAGE, "%s: only what a remote has is remembered", session->url);
         vmscm_error_hint(err, "vmscm remote add NAME URL first, then name it");
-    } else {
+    } else if (!(rc = is_mirror(&mirror, f->repo, session->remote, err))) {
+        if (mirror && f->what != VMSCM_FETCHING_PULL) {
+            all.prune = all.tags = !session->bundle;
+            f->options = &all;
+            f->what = VMSCM_FETCHING_MIRROR;
+        }
         rc = vmscm_fetching_run(f, err);
     }
     result->sent = vmscm_stream_sent(session->stream);
@@ -206,6 +232,10 @@ int vmscm_remote_clone(char **path, const char *url, const char *dir, int bare,
     all.remote = ORIGIN;
     all.tags = 1;
     if ((rc = absolute(&clean, url, err)) || (rc = make(path, &repo, &fresh, dir, bare, clean, err)))
+        goto out;
+    if (options->mirror &&
+        (rc = vmscm_gitconfig_set(
+             repo->config, VMSCM_CONFIG_REPOSITORY, "remote." ORIGIN ".mirror", "true", err)))
         goto out;
     /* One that was interrupted goes on as it began. */
     if (options->lazy && !repo->promisor && (rc = vmscm_handle_set_promisor(repo, ORIGIN, err)))

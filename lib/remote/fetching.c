@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define HAVE_MAX 2000u /* ids that say what is here */
 #define BACK_MAX 256u  /* revisions that are gone back for it */
@@ -307,6 +308,47 @@ static int get_all_data(struct fetch *f, struct vmscm_error *err)
     }
 }
 
+/* Whether the revisions that a bundle builds on are here, with their data. */
+static int check_needs(struct fetch *f, struct vmscm_error *err)
+{
+    const struct vmscm_bundlefile *b = f->f->session->bundle;
+
+    for (size_t i = 0; i < b->had.len; i++) {
+        const char *id = b->had.items[i].id;
+        if (vmscm_novel_is_known(f->known, id) && !vmscm_pruned_has(f->pruned, id))
+            continue;
+        vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: builds on revision %.12s, which is not here",
+            vmscm_stream_peer(b->stream), id);
+        return vmscm_error_hint(err, "take in an earlier bundle first, or make one without "
+                                     "--since and --known-by");
+    }
+    return 0;
+}
+
+/* A bundle has all in one order, and no more can be asked for. */
+static int get_bundle(struct fetch *f, struct vmscm_error *err)
+{
+    struct vmscm_bundlefile *b = f->f->session->bundle;
+    struct vmscm_stream_frame frame;
+    uint64_t missing;
+    struct stat st;
+    bool over = false;
+    int rc = check_needs(f, err);
+
+    f->total = !rc && fstat(b->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    for (size_t i = 0; i < b->bare.len && !rc; i++)
+        rc = vmscm_land_add_bare(&f->land, b->bare.items[i].id, err);
+    while (!rc && !(rc = vmscm_bundlefile_next(b, &frame, &over, err)) && !over)
+        rc = frame.type == VMSCM_WIRE_HISTORY
+            ? vmscm_receive_history(f->receive, frame.data, frame.len, err)
+            : take_record(f, &frame, err);
+    if (rc || (rc = vmscm_receive_history_end(f->receive, err)) || (rc = look(f, &missing, err)))
+        return rc;
+    return missing ? vmscm_error_set(err, VMSCM_EINPUT, "%s: does not have all data of its revisions",
+                         vmscm_stream_peer(b->stream))
+                   : 0;
+}
+
 /* What became of each. */
 static void take_results(struct fetch *f)
 {
@@ -339,7 +381,8 @@ static void take_results(struct fetch *f)
 /* Whether data stays at the remote: it is the one that has what is lacking here. */
 static bool is_lazy(const struct vmscm_fetching *f)
 {
-    return f->repo->promisor && strcmp(f->repo->promisor, f->session->remote) == 0;
+    return f->repo->promisor && !f->session->bundle &&
+        strcmp(f->repo->promisor, f->session->remote) == 0;
 }
 
 static int transfer(struct fetch *f, struct vmscm_error *err)
@@ -354,16 +397,20 @@ static int transfer(struct fetch *f, struct vmscm_error *err)
     f->land.receive = f->receive;
     f->land.lazy = is_lazy(f->f);
     f->land.reason = f->f->what == VMSCM_FETCHING_CLONE ? "clone"
+        : f->f->what == VMSCM_FETCHING_MIRROR           ? "mirror"
         : f->f->what == VMSCM_FETCHING_PULL             ? "pull"
                                                         : "fetch";
-    if (f->wants.len &&
+    if (f->f->session->bundle && (rc = get_bundle(f, err)))
+        return rc;
+    if (f->wants.len && !f->f->session->bundle &&
         ((rc = vmscm_reflist_walk(f->f->repo->git, VMSCM_REFNAMES_TRACKED, put_have, f, err)) ||
             (rc = vmscm_reflist_walk(f->f->repo->git, VMSCM_HANDLE_HEADS, put_have, f, err)) ||
             (rc = vmscm_reflist_walk(f->f->repo->git, VMSCM_REFNAMES_TAGS, put_have, f, err)) ||
             (rc = vmscm_reflist_walk(f->f->repo->git, VMSCM_REFNAMES_NOTES, put_have, f, err)) ||
             (rc = get_history(f, err))))
         return rc;
-    if ((rc = get_all_data(f, err)) || (rc = vmscm_land_run(&f->land, err)))
+    if ((!f->f->session->bundle && (rc = get_all_data(f, err))) ||
+        (rc = vmscm_land_run(&f->land, err)))
         return rc;
     f->f->result->stored = vmscm_receive_stored(f->receive);
     take_results(f);

@@ -9,6 +9,7 @@
 enum vmscm_fetching_what {
     VMSCM_FETCHING_TRACK, /* only remember what is there */
     VMSCM_FETCHING_PULL,  /* and machines of this repository follow */
+    VMSCM_FETCHING_MIRROR, /* all of this repository is as it is there, and what is not there goes */
     VMSCM_FETCHING_CLONE, /* all of them, made if they are not there, with their tags */
 };
 

@@ -92,6 +92,7 @@ static bool follows(const struct making *m, const char *machine, const char *tag
 
     switch (f->what) {
     case VMSCM_FETCHING_CLONE:
+    case VMSCM_FETCHING_MIRROR:
         return true;
     case VMSCM_FETCHING_PULL:
         return f->options->name_count || is_here(f->repo, machine);
@@ -127,8 +128,10 @@ static int add_ref(struct making *m, const struct vmscm_session_ref *there, stru
     if ((rc = add_item(m, &item, there->name, there, err)))
         goto out;
     item->local = true;
-    item->force = force;
-    if (!tag) {
+    item->force = force || f->what == VMSCM_FETCHING_MIRROR;
+    if (f->what == VMSCM_FETCHING_MIRROR) {
+        /* It is as it is there, whatever it was here. */
+    } else if (!tag) {
         rc = look_ahead(m, item, there, err);
     } else if (leaves_alone(m, item)) {
         let_be(item);
@@ -168,6 +171,30 @@ static int add_gone(void *data, const char *ref, const char *id)
     return rc;
 }
 
+/* What is here, and not there: of a mirror. */
+static int add_gone_here(void *data, const char *ref, const char *id)
+{
+    struct making *m = data;
+    struct vmscm_remote_options options = *m->f->options;
+    struct vmscm_items_item *item;
+    char *machine = NULL;
+    const char *tag = NULL;
+    bool force, wanted;
+    int rc = 0;
+
+    options.tags = 1;
+    wanted = vmscm_refnames_kind(ref, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
+        vmscm_wanted_match(&options, machine, tag, &force, NULL) &&
+        !vmscm_session_find(m->f->session, ref);
+    free(machine);
+    if (wanted && id && !(rc = vmscm_items_add(m->f->items, &item, ref, ref, m->err))) {
+        memcpy(item->before, id, sizeof item->before);
+        item->force = item->local = true;
+        item->change = VMSCM_REMOTE_GONE;
+    }
+    return rc;
+}
+
 static int add_all_gone(struct making *m, struct vmscm_error *err)
 {
     static const char *const rooms[] = {VMSCM_REFNAMES_TRACKED, VMSCM_REFNAMES_TAGS};
@@ -199,6 +226,9 @@ int vmscm_fetchlist_make(struct vmscm_fetching *f, struct vmscm_error *err)
         rc = add_ref(&m, &f->session->refs.items[i], err);
     if (!rc && f->options->prune)
         rc = add_all_gone(&m, err);
+    if (!rc && f->what == VMSCM_FETCHING_MIRROR &&
+        !(rc = vmscm_reflist_walk(f->repo->git, VMSCM_HANDLE_HEADS, add_gone_here, &m, err)))
+        rc = vmscm_reflist_walk(f->repo->git, VMSCM_HANDLE_TAGS, add_gone_here, &m, err);
     for (size_t i = 0; i < f->options->name_count && !rc; i++)
         if (!m.named[i] && !f->options->prune) {
             bool pattern;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/session.h"
 #include "base/str.h"
-#include "repo/refnames.h"
+#include "remote/pathway.h"
 #include "remote/remotes.h"
+#include "repo/refnames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define BUNDLE "bundle" /* what a bundle is remembered as that no remote is */
 #define REFS_MAX (1u << 20) /* of a remote */
 
 static int by_name(const void *a, const void *b)
@@ -135,6 +137,17 @@ static int take_refs(struct vmscm_session *s, const struct vmscm_stream_frame *f
     return rc;
 }
 
+static int sort_refs(struct vmscm_session *s, struct vmscm_error *err)
+{
+    if (s->refs.len)
+        qsort(s->refs.items, s->refs.len, sizeof *s->refs.items, by_name);
+    for (size_t i = 1; i < s->refs.len; i++)
+        if (strcmp(s->refs.items[i].name, s->refs.items[i - 1].name) == 0)
+            return vmscm_error_set(
+                err, VMSCM_EINPUT, "%s: has a ref twice", vmscm_stream_peer(s->stream));
+    return 0;
+}
+
 static int ask_refs(struct vmscm_session *s, struct vmscm_error *err)
 {
     struct vmscm_stream_frame frame;
@@ -154,15 +167,26 @@ static int ask_refs(struct vmscm_session *s, struct vmscm_error *err)
         if (rc)
             return vmscm_error_prefix(err, "%s", vmscm_stream_peer(s->stream));
     }
-    if (rc)
+    return rc ? rc : sort_refs(s, err);
+}
+
+/* A bundle says what it has, and needs no asking. */
+static int open_bundle(struct vmscm_session *s, const char *path,
+    const struct vmscm_events *events, struct vmscm_error *err)
+{
+    struct vmscm_stream_frame refs = {.type = VMSCM_WIRE_REFS};
+    int rc = vmscm_bundlefile_open(&s->bundle, path, events, err);
+
+    if (rc || (!s->remote && (rc = vmscm_str_dup(&s->remote, BUNDLE, err))))
         return rc;
-    if (s->refs.len)
-        qsort(s->refs.items, s->refs.len, sizeof *s->refs.items, by_name);
-    for (size_t i = 1; i < s->refs.len; i++)
-        if (strcmp(s->refs.items[i].name, s->refs.items[i - 1].name) == 0)
-            return vmscm_error_set(
-                err, VMSCM_EINPUT, "%s: has a ref twice", vmscm_stream_peer(s->stream));
-    return 0;
+    s->stream = s->bundle->stream;
+    s->info = s->bundle->info;
+    s->info.flags |= VMSCM_WIRE_READ_ONLY;
+    refs.data = s->bundle->refs.data;
+    refs.len = s->bundle->refs.len;
+    if ((rc = take_refs(s, &refs, err)))
+        return vmscm_error_prefix(err, "%s", path);
+    return sort_refs(s, err);
 }
 
 /* A setting of the user's, or NULL: it names a program, which a repository of others must not choose. */
@@ -181,12 +205,16 @@ int vmscm_session_open(struct vmscm_session *s, struct vmscm_repo *repo, const c
 {
     struct vmscm_transport_options options = {.events = events, .limit = limit};
     const char *wanted = getenv("VMSCM_SSH");
-    char *ssh = NULL, *program = NULL, *key = NULL;
+    char *ssh = NULL, *program = NULL, *key = NULL, *path = NULL;
     struct vmscm_gitconfig *own = NULL;
     struct vmscm_url url = {0};
     int rc;
 
-    if ((rc = vmscm_remotes_resolve(&s->remote, &s->url, repo, name, err)) ||
+    /* A file that is no remote's name needs no "./". */
+    bool file = name && !vmscm_url_is(name) && vmscm_bundlefile_is(name) &&
+        vmscm_remotes_resolve(&s->remote, &s->url, repo, name, NULL);
+    if ((file ? (rc = vmscm_str_printf(&s->url, err, "./%s", name))
+              : !s->url && (rc = vmscm_remotes_resolve(&s->remote, &s->url, repo, name, err))) ||
         (rc = vmscm_url_parse(&url, s->url, err)) ||
         (rc = vmscm_gitconfig_open(&own, NULL, err)) ||
         (rc = setting(&ssh, own, "core.sshcommand", err)) ||
@@ -195,6 +223,13 @@ int vmscm_session_open(struct vmscm_session *s, struct vmscm_repo *repo, const c
     if (s->remote &&
         ((rc = vmscm_str_printf(&key, err, "remote.%s.program", s->remote)) ||
             (rc = setting(&program, own, key, err))))
+        goto out;
+    if (url.kind == VMSCM_URL_PATH && !(rc = vmscm_pathway_expand(&path, url.path, err)) &&
+        vmscm_bundlefile_is(path)) {
+        rc = open_bundle(s, path, events, err);
+        goto out;
+    }
+    if (rc)
         goto out;
     options.ssh = wanted ? wanted : ssh;
     options.program = program;
@@ -208,11 +243,13 @@ out:
     free(ssh);
     free(program);
     free(key);
+    free(path);
     return rc;
 }
 
 void vmscm_session_close(struct vmscm_session *s, struct vmscm_error *err)
 {
+    vmscm_bundlefile_close(s->bundle);
     vmscm_transport_close(s->transport, err);
     for (size_t i = 0; i < s->refs.len; i++)
         free(s->refs.items[i].name);

@@ -4,6 +4,7 @@
 #define REMOTE_SESSION_H
 
 #include "base/vec.h"
+#include "remote/bundlefile.h"
 #include "remote/transport.h"
 #include "repo/handle.h"
 #include <vmscm/remote.h>
@@ -16,6 +17,7 @@ struct vmscm_session_ref {
 
 struct vmscm_session {
     struct vmscm_transport *transport;
+    struct vmscm_bundlefile *bundle; /* in place of a connection: all there is, in one order */
     struct vmscm_stream *stream;
     char *remote; /* its name; NULL: only known by a URL */
     char *url;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "remote/stream.h"
 #include "base/str.h"
+#include "codec/checksum.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,6 +31,7 @@ struct vmscm_stream {
     bool ended; /* while writing it was seen that nothing more comes */
     bool dead;  /* it was given up */
     unsigned patience; /* seconds; 0: any time */
+    uint64_t put, got; /* checksums of frames */
     struct vmscm_buf pending; /* to be written */
     struct vmscm_buf ahead;   /* was read, and from `at` on is still to be used */
     size_t at;
@@ -324,6 +326,9 @@ int vmscm_stream_put(struct vmscm_stream *s, unsigned type, const void *head, si
         (rc = vmscm_buf_append(&s->pending, head, head_len, err)) ||
         (rc = vmscm_buf_append(&s->pending, data, len, err)))
         return rc;
+    s->put = vmscm_checksum_64(wire, sizeof wire, s->put);
+    s->put = vmscm_checksum_64(
+        s->pending.data + s->pending.len - head_len - len, head_len + len, s->put);
     return s->pending.len >= BUFFER ? vmscm_stream_flush(s, err) : 0;
 }
 
@@ -465,6 +470,8 @@ static int get_frame(struct vmscm_stream *s, struct vmscm_stream_frame *frame,
             return ended(s, err);
         s->frame.len += want;
     }
+    s->got = vmscm_checksum_64(head, sizeof head, s->got);
+    s->got = vmscm_checksum_64(s->frame.data, s->frame.len, s->got);
     frame->data = s->frame.data;
     frame->len = s->frame.len;
     return 0;
@@ -497,4 +504,14 @@ uint64_t vmscm_stream_received(const struct vmscm_stream *s)
 const char *vmscm_stream_peer(const struct vmscm_stream *s)
 {
     return s->peer;
+}
+
+uint64_t vmscm_stream_checksum_put(const struct vmscm_stream *s)
+{
+    return s->put;
+}
+
+uint64_t vmscm_stream_checksum_got(const struct vmscm_stream *s)
+{
+    return s->got;
 }

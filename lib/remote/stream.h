@@ -45,6 +45,10 @@ int vmscm_stream_wait(struct vmscm_stream *s, bool *more, struct vmscm_error *er
 int vmscm_stream_get(struct vmscm_stream *s, struct vmscm_stream_frame *frame,
     struct vmscm_error *err);
 
+/* XXH3-64 of all frames that were put, or got, each head and body with what came before as seed. */
+uint64_t vmscm_stream_checksum_put(const struct vmscm_stream *s);
+uint64_t vmscm_stream_checksum_got(const struct vmscm_stream *s);
+
 uint64_t vmscm_stream_sent(const struct vmscm_stream *s);
 uint64_t vmscm_stream_received(const struct vmscm_stream *s);
 const char *vmscm_stream_peer(const struct vmscm_stream *s);

@@ -34,34 +34,13 @@ void vmscm_hash_free(struct vmscm_hash *hash)
     free(hash);
 }
 
-static int check(int done, struct vmscm_error *err)
-{
-    return done ? 0 : vmscm_error_set(err, VMSCM_ENOMEM, "SHA-256: OpenSSL failed");
-}
-
-int vmscm_hash_begin(struct vmscm_hash *hash, struct vmscm_error *err)
-{
-    return check(EVP_DigestInit_ex2(hash->ctx, hash->md, NULL), err);
-}
-
-int vmscm_hash_add(struct vmscm_hash *hash, const void *data, size_t len, struct vmscm_error *err)
-{
-    return check(EVP_DigestUpdate(hash->ctx, data, len), err);
-}
-
-int vmscm_hash_end(struct vmscm_hash *hash, struct vmscm_id *id, struct vmscm_error *err)
-{
-    return check(EVP_DigestFinal_ex(hash->ctx, id->bytes, NULL), err);
-}
-
 int vmscm_hash_compute(struct vmscm_hash *hash, struct vmscm_id *id, const void *data, size_t len,
     struct vmscm_error *err)
 {
-    int rc;
-
-    if ((rc = vmscm_hash_begin(hash, err)) || (rc = vmscm_hash_add(hash, data, len, err)))
-        return rc;
-    return vmscm_hash_end(hash, id, err);
+    if (!EVP_DigestInit_ex2(hash->ctx, hash->md, NULL) ||
+        !EVP_DigestUpdate(hash->ctx, data, len) || !EVP_DigestFinal_ex(hash->ctx, id->bytes, NULL))
+        return vmscm_error_set(err, VMSCM_ENOMEM, "SHA-256: OpenSSL failed");
+    return 0;
 }
 
 int vmscm_hash_sha1(uint8_t out[VMSCM_HASH_SHA1_SIZE], const void *data, size_t len,

@@ -37,11 +37,6 @@ void vmscm_hash_free(struct vmscm_hash *hash);
 int vmscm_hash_compute(struct vmscm_hash *hash, struct vmscm_id *id, const void *data, size_t len,
     struct vmscm_error *err);
 
-/* The same of bytes that come in pieces. */
-int vmscm_hash_begin(struct vmscm_hash *hash, struct vmscm_error *err);
-int vmscm_hash_add(struct vmscm_hash *hash, const void *data, size_t len, struct vmscm_error *err);
-int vmscm_hash_end(struct vmscm_hash *hash, struct vmscm_id *id, struct vmscm_error *err);
-
 /* SHA-1, as git's files end with; against accidents only. */
 #define VMSCM_HASH_SHA1_SIZE 20
 int vmscm_hash_sha1(uint8_t out[VMSCM_HASH_SHA1_SIZE], const void *data, size_t len,

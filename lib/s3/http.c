@@ -2,7 +2,7 @@
 #include "s3/http.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "codec/hash.h"
+#include "codec/digest.h"
 #include "sys/file.h"
 
 #include <curl/curl.h>
@@ -17,6 +17,7 @@
 #define STALL_SECONDS 60L /* without a byte */
 #define ERROR_MAX (64u << 10) /* bytes of an answer that is an error */
 #define PIECE (256u << 10)
+#define HEX 65 /* digits of a SHA-256, and a NUL */
 
 struct vmscm_http {
     pthread_mutex_t lock; /* guards the list and the traffic */
@@ -291,28 +292,26 @@ static int look_up(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_of
 }
 
 /* The hash of the body, which is signed: who is between cannot change it. */
-static int hash_body(char hex[VMSCM_HASH_HEX], const struct vmscm_http_request *r,
-    struct vmscm_error *err)
+static int hash_body(char hex[HEX], const struct vmscm_http_request *r, struct vmscm_error *err)
 {
-    struct vmscm_hash *hash = NULL;
-    uint8_t *piece = NULL;
-    struct vmscm_id id;
-    int rc = vmscm_hash_new(&hash, err);
+    struct vmscm_digest *digest = NULL;
+    uint8_t *piece = NULL, out[VMSCM_DIGEST_MAX];
+    int rc = vmscm_digest_new(&digest, VMSCM_DIGEST_SHA256, err);
 
-    if (!rc && !(rc = vmscm_hash_begin(hash, err)) && r->len && r->body)
-        rc = vmscm_hash_add(hash, r->body, (size_t)r->len, err);
+    if (!rc && r->len && r->body)
+        rc = vmscm_digest_add(digest, r->body, (size_t)r->len, err);
     else if (!rc && r->len && !(piece = malloc(PIECE)))
         rc = vmscm_error_nomem(err);
     for (uint64_t at = 0; !rc && piece && at < r->len;) {
         size_t n = r->len - at < PIECE ? (size_t)(r->len - at) : PIECE;
         if (!(rc = vmscm_file_pread(r->fd, piece, n, r->offset + at, "a pack", err)))
-            rc = vmscm_hash_add(hash, piece, n, err);
+            rc = vmscm_digest_add(digest, piece, n, err);
         at += n;
     }
-    if (!rc && !(rc = vmscm_hash_end(hash, &id, err)))
-        vmscm_str_hex(hex, id.bytes, sizeof id.bytes);
+    if (!rc && !(rc = vmscm_digest_finish(digest, out, err)))
+        vmscm_str_hex(hex, out, vmscm_digest_size(VMSCM_DIGEST_SHA256));
     free(piece);
-    vmscm_hash_free(hash);
+    vmscm_digest_free(digest);
     return rc;
 }
 
@@ -334,7 +333,7 @@ static int add_header(struct curl_slist **list, struct vmscm_error *err, const c
 static int make_headers(struct curl_slist **list, struct vmscm_http *h,
     const struct vmscm_http_request *r, struct vmscm_error *err)
 {
-    char hex[VMSCM_HASH_HEX];
+    char hex[HEX];
     int rc;
 
     if ((rc = hash_body(hex, r, err)) ||

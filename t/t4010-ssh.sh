@@ -149,4 +149,23 @@ check 'eight push at once to one machine: what was acknowledged is there' '
     vmscm -C "$hub" fsck --full -q
     rm -rf p? p?.raw'
 
+check 'a lazy clone over ssh brings what is read, and keeps one connection for it' '
+    noise 9000000 77 >lazy.raw
+    vmscm -C "$hub" checkin -q lazily "$PWD/lazy.raw" -m one
+    rm -rf lz && VMSCM_SSH=$(as reader) vmscm clone -q --lazy "ssh://root@127.0.0.1:$port$conf/hub" lz
+    [ "$(find lz/.vmscm/packs lz/.vmscm/cache -name "*.vpk" | wc -l)" = 0 ]
+    before=$(grep -c "Accepted publickey" "$conf/log")
+    VMSCM_SSH=$(as reader) vmscm -C lz checkout -v lazily ../lzco 2>said
+    cat said
+    grep "origin: brought [0-9]* bytes in [0-9] requests" said
+    [ $(($(grep -c "Accepted publickey" "$conf/log") - before)) = 1 ]
+    cmp lzco/*.img lazy.raw || cmp lzco/*.raw lazy.raw
+    VMSCM_SSH=false vmscm -C lz cat lazily | cmp - lazy.raw
+    rm -rf lz/.vmscm/cache
+    ! VMSCM_SSH=false vmscm -C lz cat lazily >x 2>said
+    cat said
+    grep "only at origin" said
+    vmscm -C "$hub" rm -q lazily
+    rm -rf lz lzco'
+
 done_testing

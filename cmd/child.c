@@ -18,7 +18,8 @@
 #define STOP_TENTHS 30
 
 /* In the new process: only what is safe after a fork. */
-static void become(const char *path, char *const argv[], int err, unsigned flags, pid_t parent)
+static void become(const char *path, char *const argv[], int err, int out, unsigned flags,
+    pid_t parent)
 {
     static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     sigset_t none;
@@ -30,9 +31,10 @@ static void become(const char *path, char *const argv[], int err, unsigned flags
         signal(signals[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (flags & CHILD_NULL) {
+    if (flags & (CHILD_NULL | CHILD_OUT)) {
         int null = open("/dev/null", O_RDWR);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+            dup2(out >= 0 ? out : null, STDOUT_FILENO) < 0)
             _exit(127);
     }
     if (err >= 0 && dup2(err, STDERR_FILENO) < 0)
@@ -45,7 +47,7 @@ int child_start(struct child *child, const char *const argv[], unsigned flags,
     const char *package, struct vmscm_error *err)
 {
     char *path = process_find(argv[0]);
-    int ends[2] = {-1, -1};
+    int ends[2] = {-1, -1}, out[2] = {-1, -1};
     pid_t parent = getpid();
 
     *child = (struct child)CHILD_INIT;
@@ -58,11 +60,16 @@ int child_start(struct child *child, const char *const argv[], unsigned flags,
         free(path);
         return report_set(err, VMSCM_EIO, "%s: %s", argv[0], strerror(errno));
     }
+    if (flags & CHILD_OUT && pipe2(out, O_CLOEXEC) == 0)
+        fcntl(out[0], F_SETFL, O_NONBLOCK);
     fflush(NULL);
     child->pid = fork();
     if (child->pid == 0)
-        become(path, (char *const *)argv, ends[1], flags, parent);
+        become(path, (char *const *)argv, ends[1], out[1], flags, parent);
     free(path);
+    if (out[1] >= 0)
+        close(out[1]);
+    child->out = out[0];
     if (ends[1] >= 0)
         close(ends[1]);
     child->err = ends[0];

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* vmscm run: start a revision as a machine that leaves nothing behind. */
+#include "child.h"
+#include "cmd.h"
+#include "export.h"
+#include "interrupt.h"
+#include "memory.h"
+#include "process.h"
+#include "qemuargs.h"
+#include "report.h"
+#include "text.h"
+#include "waitfor.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct opts {
+    unsigned cpus, memory;
+    const char *bus;
+    struct opt_list forwards;
+    int isolate;
+    const char *vnc, *spice;
+    const char *kernel, *initrd, *append;
+    const char *wait_for;
+    unsigned timeout;
+    const char *run;
+    const char *cache_size;
+    const char *console_log;
+};
+
+/* One run. */
+struct machine {
+    struct ctx *ctx;
+    struct opts o;
+    struct export *export;
+    struct child qemu;
+    struct waitfor wait;
+    char *dir;
+    char *forward; /* of our own, for --wait-for */
+    bool terminal; /* the console is the user's terminal, by qemu itself */
+    int log;
+};
+
+static char *uri_of(const void *data, const char *disk)
+{
+    return export_uri(data, disk);
+}
+
+/* A port that is free now. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof addr;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unsigned port = 0;
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 &&
+        getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
+        port = ntohs(addr.sin_port);
+    if (fd >= 0)
+        close(fd);
+    return port;
+}
+
+/* A port that is waited for must be forwarded. */
+static int find_forward(struct machine *m, struct vmscm_error *err)
+{
+    struct opt_list *list = &m->o.forwards;
+    unsigned host, guest;
+    int rc;
+
+    for (size_t i = 0; i < list->len; i++) {
+        if ((rc = qemuargs_forward(&host, &guest, list->items[i], err)))
+            return rc;
+        if (guest == m->wait.port)
+            m->wait.host = host;
+    }
+    if (!m->wait.port || m->wait.host)
+        return 0;
+    m->wait.host = free_port();
+    m->forward = memory_printf("%u:%u", m->wait.host, m->wait.port);
+    const char **items = memory_grow(NULL, list->len + 1, sizeof *items);
+    if (list->len)
+        memcpy(items, list->items, list->len * sizeof *items);
+    items[list->len++] = m->forward;
+    list->items = items;
+    return 0;
+}
+
+static void add_consoles(struct qemuargs *args, const struct machine *m)
+{
+    qemuargs_add(args, "-display");
+    qemuargs_add(args, "none");
+    if (m->o.vnc || m->o.spice) {
+        qemuargs_add(args, "-vga");
+        qemuargs_add(args, "std");
+        qemuargs_add(args, m->o.vnc ? "-vnc" : "-spice");
+        qemuargs_add(args, m->o.vnc ? "%s" : "addr=127.0.0.1,disable-ticketing=on,port=%s",
+            m->o.vnc ? m->o.vnc : m->o.spice);
+    }
+    qemuargs_add(args, "-serial");
+    qemuargs_add(args, m->terminal ? "mon:stdio" : "stdio");
+    if (!m->terminal) {
+        qemuargs_add(args, "-chardev");
+        qemuargs_add(args, "socket,id=monitor,server=on,wait=off,path=%s", m->wait.monitor);
+        qemuargs_add(args, "-mon");
+        qemuargs_add(args, "chardev=monitor,mode=readline");
+    }
+    if (m->o.kernel) {
+        qemuargs_add(args, "-kernel");
+        qemuargs_add(args, "%s", m->o.kernel);
+    }
+    if (m->o.initrd) {
+        qemuargs_add(args, "-initrd");
+        qemuargs_add(args, "%s", m->o.initrd);
+    }
+    if (m->o.append) {
+        qemuargs_add(args, "-append");
+        qemuargs_add(args, "%s", m->o.append);
+    }
+}
+
+static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    const struct export_options export = {.cache_size = m->o.cache_size};
+    struct qemuargs args = {0};
+    const struct vmscm_machine *machine;
+    struct qemuargs_options options = {.cpus = m->o.cpus,
+        .memory = m->o.memory,
+        .bus = m->o.bus,
+        .isolate = m->o.isolate,
+        .forwards = &m->o.forwards,
+        .uri = uri_of};
+    int rc;
+
+    if ((rc = vmscm_revision_machine(&machine, rev, err)))
+        return rc;
+    if (!machine->disk_count)
+        return report_set(err, VMSCM_ENOTFOUND, "%.12s: a machine without disks: nothing to start",
+            vmscm_revision_id(rev));
+    if (!(m->dir = export_private_dir(err)))
+        return VMSCM_EIO;
+    m->wait.monitor = memory_printf("%s/monitor", m->dir);
+    options.dir = m->dir;
+    if ((rc = find_forward(m, err)) || (rc = export_start(&m->export, m->ctx, rev, &export, err)))
+        return rc;
+    options.data = m->export;
+    if (!(rc = qemuargs_machine(&args, machine, &options, err))) {
+        add_consoles(&args, m);
+        rc = child_start(&m->qemu, (const char *const *)args.items, m->terminal ? 0 : CHILD_OUT,
+            "qemu-system-x86", err);
+        m->qemu.name = "qemu-system-x86_64";
+    }
+    qemuargs_release(&args);
+    return rc;
+}
+
+/* The console's bytes to whoever wants them. */
+static void relay(struct machine *m)
+{
+    char buf[4096];
+    ssize_t n;
+
+    while (m->qemu.out >= 0 && (n = read(m->qemu.out, buf, sizeof buf)) > 0) {
+        waitfor_console(&m->wait, buf, (size_t)n);
+        if (m->log >= 0 && write(m->log, buf, (size_t)n) != n) {
+            close(m->log);
+            m->log = -1;
+            report_warning("the console's log cannot be written to any more");
+        }
+        if (m->log < 0 && !m->ctx->common.quiet) {
+            fwrite(buf, 1, (size_t)n, stdout);
+            fflush(stdout);
+        }
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* One look at all: 0 it goes on, 1 it has ended, or a failure. */
+static int look(struct machine *m, struct vmscm_error *err)
+{
+    struct pollfd p = {m->qemu.out, POLLIN, 0};
+    int rc;
+
+    poll(&p, m->qemu.out >= 0 ? 1 : 0, 50);
+    if (interrupt_pending())
+        return report_set(err, VMSCM_ECANCELED, "run: interrupted");
+    if (!child_alive(&m->qemu, true)) {
+        relay(m);
+        return m->qemu.status ? child_failed(&m->qemu, err) : 1;
+    }
+    relay(m);
+    if (p.revents & POLLHUP)
+        poll(NULL, 0, 50);
+    if ((rc = export_check(m->export, err)))
+        return rc;
+    return 0;
+}
+
+/* The user's command, once the guest is there; its status. */
+static int run_command(struct machine *m, struct vmscm_error *err)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)m->o.run, NULL};
+    char *port = memory_printf("%u", m->wait.host);
+    int status, rc = 0;
+    pid_t pid;
+
+    if (m->wait.host)
+        setenv("port", port, 1);
+    free(port);
+    if ((pid = process_start(argv, -1, false)) < 0)
+        return report_set(err, VMSCM_ETOOL, "sh: %s", strerror(errno));
+    while (waitpid(pid, &status, WNOHANG) == 0)
+        if (!rc && (rc = look(m, err)) < 0)
+            kill(pid, SIGTERM);
+    return rc < 0 ? rc : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Until what is waited for is there, the guest ends, or time is over. */
+static int serve(struct machine *m, struct vmscm_error *err)
+{
+    int64_t end = m->o.timeout ? now_ms() + (int64_t)m->o.timeout * 1000 : INT64_MAX, next = 0;
+    bool waits = m->wait.text || m->wait.port;
+    int rc;
+
+    while (!m->wait.met) {
+        if ((rc = look(m, err)) < 0)
+            return rc;
+        if (rc > 0 && waits && !m->wait.met)
+            return report_set(err, VMSCM_ENOTFOUND, "%s: the guest ended before it came",
+                m->o.wait_for);
+        if (rc > 0)
+            return 0;
+        if (now_ms() >= next) {
+            waitfor_poll(&m->wait);
+            next = now_ms() + 300;
+        }
+        if (now_ms() >= end && !m->wait.met)
+            return waits ? report_set(err, VMSCM_ENOTFOUND, "%s: not there after %u seconds",
+                               m->o.wait_for, m->o.timeout)
+                         : report_set(err, VMSCM_ENOTFOUND, "the guest: still runs after %u seconds",
+                               m->o.timeout);
+    }
+    return m->o.run ? run_command(m, err) : 0;
+}
+
+static void remove_in(const char *dir, const char *name)
+{
+    char *path = memory_printf("%s/%s", dir, name);
+
+    unlink(path);
+    free(path);
+}
+
+static void stop(struct machine *m)
+{
+    child_stop(&m->qemu, false);
+    if (m->qemu.out >= 0)
+        close(m->qemu.out);
+    export_stop(m->export);
+    waitfor_release(&m->wait);
+    if (m->log >= 0)
+        close(m->log);
+    if (m->dir) {
+        remove_in(m->dir, "monitor");
+        remove_in(m->dir, "vars");
+        rmdir(m->dir);
+    }
+    if (m->forward)
+        free(m->o.forwards.items);
+    free(m->forward);
+    free((char *)m->wait.monitor);
+    free(m->dir);
+}
+
+static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
+{
+    struct machine m = {.ctx = ctx, .o = *(const struct opts *)values, .log = -1};
+    struct vmscm_revision *rev = NULL;
+    int rc = waitfor_parse(&m.wait, m.o.wait_for, err);
+
+    (void)argc;
+    m.qemu = (struct child)CHILD_INIT;
+    if (rc)
+        return rc;
+    if (m.o.run && !m.o.wait_for)
+        return report_set(err, VMSCM_EUSAGE, "--run: only with --wait-for");
+    if (m.o.vnc && m.o.spice)
+        return report_set(err, VMSCM_EUSAGE, "--vnc and --spice: not both");
+    if ((m.o.initrd || m.o.append) && !m.o.kernel)
+        return report_set(err, VMSCM_EUSAGE, "--%s: only with --kernel",
+            m.o.initrd ? "initrd" : "append");
+    m.terminal = !m.o.wait_for && !m.o.console_log && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    if (m.o.console_log && (m.log = open(m.o.console_log,
+                                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+        return report_set(err, VMSCM_EIO, "%s: %s", m.o.console_log, strerror(errno));
+    if ((rc = ctx_repo(ctx, err)) || (rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err)))
+        goto out;
+    interrupt_catch();
+    if (m.terminal)
+        fputs("Ctrl-A X ends it.\n", stderr);
+    if (!(rc = start(&m, rev, err)))
+        rc = serve(&m, err);
+out:
+    stop(&m);
+    vmscm_revision_free(rev);
+    return rc;
+}
+
+static const struct opt table[] = {
+    {0, "cpus", OPT_UINT, offsetof(struct opts, cpus), "N", NULL,
+        "processors; the default is what is recorded, or 1"},
+    {0, "memory", OPT_UINT, offsetof(struct opts, memory), "MIB", NULL,
+        "memory in MiB; the default is what is recorded, or 1024"},
+    {0, "bus", OPT_CHOICE, offsetof(struct opts, bus), "BUS", "virtio|scsi|sata|ide|nvme|usb",
+        "what all disks are attached to; the default is what is recorded, or virtio"},
+    {0, "forward", OPT_LIST, offsetof(struct opts, forwards), "HOST:GUEST", NULL,
+        "a TCP port of this host leads to one of the guest"},
+    {0, "isolate", OPT_FLAG, offsetof(struct opts, isolate), NULL, NULL,
+        "the guest reaches nothing by its network"},
+    {0, "vnc", OPT_STRING, offsetof(struct opts, vnc), "DISPLAY", NULL,
+        "its screen by VNC, as qemu takes it: 127.0.0.1:1"},
+    {0, "spice", OPT_STRING, offsetof(struct opts, spice), "PORT", NULL,
+        "its screen by SPICE, on a port of this host"},
+    {0, "kernel", OPT_STRING, offsetof(struct opts, kernel), "FILE", "file",
+        "start this kernel, not what the disk has"},
+    {0, "initrd", OPT_STRING, offsetof(struct opts, initrd), "FILE", "file", "with this initrd"},
+    {0, "append", OPT_STRING, offsetof(struct opts, append), "WORDS", NULL,
+        "and this command line"},
+    {0, "wait-for", OPT_STRING, offsetof(struct opts, wait_for), "WHAT", NULL,
+        "end once the guest answers at port:N, or has printed text:WORDS"},
+    {0, "timeout", OPT_UINT, offsetof(struct opts, timeout), "SECONDS", NULL,
+        "give up after so long"},
+    {0, "run", OPT_STRING, offsetof(struct opts, run), "COMMAND", NULL,
+        "once what was waited for is there, run this shell command, then end"},
+    {0, "console-log", OPT_STRING, offsetof(struct opts, console_log), "FILE", "file",
+        "write the serial console to FILE"},
+    {0, "cache-size", OPT_STRING, offsetof(struct opts, cache_size), "SIZE", NULL,
+        "keep so much decompressed data; the default is 128M"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[OPTION]... REV", NULL};
+
+const struct cmd cmd_run = {
+    .name = "run",
+    .summary = "start a revision, and leave nothing behind",
+    .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
+    .args = "revision",
+    .min_args = 1,
+    .max_args = 1,
+    .group = GROUP_WORK,
+    .run = run,
+};

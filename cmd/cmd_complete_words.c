@@ -51,7 +51,8 @@ static int key(void *data, enum vmscm_config_level level, const char *name, cons
 
 static void config_keys(struct vmscm_repo *repo)
 {
-    static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager", "cache.size",
+    static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager",
+        "cache.size",
         "user.email",
         "user.name"};
 
@@ -93,7 +94,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     return 0;
 }
 
-static const char *const usage[] = {"machine|tag|revision|remote|remote-action|bundle-action|config-key|command", NULL};
+static const char *const usage[] = {
+    "machine|tag|revision|remote|remote-action|bundle-action|config-key|command", NULL};
 
 const struct cmd cmd_complete_words = {
     .name = "complete-words",

@@ -209,14 +209,15 @@ VMSCM_API int vmscm_remote_gc(const char *url, const struct vmscm_gc_options *op
     const struct vmscm_events *events, struct vmscm_gc_result *result, struct vmscm_error *err);
 
 /*
- * Bundles of history: machines and tags in a file, to be carried where no connection goes. A bundle's path is
- * what can be fetched, pulled and cloned from as from a URL; what it has is remembered as of a remote "bundle",
- * or of the remote by whose name it was given.
+ * Bundles of history: machines and tags in a file, to be carried where no connection goes. A bundle's
+ * path is what can be fetched, pulled and cloned from as from a URL; what it has is remembered as of a
+ * remote "bundle", or of the remote by whose name it was given.
  */
 struct vmscm_remote_bundle { /* Zero-initialise. */
     const char *const *names; /* machines and tags, as in struct vmscm_remote_options; none: all */
     size_t name_count;
-    const char *const *known; /* revisions (40 hex digits each) that are there already, with all before them */
+    /* Revisions (40 hex digits each) that are there already, with all before them. */
+    const char *const *known;
     size_t known_count;
     const char *known_by; /* a remote: what is remembered of it is there already; NULL: none */
 };
@@ -227,9 +228,9 @@ VMSCM_API int vmscm_remote_bundle(struct vmscm_repo *repo, const char *path,
     const struct vmscm_remote_bundle *what, const struct vmscm_events *events,
     struct vmscm_remote_result *result, struct vmscm_error *err);
 
-/* Tell what is in one: needs(data, id, here) for each revision that it builds on, here if repo (may be NULL)
- * has it; then each(data, ref). Both may be NULL; non-zero ends it and is returned. check: read all of it first,
- * and see that it is whole. VMSCM_EINPUT: it is none, or damaged. */
+/* Tell what is in one: needs(data, id, here) for each revision that it builds on, here if repo (may be
+ * NULL) has it; then each(data, ref). Both may be NULL; non-zero ends it and is returned. check: read all
+ * of it first, and see that it is whole. VMSCM_EINPUT: it is none, or damaged. */
 VMSCM_API int vmscm_remote_bundle_show(const char *path, struct vmscm_repo *repo, int check,
     const struct vmscm_events *events,
     int (*each)(void *data, const struct vmscm_remote_ref *ref),

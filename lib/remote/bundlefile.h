@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A bundle of history, to be read: vmscm-format-bundle(5). Nothing in it is believed; who takes it in does with
- * it as with what a remote answers. One thread at a time. */
+/* A bundle of history, to be read: vmscm-format-bundle(5). Nothing in it is believed; who takes it in does
+ * with it as with what a remote answers. One thread at a time. */
 #ifndef REMOTE_BUNDLEFILE_H
 #define REMOTE_BUNDLEFILE_H
 
@@ -29,7 +29,8 @@ int vmscm_bundlefile_open(struct vmscm_bundlefile **out, const char *path,
     const struct vmscm_events *events, struct vmscm_error *err);
 void vmscm_bundlefile_close(struct vmscm_bundlefile *b); /* NULL is fine */
 
-/* The next frame, of history or a record. *over: that was all, the checksum was right, and nothing follows. */
+/* The next frame, of history or a record. *over: that was all, the checksum was right, and nothing
+ * follows. */
 int vmscm_bundlefile_next(struct vmscm_bundlefile *b, struct vmscm_stream_frame *frame, bool *over,
     struct vmscm_error *err);
 

@@ -30,8 +30,8 @@ struct vmscm_known {
     struct vmscm_changes changes;
 };
 
-/* id: of the disk, for notes. promises (may be NULL): what need not be here of its revision. Fails only where nothing can be done: VMSCM_ENOMEM,
- * VMSCM_ECANCELED. */
+/* id: of the disk, for notes. promises (may be NULL): what need not be here of its revision. Fails only
+ * where nothing can be done: VMSCM_ENOMEM, VMSCM_ECANCELED. */
 int vmscm_known_find(struct vmscm_known *known, struct vmscm_repo *repo,
     const struct vmscm_probe *probe, const char *id, const struct vmscm_promises *promises,
     const struct vmscm_events *events, struct vmscm_error *err);

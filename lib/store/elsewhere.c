@@ -336,10 +336,12 @@ out:
     return rc;
 }
 
-typedef VMSCM_VEC(struct vmscm_elsewhere_want) wants_vec;
+struct wants {
+    VMSCM_VEC(struct vmscm_elsewhere_want) list;
+};
 
 /* Which of them are not here. What is in the cache is held. own: packs are looked at, too. */
-static int list_missing(wants_vec *missing, struct vmscm_store *store, struct vmscm_partial *p,
+static int list_missing(struct wants *missing, struct vmscm_store *store, struct vmscm_partial *p,
     const struct vmscm_elsewhere_want *wants, size_t count, bool own,
     struct vmscm_cache_holds *holds, struct vmscm_error *err)
 {
@@ -347,7 +349,7 @@ static int list_missing(wants_vec *missing, struct vmscm_store *store, struct vm
     struct vmscm_pack_entry entry;
     int rc = 0;
 
-    missing->len = 0;
+    missing->list.len = 0;
     for (size_t i = 0; i < count && !rc; i++) {
         const struct vmscm_packfile *pack;
         bool there = false;
@@ -357,7 +359,7 @@ static int list_missing(wants_vec *missing, struct vmscm_store *store, struct vm
             (pack = vmscm_store_locate(vmscm_cache_store(p->cache), &entry, &wants[i].id, 0)) &&
             (rc = vmscm_cache_hold(holds, &there, p->cache, pack, err)))
             break;
-        if (!there && !(rc = vmscm_vec_add(missing, &slot, err)))
+        if (!there && !(rc = vmscm_vec_add(&missing->list, &slot, err)))
             *slot = wants[i];
     }
     return rc;
@@ -367,11 +369,11 @@ static int bring(struct vmscm_store *store, struct vmscm_partial *p,
     const struct vmscm_elsewhere_want *wants, size_t count, bool own,
     struct vmscm_cache_holds *holds, struct vmscm_error *err)
 {
-    wants_vec missing = {0};
+    struct wants missing = {0};
     bool locked = false, changed;
     int rc = list_missing(&missing, store, p, wants, count, own, holds, err);
 
-    for (int n = 0; !rc && missing.len; n++) {
+    for (int n = 0; !rc && missing.list.len; n++) {
         /* Another thread or process may have brought it, or evicted what it brought. */
         if (!locked) {
             pthread_mutex_lock(&p->lock);
@@ -380,7 +382,7 @@ static int bring(struct vmscm_store *store, struct vmscm_partial *p,
             rc = vmscm_error_set(err, VMSCM_EBUSY, "what is brought is evicted at once");
             vmscm_error_hint(err, "let cache.size be more");
             break;
-        } else if ((rc = request(store, p, missing.items, missing.len, err))) {
+        } else if ((rc = request(store, p, missing.list.items, missing.list.len, err))) {
             break;
         }
         if ((p->cache && (rc = vmscm_store_reload(vmscm_cache_store(p->cache), &changed, err))) ||
@@ -392,7 +394,7 @@ static int bring(struct vmscm_store *store, struct vmscm_partial *p,
         vmscm_cache_evict(p->cache, p->where.cache_size, NULL);
     if (locked)
         pthread_mutex_unlock(&p->lock);
-    vmscm_vec_release(&missing);
+    vmscm_vec_release(&missing.list);
     return rc;
 }
 

@@ -50,7 +50,7 @@ static int setup(void **state)
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_repo *repo = NULL;
     char *path = NULL, image[64];
-    struct vmscm_checkin_disk disk = {image, "vda", "raw"};
+    struct vmscm_checkin_disk disk = {.path = image, .id = "vda", .format = "raw"};
     struct vmscm_checkin_options options = {.jobs = 2};
     struct vmscm_checkin_result result;
     int fd;

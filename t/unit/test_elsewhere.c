@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A store that has its data elsewhere: what comes is believed only if it has the id that was asked for, and the
- * cache keeps what is held. */
+/* A store that has its data elsewhere: what comes is believed only if it has the id that was asked for,
+ * and the cache keeps what is held. */
 #include "codec/compress.h"
 #include "storedir.h"
 #include "store/batch.h"

@@ -2,8 +2,10 @@
 #include "bundle/kind.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/folder.h"
 #include "bundle/ovfin.h"
 #include "bundle/tar.h"
+#include "machine/vmx.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -13,6 +15,8 @@
 #include <unistd.h>
 
 #define HEAD 8192 /* bytes of a file that decide */
+#define CANDIDATES 64 /* XML files that are looked into */
+#define XML_MAX (4u << 20)
 
 static bool has_suffix(const char *name, const char *suffix)
 {
@@ -59,8 +63,35 @@ static bool is_ovf_text(const char *text, size_t len)
     return has_root(text, "Envelope");
 }
 
+static bool is_vmx_name(const char *name)
+{
+    return has_suffix(name, ".vmx");
+}
+
+static bool is_vmx_text(const char *text, size_t len)
+{
+    (void)len;
+    return vmscm_vmx_match(text);
+}
+
+static bool is_libvirt_text(const char *text, size_t len)
+{
+    (void)len;
+    return has_root(text, "domain");
+}
+
+/* An XML file may be anything: see find_by_text. */
+static bool is_no_name(const char *name)
+{
+    (void)name;
+    return false;
+}
+
+/* The more telling ones come first. */
 static const struct vmscm_kind kinds[] = {
     {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
+    {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
+    {"libvirt", is_no_name, is_libvirt_text, vmscm_folder_load_libvirt},
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -106,37 +137,74 @@ struct search {
     const struct vmscm_kind *kind;
     char *name;
     const char *where;
+    struct vmscm_members *members;
+    char *candidates[CANDIDATES]; /* XML files */
+    size_t count;
 };
+
+static int twice(const struct search *s, const char *name, struct vmscm_error *err)
+{
+    vmscm_error_set(err, VMSCM_EUSAGE, "%s: has both %s and %s", s->where, s->name, name);
+    return vmscm_error_hint(err, "unpacked, each can be given by its own name");
+}
 
 static int each_name(void *data, const char *name, struct vmscm_error *err)
 {
     struct search *s = data;
 
+    if (has_suffix(name, ".xml") && !vmscm_members_is_noise(name) && s->count < CANDIDATES)
+        return vmscm_str_dup(&s->candidates[s->count++], name, err);
     for (size_t i = 0; i < KINDS; i++) {
         if (!kinds[i].is_descriptor(name) || vmscm_members_is_noise(name))
             continue;
-        if (!s->kind || &kinds[i] < s->kind) { /* the more telling kind comes first */
+        if (!s->kind || &kinds[i] < s->kind) {
             free(s->name);
             s->kind = &kinds[i];
             s->name = NULL;
             return vmscm_str_dup(&s->name, name, err);
         }
-        if (s->kind == &kinds[i]) {
-            vmscm_error_set(
-                err, VMSCM_EUSAGE, "%s: has both %s and %s", s->where, s->name, name);
-            return vmscm_error_hint(err, "unpacked, each can be given by its own name");
-        }
-        return 0;
+        return s->kind == &kinds[i] ? twice(s, name, err) : 0;
     }
     return 0;
+}
+
+/* By what is in an XML file, where no name tells. */
+static int find_by_text(struct search *s, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < s->count && !rc; i++) {
+        const struct vmscm_member *member;
+        struct vmscm_buf text = VMSCM_BUF_INIT;
+        /* What is a link or too long is no descriptor. */
+        if (vmscm_members_find(&member, s->members, s->candidates[i], NULL) ||
+            vmscm_members_read(&text, member, XML_MAX, NULL)) {
+            vmscm_buf_release(&text);
+            continue;
+        }
+        for (size_t k = 0; k < KINDS && !rc; k++) {
+            if (!kinds[k].is_text(vmscm_buf_str(&text), text.len))
+                continue;
+            if (s->kind)
+                rc = twice(s, s->candidates[i], err);
+            else if (!(rc = vmscm_str_dup(&s->name, s->candidates[i], err)))
+                s->kind = &kinds[k];
+        }
+        vmscm_buf_release(&text);
+    }
+    return rc;
 }
 
 int vmscm_kind_find(const struct vmscm_kind **out, char **name, struct vmscm_members *members,
     const char *where, struct vmscm_error *err)
 {
-    struct search s = {.where = where};
+    struct search s = {.where = where, .members = members};
     int rc = vmscm_members_walk(members, each_name, &s, err);
 
+    if (!rc && !s.kind)
+        rc = find_by_text(&s, err);
+    for (size_t i = 0; i < s.count; i++)
+        free(s.candidates[i]);
     if (rc) {
         free(s.name);
         s.name = NULL;

@@ -178,13 +178,22 @@ static const char *implied_bus(const char *target)
     return NULL;
 }
 
+static const char *const formats[] = {"raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels"};
+
+#define FORMATS (sizeof formats / sizeof formats[0])
+
+const char *vmscm_libvirt_format(const char *format)
+{
+    for (size_t i = 0; format && i < FORMATS; i++)
+        if (strcmp(format, formats[i]) == 0)
+            return formats[i];
+    return NULL;
+}
+
 static int set_format(struct vmscm_machine_disk *disk, const xmlNode *driver,
     struct vmscm_error *err)
 {
-    static const char *const formats[] = {
-        "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels"};
-
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+    for (size_t i = 0; i < FORMATS; i++)
         if (vmscm_xml_attribute_is(driver, "type", formats[i]))
             return vmscm_model_set(&disk->format, formats[i], err);
     return 0;
@@ -360,4 +369,25 @@ int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void 
     *sources = NULL;
     *out = NULL;
     return vmscm_error_nomem(err);
+}
+
+int vmscm_libvirt_nvram(char **path, const void *xml, size_t len, struct vmscm_error *err)
+{
+    struct vmscm_xml_watch watch;
+    xmlDocPtr doc = NULL;
+    int rc;
+
+    *path = NULL;
+    vmscm_xml_begin(&watch);
+    rc = vmscm_xml_read(&doc, "domain XML", xml, len, VMSCM_LIBVIRT_MAX, err);
+    if (!rc)
+        rc = vmscm_xml_get(path,
+            vmscm_xml_child(vmscm_xml_child(xmlDocGetRootElement(doc), "os"), "nvram"), NULL, err);
+    xmlFreeDoc(doc);
+    if (vmscm_xml_end(&watch)) {
+        free(*path);
+        *path = NULL;
+        rc = vmscm_error_nomem(err);
+    }
+    return rc;
 }

@@ -18,4 +18,10 @@
 int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,
     struct vmscm_error *err);
 
+/* Where the domain's NVRAM was; *path stays NULL if it has none. The caller's. */
+int vmscm_libvirt_nvram(char **path, const void *xml, size_t len, struct vmscm_error *err);
+
+/* The name of one of the formats that a parsed disk can have, as a constant; NULL for NULL. */
+const char *vmscm_libvirt_format(const char *format);
+
 #endif

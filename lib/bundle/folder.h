@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A machine's folder as its hypervisor keeps it, on its way in: VMware's .vmx, libvirt's domain XML.
+ * load->main is the descriptor; disks and NVRAM are beside or below it. Internal to lib/bundle.
+ */
+#ifndef BUNDLE_FOLDER_H
+#define BUNDLE_FOLDER_H
+
+#include "bundle/load.h"
+
+/* VMSCM_EREFUSED: a disk's name leaves the folder; VMSCM_EINPUT: it is missing. */
+int vmscm_folder_load_vmx(struct vmscm_load *load, struct vmscm_error *err);
+
+/* A disk, and the NVRAM, is the file beside the XML that has its name: where it was elsewhere does not
+ * matter, and nothing is read there. */
+int vmscm_folder_load_libvirt(struct vmscm_load *load, struct vmscm_error *err);
+
+#endif

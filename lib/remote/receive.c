@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define PACK_BYTES (96u << 20) /* of a pack: what a transfer that is cut off loses at most */
+#define PACK_BYTES (96u << 20) /* what a transfer that is cut off loses at most */
 #define JOBS_MAX 4u              /* threads that look at what comes */
 #define PACK_BYTES_MIN (1u << 20)
 #define FORCED_MAX 64              /* packs that end early since something in them is needed */
@@ -71,8 +71,9 @@ static int open_records(struct vmscm_receive *r, struct vmscm_error *err)
         pack = 2 * (int64_t)PACK_BYTES;
     if (jobs > JOBS_MAX)
         jobs = JOBS_MAX;
+    /* With a thread that makes one durable while the next is written, two packs are in flight. */
     if ((rc = vmscm_packing_open(&r->packing, vmscm_quarantine_dir(r->quarantine), r->store,
-             (uint64_t)pack, jobs == 1, err)))
+             (uint64_t)(jobs == 1 ? pack : pack / 2), jobs == 1, err)))
         return rc;
     return vmscm_verify_open(&r->verify, jobs, take_record, r, err);
 }

@@ -103,6 +103,27 @@ def harm_data(lab):
     flip(os.path.join(lab.repo, "git", "objects", tree[:2], tree[2:]), 20)
 
 
+def make_other(lab):
+    """Another repository, with a machine of its own and one that goes on from what is here."""
+    other = os.path.join(lab.path, "other.vmscm")
+
+    def do(*words):
+        got = run([VMSCM, "-C", other] + list(words), lab.env, lab.path)
+        if got.code != 0:
+            raise Failed("preparing: vmscm %s: %s" % (" ".join(words), got))
+
+    got = run([VMSCM, "clone", "-q", "--bare", lab.repo, other], lab.env, lab.path)
+    if got.code != 0:
+        raise Failed("preparing: clone %s" % got)
+    do("config", "core.jobs", "1")
+    do("config", "gc.auto", "false")
+    do("remote", "set-url", "origin", lab.repo)
+    do("checkin", "mail", os.path.join(lab.path, "new.raw"), "-m", "m")
+    do("tag", "mail", "first", "-m", "a tag")
+    do("checkin", "web", os.path.join(lab.path, "vda.raw"), os.path.join(lab.path, "vdb.raw"), "-m", "m")
+    do("comment", "web", "-m", "a remark from elsewhere")
+
+
 # A word that begins with "@" is a path in the lab.
 COMMANDS = [
     Command("checkin-new", "checkin", "mail", "@new.raw", "-m", "m"),
@@ -136,8 +157,21 @@ COMMANDS = [
 ]
 
 
-def named(names):
-    wanted = [c for c in COMMANDS if not names or c.name in names]
+# To and from another repository: either way the lab's receives. Killed only.
+REMOTES = [
+    Command("push", "-C", "@other.vmscm", "push", "--tags", "@r.vmscm", "mail", "web", repo=False,
+            before=(make_other,)),
+    Command("push-atomic", "-C", "@other.vmscm", "push", "--atomic", "--tags", "@r.vmscm", "mail",
+            "web", repo=False, before=(make_other,)),
+    Command("fetch", "fetch", "other",
+            before=(make_other, ("remote", "add", "other", "@other.vmscm"))),
+    Command("pull", "pull", "other", "mail", "web",
+            before=(make_other, ("remote", "add", "other", "@other.vmscm"))),
+]
+
+
+def named(names, among=None):
+    wanted = [c for c in among or COMMANDS if not names or c.name in names]
     if len(wanted) < len(names):
         raise Failed("no such command among %s" % " ".join(names))
     return wanted

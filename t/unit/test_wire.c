@@ -19,7 +19,7 @@ static void test_head(void **state)
     assert_int_equal(length, 1234);
     vmscm_wire_encode_head(head, VMSCM_WIRE_RECORD, VMSCM_WIRE_FRAME_MAX + 1);
     assert_fails(vmscm_wire_decode_head(&type, &length, head, &err), &err, VMSCM_EINPUT, "frame");
-    vmscm_wire_encode_head(head, VMSCM_WIRE_ALIVE + 1, 0);
+    vmscm_wire_encode_head(head, VMSCM_WIRE_CHECKSUM + 1, 0);
     assert_fails(vmscm_wire_decode_head(&type, &length, head, &err), &err, VMSCM_EINPUT, "frame");
     vmscm_wire_encode_head(head, VMSCM_WIRE_ALIVE, 0);
     assert_done(vmscm_wire_decode_head(&type, &length, head, &err), &err);

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # OVF packages of all kinds on their way in, made by other programs.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

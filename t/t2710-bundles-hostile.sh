@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Bundles that mean harm: each is refused with the member's name; nothing outside is read or written, and
 # memory and time are bounded.
 # shellcheck source=t/lib-test.sh

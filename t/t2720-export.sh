@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Whole machines on their way out, and in again; what other programs make of them.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

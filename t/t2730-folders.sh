@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Machines' folders as their hypervisors keep them, on their way in, and across vendors.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # A revision's disks over NBD: the plugin with nbdkit and its filters, and vmscm nbd.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

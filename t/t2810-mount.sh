@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Revisions as files: vmscm mount and unmount.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

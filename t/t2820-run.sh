@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # vmscm run: a revision started in qemu. The guests are boot sectors: they print on the serial console,
 # then stop, or switch themselves off.
 # shellcheck source=t/lib-test.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Lazy repositories: history is here, data comes when it is read; what may be relied on; a bounded cache.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

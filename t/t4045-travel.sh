@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # What travels beside machines: notes of inspections and tags as plain git makes them; and what is remembered
 # of a remote afterwards.
 # shellcheck source=t/lib-test.sh

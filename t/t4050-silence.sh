@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Far sides that say nothing: they are given up, while those that are only busy are waited for.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Bundles of history, carried by hand; and mirrors.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

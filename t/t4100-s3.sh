@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # A repository in a bucket: made, pushed to, cloned and read in place; and an endpoint that misbehaves.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# slow
 # Garbage collection of a repository in a bucket: what it removes, and its races with those who push.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"

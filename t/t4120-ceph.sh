@@ -47,12 +47,12 @@ check_fails 4 'a key that is not known is told' 'AWS_ACCESS_KEY_ID=NOBODY vmscm 
 # pusher N: its own machine, and one that all want, each by someone with a cache of his own
 pusher() {
     export XDG_CACHE_HOME=$TEST_DIR/other/$1
-    vmscm clone -q "$U" p$1 && cd p$1 || return
+    vmscm clone -q "$U" "p$1" && cd "p$1" || return
     noise 200000 $(($1 + 50)) >"$TEST_DIR/r$1.raw"
     vmscm checkin -q "own$1" "$TEST_DIR/r$1.raw" -m "of $1"
     vmscm checkin -q common "$TEST_DIR/r$1.raw" -m "common of $1"
     vmscm push -q origin "own$1" || touch ../lost
-    if vmscm push -q origin common 2>err; then echo $1 >>../winners; fi
+    if vmscm push -q origin common 2>err; then echo "$1" >>../winners; fi
 }
 check 'eight push at once: one wins what all want, nothing else is lost' '
     for i in 1 2 3 4 5 6 7 8; do pusher $i & done

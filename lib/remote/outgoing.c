@@ -221,7 +221,7 @@ int vmscm_outgoing_measure(struct vmscm_outgoing *o, uint64_t *bytes, struct vms
     for (size_t i = 0; i < o->places.len && !rc; i++) {
         uint64_t share = 0;
         /* What cannot be measured cannot be sent either, which is told then. */
-        if (vmscm_fetch_share(o->fetch, &o->places.items[i].entry.id, &share, NULL) == 0)
+        if (vmscm_fetch_find_share(o->fetch, &o->places.items[i].entry.id, &share, NULL) == 0)
             *bytes += share;
     }
     return rc;

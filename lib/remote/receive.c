@@ -307,7 +307,7 @@ static bool bases_are_there(struct vmscm_receive *r, struct vmscm_packfile *pack
     struct vmscm_packfile *in;
     size_t count = 0;
 
-    if (vmscm_fetch_bases_at(r->came, pack, entry, bases, &count, NULL))
+    if (vmscm_fetch_find_bases_at(r->came, pack, entry, bases, &count, NULL))
         return false;
     for (size_t i = 0; i < count; i++) {
         bool found = false;

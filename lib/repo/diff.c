@@ -221,7 +221,7 @@ static int stored_cost(struct diff *d, uint64_t *bytes, struct vmscm_error *err)
         uint64_t share;
         /* What is damaged is for fsck to tell. */
         if (slot->used && !vmscm_idset_find(&d->old_chunks, &slot->id) &&
-            !vmscm_fetch_share(fetch, &slot->id, &share, &why))
+            !vmscm_fetch_find_share(fetch, &slot->id, &share, &why))
             *bytes += share;
         else if (why.code == VMSCM_ENOMEM)
             rc = vmscm_error_copy(err, &why);

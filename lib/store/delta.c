@@ -57,7 +57,7 @@ static int add_bases(struct vmscm_delta *d, const struct vmscm_id *near, struct 
     struct vmscm_error why = VMSCM_ERROR_INIT;
     struct vmscm_pack_entry entry;
     size_t found_count = 0;
-    int rc = vmscm_fetch_bases(d->fetch, near, found, &found_count, &why);
+    int rc = vmscm_fetch_find_bases(d->fetch, near, found, &found_count, &why);
 
     for (size_t i = 0; i < found_count && !rc && *count < VMSCM_PACK_BASES_MAX; i++) {
         if (has(bases, *count, &found[i]) || !vmscm_store_find(d->store, &entry, &found[i]) ||

@@ -77,18 +77,18 @@ int vmscm_fetch_find(struct vmscm_fetch *fetch, const struct vmscm_id *id,
     struct vmscm_error *err);
 
 /* What a chunk or leaf is stored against: its record's bases, or, where there are none, itself. bases
- * has room for VMSCM_PACK_BASES_MAX. VMSCM_EDAMAGED as vmscm_fetch_share. */
-int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
+ * has room for VMSCM_PACK_BASES_MAX. VMSCM_EDAMAGED as vmscm_fetch_find_share. */
+int vmscm_fetch_find_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
     size_t *count, struct vmscm_error *err);
 
 /* The bases of the record of one entry; there may be none. */
-int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+int vmscm_fetch_find_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, struct vmscm_id *bases, size_t *count,
     struct vmscm_error *err);
 
 /* What a chunk or leaf takes in its pack: its share of its record, by length. VMSCM_EDAMAGED: it is
  * nowhere, or its record's header is not readable. */
-int vmscm_fetch_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
+int vmscm_fetch_find_share(struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes,
     struct vmscm_error *err);
 
 /* Check a record by all entries of its pack that lead to it, in the order of its parts: its checksum,

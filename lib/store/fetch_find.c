@@ -61,7 +61,7 @@ static int find(struct vmscm_fetch *fetch, struct vmscm_packfile **pack,
     return *pack ? 0 : vmscm_error_set(err, VMSCM_EDAMAGED, "missing");
 }
 
-int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
+int vmscm_fetch_find_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, struct vmscm_id *bases, size_t *count,
     struct vmscm_error *err)
 {
@@ -74,7 +74,7 @@ int vmscm_fetch_bases_at(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     return 0;
 }
 
-int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
+int vmscm_fetch_find_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_id *bases,
     size_t *count, struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;
@@ -84,13 +84,13 @@ int vmscm_fetch_bases(struct vmscm_fetch *fetch, const struct vmscm_id *id, stru
     if (rc)
         return rc;
     if (entry.has_base)
-        return vmscm_fetch_bases_at(fetch, pack, &entry, bases, count, err);
+        return vmscm_fetch_find_bases_at(fetch, pack, &entry, bases, count, err);
     *count = 1;
     bases[0] = *id;
     return 0;
 }
 
-int vmscm_fetch_share(
+int vmscm_fetch_find_share(
     struct vmscm_fetch *fetch, const struct vmscm_id *id, uint64_t *bytes, struct vmscm_error *err)
 {
     struct vmscm_pack_entry entry;

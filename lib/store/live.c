@@ -172,7 +172,7 @@ static int find_bases(struct vmscm_live *live, struct copy found[VMSCM_PACK_BASE
     int rc;
 
     *count = 0;
-    rc = vmscm_fetch_bases_at(
+    rc = vmscm_fetch_find_bases_at(
         live->fetch, live->packs.items[copy->pack].pack, &copy->entry, bases, count, err);
     for (size_t i = 0; i < *count && !rc; i++) {
         if ((rc = find_copies(live, &bases[i], true, err)))

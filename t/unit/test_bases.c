@@ -285,7 +285,7 @@ static void others_dropped(void **state)
         size_t count = 0;
         assert_int_equal(bring_near(store, 1001 + 1000 * i, near[i], 2), 1);
         part_id(&id, 1001 + 1000 * i);
-        assert_done(vmscm_fetch_bases(fetch, &id, bases, &count, &err), &err);
+        assert_done(vmscm_fetch_find_bases(fetch, &id, bases, &count, &err), &err);
         part_id(&is, 1);
         assert_int_equal(count, 1);
         assert_int_equal(vmscm_hash_cmp(&bases[0], &is), 0);

@@ -421,7 +421,7 @@ int vmscm_publish_run(struct vmscm_publish *p, bool *lost, struct vmscm_error *e
     uint8_t digest[VMSCM_GENERATION_DIGEST], history[VMSCM_GENERATION_NAME];
     uint64_t bytes;
     bool any = false;
-    int rc;
+    int rc = 0;
 
     *lost = false;
     if (!p->next.changes.len && !p->next.steps.len && !p->rewrite)

@@ -43,6 +43,12 @@ static void become(const char *path, char *const argv[], int err, int out, unsig
     _exit(127);
 }
 
+/* Only our end does not wait: the child's is as programs expect it. */
+static int make_pipe(int ends[2])
+{
+    return pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -1 : 0;
+}
+
 int child_start(struct child *child, const char *const argv[], unsigned flags,
     const char *package, struct vmscm_error *err)
 {
@@ -56,12 +62,14 @@ int child_start(struct child *child, const char *const argv[], unsigned flags,
         report_set(err, VMSCM_ETOOL, "%s: not installed", argv[0]);
         return report_hint(err, "apt install %s", package);
     }
-    if (!(flags & CHILD_STDERR) && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if ((!(flags & CHILD_STDERR) && make_pipe(ends) < 0) || (flags & CHILD_OUT && make_pipe(out) < 0)) {
+        report_set(err, VMSCM_EIO, "%s: %s", argv[0], strerror(errno));
+        for (size_t i = 0; i < 2; i++)
+            if (ends[i] >= 0)
+                close(ends[i]);
         free(path);
-        return report_set(err, VMSCM_EIO, "%s: %s", argv[0], strerror(errno));
+        return VMSCM_EIO;
     }
-    if (flags & CHILD_OUT && pipe2(out, O_CLOEXEC) == 0)
-        fcntl(out[0], F_SETFL, O_NONBLOCK);
     fflush(NULL);
     child->pid = fork();
     if (child->pid == 0)

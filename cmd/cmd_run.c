@@ -218,16 +218,18 @@ static int run_command(struct machine *m, struct vmscm_error *err)
 {
     char *const argv[] = {(char *)"sh", (char *)"-c", (char *)m->o.run, NULL};
     char *port = memory_printf("%u", m->wait.host);
-    int status, rc = 0;
-    pid_t pid;
+    int status = 0, rc = 0;
+    pid_t pid, got;
 
     if (m->wait.host)
         setenv("port", port, 1);
     free(port);
     if ((pid = process_start(argv, -1, false)) < 0)
         return report_set(err, VMSCM_ETOOL, "sh: %s", strerror(errno));
-    while (waitpid(pid, &status, WNOHANG) == 0)
-        if (!rc && (rc = look(m, err)) < 0)
+    while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR))
+        if (rc)
+            poll(NULL, 0, 50);
+        else if ((rc = look(m, err)) < 0)
             kill(pid, SIGTERM);
     return rc < 0 ? rc : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

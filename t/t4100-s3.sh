@@ -201,6 +201,14 @@ check_fails 3 'an answer that is none is told' '
     faults "[{\"action\":\"garbage\",\"method\":\"GET\",\"match\":\"list-type\"}]"
     vmscm -C "$U" list
 ' 'cannot be read'
+check 'keys that were not asked for are passed over' '
+    faults
+    vmscm -C "$U" list >plain
+    faults "[{\"action\":\"stray\",\"match\":\"list-type\",\"keys\":[\"\",\"x\",\"r/\",\"r/x\",\"r/lo\"]}]"
+    vmscm -C "$U" list >strayed && vmscm -C "$U" gc -q
+    rc=$?
+    faults
+    [ $rc = 0 ] && cmp plain strayed'
 check_fails 1 'no bucket is told' '
     faults
     vmscm -C "s3://nobucket/r?endpoint=$FAKE" list

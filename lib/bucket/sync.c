@@ -125,6 +125,10 @@ static int take(struct vmscm_mirror *m, struct one *one, bool first, struct vmsc
         return vmscm_error_set(err, VMSCM_EDAMAGED,
             "%s: generation %llu does not follow from the one before", vmscm_s3_identity(m->s3),
             (unsigned long long)one->g.number);
+    if (first && one->g.base != one->g.number)
+        return vmscm_error_set(err, VMSCM_EDAMAGED,
+            "%s: generation %llu should tell all there is, and does not", vmscm_s3_identity(m->s3),
+            (unsigned long long)one->g.number);
     if (first) {
         vmscm_generation_release_state(&m->state);
         m->state = one->g.state;

@@ -237,7 +237,7 @@ int vmscm_s3_delete(struct vmscm_s3 *s3, const char *key, struct vmscm_error *er
 }
 
 struct listing {
-    const char *prefix;
+    const char *prefix, *begin;
     size_t left; /* keys that are wanted still */
     int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err);
     void *data;
@@ -248,11 +248,12 @@ static int take_key(void *data, const char *key, uint64_t size, int64_t modified
     struct vmscm_error *err)
 {
     struct listing *l = data;
+    const char *name = key + strlen(l->prefix);
 
-    if (!l->left || !vmscm_str_starts(key, l->prefix))
+    if (!l->left || !vmscm_str_starts(key, l->prefix) || !vmscm_str_starts(name, l->begin))
         return 0;
     l->left--;
-    return l->each(l->data, key + strlen(l->prefix), size, modified, err);
+    return l->each(l->data, name, size, modified, err);
 }
 
 static int make_query(struct vmscm_buf *query, const struct vmscm_s3 *s3, const char *begin,
@@ -277,7 +278,7 @@ int vmscm_s3_list(struct vmscm_s3 *s3, const char *begin, size_t max,
     void *data, struct vmscm_error *err)
 {
     struct listing listing = {
-        .prefix = s3->prefix, .left = max ? max : SIZE_MAX, .each = each, .data = data};
+        .prefix = s3->prefix, .begin = begin, .left = max ? max : SIZE_MAX, .each = each, .data = data};
     struct vmscm_buf query = VMSCM_BUF_INIT, answer = VMSCM_BUF_INIT;
     char *next = NULL, *then = NULL;
     int rc;

@@ -134,16 +134,15 @@ out:
     return rc;
 }
 
-void vmscm_cache_drop(struct vmscm_cache *cache, const struct vmscm_packfile *pack)
+bool vmscm_cache_drop(struct vmscm_cache *cache, const struct vmscm_packfile *pack)
 {
     struct vmscm_error ignored = VMSCM_ERROR_INIT;
     char *path = NULL;
-    bool changed;
+    bool changed, gone;
 
-    if (!path_of(&path, cache, pack, NULL))
-        unlink(path);
+    gone = !path_of(&path, cache, pack, NULL) && (unlink(path) == 0 || errno == ENOENT);
     free(path);
-    vmscm_store_reload(cache->store, &changed, &ignored);
+    return gone && !vmscm_store_reload(cache->store, &changed, &ignored);
 }
 
 struct candidate {

@@ -42,8 +42,8 @@ void vmscm_cache_release(struct vmscm_cache_holds *hold);
 int vmscm_cache_hold(struct vmscm_cache_holds *hold, bool *there, struct vmscm_cache *cache,
     const struct vmscm_packfile *pack, struct vmscm_error *err);
 
-/* A pack turned out to be damaged: it goes. */
-void vmscm_cache_drop(struct vmscm_cache *cache, const struct vmscm_packfile *pack);
+/* A pack turned out to be damaged: it goes. Whether it could be removed. */
+bool vmscm_cache_drop(struct vmscm_cache *cache, const struct vmscm_packfile *pack);
 
 /* Remove packs until all together are at most `size` bytes, as far as nobody holds them, and those that
  * cannot be read. Done quietly by one process at a time. */

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/fetch.h"
-#include "base/str.h"
-#include "store/elsewhere.h"
 #include "store/fetch_parts.h"
 #include "sys/direct.h"
 
 #include <stdlib.h>
 
 #define SLOT_KEEP (2u << 20) /* a larger buffer is given back */
-
-/* Where the bytes of a chunk or leaf go: one of the three is set. */
-struct target {
-    void *out; /* exactly `len` bytes */
-    struct vmscm_buf *buf; /* at most `len` */
-    const uint8_t **bytes; /* exactly `len` bytes of *plain, which gets a reference */
-    struct vmscm_plain **plain;
-    size_t len;
-};
 
 int vmscm_fetch_new(struct vmscm_fetch **out, struct vmscm_store *store, struct vmscm_error *err)
 {
@@ -311,8 +300,9 @@ static int copy_part(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
                         : read_at(fetch, pack, entry, is_base, out, NULL, err);
 }
 
-static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vmscm_packfile *pack,
-    const struct vmscm_pack_entry *entry, bool is_base, struct vmscm_error *err)
+int vmscm_fetch_to(struct vmscm_fetch *fetch, const struct vmscm_fetch_target *to,
+    struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool is_base,
+    struct vmscm_error *err)
 {
     struct vmscm_fetch_slot *slot = NULL;
     int rc;
@@ -338,129 +328,13 @@ static int read_to(struct vmscm_fetch *fetch, const struct target *to, struct vm
     return 0;
 }
 
-/* A part that is being looked for. */
-struct search {
-    const struct vmscm_id *id;
-    int type;
-    bool is_base; /* it must not need a base itself */
-    const struct target *to;
-    struct vmscm_error first; /* what was wrong with the first that was found */
-};
-
-typedef struct vmscm_packfile *(*locate_fn)(
-    struct vmscm_store *, struct vmscm_pack_entry *, const struct vmscm_id *, size_t);
-
-#define NOT_THERE 1
-
-/* Read it from the first place where it can be, by locate. *bad (may be NULL): a pack that is damaged. */
-static int try_places(struct vmscm_fetch *fetch, struct search *s, struct vmscm_store *store,
-    locate_fn locate, const struct vmscm_packfile **bad, struct vmscm_error *err)
-{
-    struct vmscm_error why = VMSCM_ERROR_INIT;
-    struct vmscm_pack_entry entry;
-    struct vmscm_packfile *pack;
-
-    for (size_t nth = 0; (pack = locate(store, &entry, s->id, nth)); nth++) {
-        fetch->from = store;
-        int rc = read_to(fetch, s->to, pack, &entry, s->is_base, &why);
-        fetch->from = fetch->store;
-        if (!rc)
-            return 0;
-        if (rc == VMSCM_ENOMEM)
-            return vmscm_error_copy(err, &why);
-        if (bad && rc == VMSCM_EDAMAGED)
-            *bad = pack;
-        if (!s->first.code) {
-            s->first = why;
-            vmscm_error_prefix(&s->first, "%s", pack->path);
-        }
-    }
-    return NOT_THERE;
-}
-
-/* In the cache, if there is one. What is damaged in it goes, and counts as never brought. */
-static int try_cache(struct vmscm_fetch *fetch, struct search *s, bool reload, struct vmscm_error *err)
-{
-    struct vmscm_cache *cache =
-        fetch->reach == VMSCM_FETCH_OWN ? NULL : vmscm_elsewhere_cache(fetch->store);
-    struct vmscm_error before = s->first;
-    bool changed;
-    int rc;
-
-    if (!cache || (reload && vmscm_store_reload(vmscm_cache_store(cache), &changed, NULL)))
-        return NOT_THERE;
-    for (;;) {
-        const struct vmscm_packfile *bad = NULL;
-        rc = try_places(fetch, s, vmscm_cache_store(cache), vmscm_store_locate, &bad, err);
-        if (rc == NOT_THERE)
-            s->first = before;
-        if (rc != NOT_THERE || !bad)
-            return rc;
-        vmscm_cache_drop(cache, bad);
-    }
-}
-
-/* Where it is neither here nor in the cache. *asked: there is such a place. */
-static int try_elsewhere(struct vmscm_fetch *fetch, struct search *s, bool *asked,
-    struct vmscm_error *err)
-{
-    const struct vmscm_elsewhere_want want = {.id = *s->id, .type = (enum vmscm_pack_type)s->type};
-    struct vmscm_cache_holds holds = {.last = 0};
-    int rc = NOT_THERE;
-
-    *asked = fetch->reach == VMSCM_FETCH_ELSEWHERE && vmscm_elsewhere_of(fetch->store);
-    if (*asked && !(rc = vmscm_elsewhere_bring_one(fetch->store, &want, &holds, err)))
-        rc = try_cache(fetch, s, false, err);
-    vmscm_cache_release(&holds);
-    return rc;
-}
-
-static int tell_missing(const struct search *s, struct vmscm_error *err)
-{
-    char hex[VMSCM_HASH_HEX];
-    const char *kind = s->type == VMSCM_PACK_LEAF ? "leaf" : "chunk";
-    const struct vmscm_error *first = &s->first;
-
-    vmscm_str_hex(hex, s->id->bytes, VMSCM_HASH_SIZE);
-    if (first->code)
-        vmscm_error_set(err, first->code == VMSCM_EUNSUPPORTED ? first->code : VMSCM_EDAMAGED,
-            "%s %.16s: %s", kind, hex, first->message);
-    else
-        vmscm_error_set(err, VMSCM_EDAMAGED, "%s %.16s: missing", kind, hex);
-    return vmscm_error_hint(err, "vmscm fsck tells what is damaged");
-}
-
-/* Read a part from wherever it can be read. is_base: it must not need a base itself. */
-static int read_any(struct vmscm_fetch *fetch, int type, const struct vmscm_id *id, bool is_base,
-    const struct target *to, struct vmscm_error *err)
-{
-    struct search s = {
-        .id = id, .type = type, .is_base = is_base, .to = to, .first = VMSCM_ERROR_INIT};
-    bool changed, asked;
-    int rc;
-
-    /* In packs, in packs as they are now, in the trash; and in case that gc was quicker, again. */
-    for (int again = 0; again < 5; again++) {
-        locate_fn locate =
-            again && again % 2 == 0 ? vmscm_store_locate_trash : vmscm_store_locate;
-        if ((rc = try_places(fetch, &s, fetch->store, locate, NULL, err)) != NOT_THERE ||
-            (again < 2 && (rc = try_cache(fetch, &s, again == 1, err)) != NOT_THERE))
-            return rc;
-        /* What changed may be known already, from another thread's look or one for a base. */
-        if (again % 2 == 0 && again < 4 && (rc = vmscm_store_reload(fetch->store, &changed, err)))
-            return rc;
-    }
-    rc = try_elsewhere(fetch, &s, &asked, err);
-    return rc == NOT_THERE ? tell_missing(&s, err) : rc;
-}
-
 /* Plain bytes of the bases of the record at hand into fetch->base. They take slots, any of them:
  * the record itself gets its own afterwards. */
 static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 {
     struct vmscm_buf part = VMSCM_BUF_INIT;
     struct vmscm_fetch_raw bytes = fetch->bytes;
-    const struct target to = {.buf = &part, .len = VMSCM_PACK_PART_MAX};
+    const struct vmscm_fetch_target to = {.buf = &part, .len = VMSCM_PACK_PART_MAX};
     struct vmscm_pack_record record;
     bool quick = fetch->quick;
     int rc = 0;
@@ -473,7 +347,7 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
     /* What comes of them is verified. */
     fetch->quick = true;
     for (unsigned i = 0; i < record.base_count && !rc; i++)
-        if (!(rc = read_any(fetch, record.type, &record.bases[i], true, &to, err)))
+        if (!(rc = vmscm_fetch_search(fetch, record.type, &record.bases[i], true, &to, err)))
             rc = vmscm_buf_append(&fetch->base, part.data, part.len, err);
     fetch->quick = quick;
     fetch->spare = fetch->bytes;
@@ -486,34 +360,34 @@ static int read_bases(struct vmscm_fetch *fetch, struct vmscm_error *err)
 int vmscm_fetch_read(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, void *out, size_t len, struct vmscm_error *err)
 {
-    const struct target to = {.out = out, .len = len};
+    const struct vmscm_fetch_target to = {.out = out, .len = len};
 
-    return read_any(fetch, (int)type, id, false, &to, err);
+    return vmscm_fetch_search(fetch, (int)type, id, false, &to, err);
 }
 
 int vmscm_fetch_plain(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, size_t len, const uint8_t **bytes, struct vmscm_plain **plain,
     struct vmscm_error *err)
 {
-    const struct target to = {.bytes = bytes, .plain = plain, .len = len};
+    const struct vmscm_fetch_target to = {.bytes = bytes, .plain = plain, .len = len};
 
-    return read_any(fetch, (int)type, id, false, &to, err);
+    return vmscm_fetch_search(fetch, (int)type, id, false, &to, err);
 }
 
 int vmscm_fetch_read_buf(struct vmscm_fetch *fetch, enum vmscm_pack_type type,
     const struct vmscm_id *id, struct vmscm_buf *buf, size_t max, struct vmscm_error *err)
 {
-    const struct target to = {.buf = buf, .len = max};
+    const struct vmscm_fetch_target to = {.buf = buf, .len = max};
 
-    return read_any(fetch, (int)type, id, false, &to, err);
+    return vmscm_fetch_search(fetch, (int)type, id, false, &to, err);
 }
 
 int vmscm_fetch_read_base(struct vmscm_fetch *fetch, const struct vmscm_id *id,
     struct vmscm_buf *buf, struct vmscm_error *err)
 {
-    const struct target to = {.buf = buf, .len = VMSCM_PACK_PART_MAX};
+    const struct vmscm_fetch_target to = {.buf = buf, .len = VMSCM_PACK_PART_MAX};
 
-    return read_any(fetch, VMSCM_PACK_CHUNK, id, true, &to, err);
+    return vmscm_fetch_search(fetch, VMSCM_PACK_CHUNK, id, true, &to, err);
 }
 
 int vmscm_fetch_compare(struct vmscm_fetch *fetch, const struct vmscm_id *id, struct vmscm_buf *buf,

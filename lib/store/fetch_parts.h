@@ -44,9 +44,27 @@ struct vmscm_fetch {
     struct vmscm_recordcache *cache; /* shared, used instead of slots; or NULL */
 };
 
+/* Where the bytes of a chunk or leaf go: one of the three is set. */
+struct vmscm_fetch_target {
+    void *out; /* exactly `len` bytes */
+    struct vmscm_buf *buf; /* at most `len` */
+    const uint8_t **bytes; /* exactly `len` bytes of *plain, which gets a reference */
+    struct vmscm_plain **plain;
+    size_t len;
+};
+
 /* The first bytes of the record at an entry, at most max, into fetch->bytes, and its header into
  * fetch->record. */
 int vmscm_fetch_load(struct vmscm_fetch *fetch, struct vmscm_packfile *pack,
     const struct vmscm_pack_entry *entry, size_t max, struct vmscm_error *err);
+
+/* Read the part of one entry. is_base: it must not need a base itself. */
+int vmscm_fetch_to(struct vmscm_fetch *fetch, const struct vmscm_fetch_target *to,
+    struct vmscm_packfile *pack, const struct vmscm_pack_entry *entry, bool is_base,
+    struct vmscm_error *err);
+
+/* Read a part from wherever it can be read; likewise. */
+int vmscm_fetch_search(struct vmscm_fetch *fetch, int type, const struct vmscm_id *id, bool is_base,
+    const struct vmscm_fetch_target *to, struct vmscm_error *err);
 
 #endif

@@ -17,6 +17,7 @@ PUT /_fake/faults takes a list of rules, of which the first that matches a reque
                   repeat     do it twice, and answer as the second time
                   truncate   answer, but with half of the body
                   garbage    answer with a body that is none
+                  stray      list keys, too, that were not asked for
                   slow       wait so many seconds first, then answer as usual
 GET /_fake/log gives what was asked so far, a line a request: METHOD PATH STATUS BYTES-IN BYTES-OUT; DELETE
 empties it. GET /_fake/keys gives the keys there are.
@@ -233,6 +234,9 @@ class Handler(BaseHTTPRequestHandler):
             with world.lock:
                 world.log.append("%s %s 0 %d 0" % (self.command, self.path, len(self.body)))
             self.hang_up()
+        elif action == "stray":
+            strays = "".join("<Contents><Key>%s</Key><Size>1</Size></Contents>" % key for key in fault["keys"])
+            self.answer(status, body.replace(b"<Contents>", strays.encode() + b"<Contents>", 1), headers)
         elif action == "garbage":
             self.answer(status, b"\0garbage" * 8, headers)
         else:

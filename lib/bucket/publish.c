@@ -342,9 +342,9 @@ static int add_history(struct vmscm_publish *p, struct vmscm_generation *g, bool
     int rc;
 
     *any = false;
-    if ((!p->rewrite && !p->next.changes.len) || (rc = find_news(&novel, p, err)))
-        return !p->rewrite && !p->next.changes.len ? 0 : rc;
-    if ((rc = vmscm_histobj_put(name, &size, p->m, novel, err)))
+    if (!p->rewrite && !p->next.changes.len)
+        return 0;
+    if ((rc = find_news(&novel, p, err)) || (rc = vmscm_histobj_put(name, &size, p->m, novel, err)))
         goto out;
     *any = size > 0;
     if (size)
@@ -421,7 +421,7 @@ int vmscm_publish_run(struct vmscm_publish *p, bool *lost, struct vmscm_error *e
     uint8_t digest[VMSCM_GENERATION_DIGEST], history[VMSCM_GENERATION_NAME];
     uint64_t bytes;
     bool any = false;
-    int rc = 0;
+    int rc;
 
     *lost = false;
     if (!p->next.changes.len && !p->next.steps.len && !p->rewrite)

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,11 +43,15 @@ struct machine {
     struct ctx *ctx;
     struct opts o;
     struct export *export;
+    const struct vmscm_machine *machine; /* the revision's */
     struct child qemu;
     struct waitfor wait;
     char *dir;
     char *forward; /* of our own, for --wait-for */
     bool terminal; /* the console is the user's terminal, by qemu itself */
+    struct termios tty; /* then: as it was */
+    bool emulate;  /* without KVM, which failed */
+    bool begun;    /* the guest has printed something */
     int log;
 };
 
@@ -129,32 +134,21 @@ static void add_consoles(struct qemuargs *args, const struct machine *m)
     }
 }
 
-static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_error *err)
+static int start_qemu(struct machine *m, struct vmscm_error *err)
 {
-    const struct export_options export = {.cache_size = m->o.cache_size};
     struct qemuargs args = {0};
-    const struct vmscm_machine *machine;
     struct qemuargs_options options = {.cpus = m->o.cpus,
         .memory = m->o.memory,
         .bus = m->o.bus,
+        .dir = m->dir,
         .isolate = m->o.isolate,
+        .emulate = m->emulate,
         .forwards = &m->o.forwards,
-        .uri = uri_of};
-    int rc;
+        .uri = uri_of,
+        .data = m->export};
+    int rc = qemuargs_machine(&args, m->machine, &options, err);
 
-    if ((rc = vmscm_revision_machine(&machine, rev, err)))
-        return rc;
-    if (!machine->disk_count)
-        return report_set(err, VMSCM_ENOTFOUND, "%.12s: a machine without disks: nothing to start",
-            vmscm_revision_id(rev));
-    if (!(m->dir = export_private_dir(err)))
-        return VMSCM_EIO;
-    m->wait.monitor = memory_printf("%s/monitor", m->dir);
-    options.dir = m->dir;
-    if ((rc = find_forward(m, err)) || (rc = export_start(&m->export, m->ctx, rev, &export, err)))
-        return rc;
-    options.data = m->export;
-    if (!(rc = qemuargs_machine(&args, machine, &options, err))) {
+    if (!rc) {
         add_consoles(&args, m);
         rc = child_start(&m->qemu, (const char *const *)args.items, m->terminal ? 0 : CHILD_OUT,
             "qemu-system-x86", err);
@@ -164,6 +158,44 @@ static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_err
     return rc;
 }
 
+static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    const struct export_options export = {.cache_size = m->o.cache_size};
+    int rc;
+
+    if ((rc = vmscm_revision_machine(&m->machine, rev, err)))
+        return rc;
+    if (!m->machine->disk_count)
+        return report_set(err, VMSCM_ENOTFOUND, "%.12s: a machine without disks: nothing to start",
+            vmscm_revision_id(rev));
+    if (!(m->dir = export_private_dir(err)))
+        return VMSCM_EIO;
+    m->wait.monitor = memory_printf("%s/monitor", m->dir);
+    if ((rc = find_forward(m, err)) || (rc = export_start(&m->export, m->ctx, rev, &export, err)))
+        return rc;
+    return start_qemu(m, err);
+}
+
+/* qemu takes another accelerator by itself where KVM is not to be had, but where it is and does not work,
+ * as in some nested machines, it aborts. */
+static bool kvm_failed(const struct machine *m)
+{
+    return !m->emulate && !m->begun && access(QEMUARGS_KVM, R_OK | W_OK) == 0 &&
+        (m->qemu.status == 128 + SIGABRT || strcasestr(m->qemu.last, "kvm"));
+}
+
+static int start_again(struct machine *m, struct vmscm_error *err)
+{
+    report_warning("KVM does not work here: the guest is emulated, which is slow");
+    if (m->terminal)
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &m->tty);
+    if (m->qemu.out >= 0)
+        close(m->qemu.out);
+    m->qemu = (struct child)CHILD_INIT;
+    m->emulate = true;
+    return start_qemu(m, err);
+}
+
 /* The console's bytes to whoever wants them. */
 static void relay(struct machine *m)
 {
@@ -171,6 +203,7 @@ static void relay(struct machine *m)
     ssize_t n;
 
     while (m->qemu.out >= 0 && (n = read(m->qemu.out, buf, sizeof buf)) > 0) {
+        m->begun = true;
         waitfor_console(&m->wait, buf, (size_t)n);
         if (m->log >= 0 && write(m->log, buf, (size_t)n) != n) {
             close(m->log);
@@ -203,6 +236,8 @@ static int look(struct machine *m, struct vmscm_error *err)
         return report_set(err, VMSCM_ECANCELED, "run: interrupted");
     if (!child_alive(&m->qemu, true)) {
         relay(m);
+        if (m->qemu.status && kvm_failed(m))
+            return start_again(m, err);
         return m->qemu.status ? child_failed(&m->qemu, err) : 1;
     }
     relay(m);
@@ -273,6 +308,8 @@ static void remove_in(const char *dir, const char *name)
 static void stop(struct machine *m)
 {
     child_stop(&m->qemu, false);
+    if (m->terminal && m->export)
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &m->tty);
     if (m->qemu.out >= 0)
         close(m->qemu.out);
     export_stop(m->export);
@@ -315,8 +352,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if ((rc = ctx_repo(ctx, err)) || (rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err)))
         goto out;
     interrupt_catch();
-    if (m.terminal)
+    if (m.terminal) {
+        tcgetattr(STDIN_FILENO, &m.tty);
         fputs("Ctrl-A X ends it.\n", stderr);
+    }
     if (!(rc = start(&m, rev, err)))
         rc = serve(&m, err);
 out:

@@ -251,7 +251,7 @@ int qemuargs_machine(struct qemuargs *args, const struct vmscm_machine *m,
     /* The family: a version of it may be one that this qemu does not have. */
     qemuargs_add(args, "%s%s", (q35 && !has_bus(m, o, "ide")) || m->secure_boot ? "q35" : "pc",
         m->secure_boot ? ",smm=on" : "");
-    if (access("/dev/kvm", R_OK | W_OK) == 0) {
+    if (!o->emulate && access(QEMUARGS_KVM, R_OK | W_OK) == 0) {
         qemuargs_add(args, "-accel");
         qemuargs_add(args, "kvm");
     }

@@ -6,6 +6,8 @@
 #include "cmd.h"
 #include <vmscm/machine.h>
 
+#define QEMUARGS_KVM "/dev/kvm"
+
 struct qemuargs {
     char **items; /* NULL ends; all are the list's own */
     size_t len;
@@ -20,6 +22,7 @@ struct qemuargs_options {
     const char *bus;    /* for all disks; NULL: as recorded */
     const char *dir;    /* private: what the firmware remembers goes there */
     int isolate;        /* the guest reaches nothing */
+    int emulate;        /* without KVM, even if it is there */
     const struct opt_list *forwards; /* HOST:GUEST */
     char *(*uri)(const void *data, const char *disk); /* where a disk is; the caller's */
     const void *data;

@@ -44,6 +44,19 @@ unset VMSCM_DIR NO_COLOR PAGER GIT_PAGER VMSCM_PAGER GIT_DIR GIT_AUTHOR_NAME GIT
     GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 # A gc in the background would outlive the test.
 printf '[user]\n\tname = Test User\n\temail = test@example.com\n[gc]\n\tauto = false\n' >"$XDG_CONFIG_HOME/vmscm/config"
+if [ "${VMSCM_TEST_VARIANT:-}" = asan ] && command -v nbdkit >/dev/null; then
+    # The plugin's sanitizer has to be in nbdkit before all else; what nbdkit itself leaks is its own.
+    mkdir "$TEST_DIR/bin"
+    cat >"$TEST_DIR/bin/nbdkit" <<END
+#!/bin/sh
+LD_PRELOAD=$(ldd "$VMSCM_BUILD/vmscm" | awk '$1 ~ /^libasan/ { print $3 }')
+ASAN_OPTIONS=\$ASAN_OPTIONS:detect_leaks=0
+export LD_PRELOAD ASAN_OPTIONS
+exec $(command -v nbdkit) "\$@"
+END
+    chmod 755 "$TEST_DIR/bin/nbdkit"
+    PATH=$TEST_DIR/bin:$PATH
+fi
 cd "$TEST_DIR/work" || exit 1
 
 test_cleanup() {

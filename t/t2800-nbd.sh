@@ -11,8 +11,8 @@ for need in nbdkit nbdinfo nbdcopy qemu-io; do
 done
 PLUGIN=$VMSCM_BUILD/nbdkit-vmscm-plugin.so
 [ -e "$PLUGIN" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
-# A library with a sanitizer cannot be loaded into a program without it.
-[ "${VMSCM_TEST_VARIANT:-}" != asan ] || skip_all "nbdkit itself has no sanitizer"
+# The children that nbdkit itself forks for --run hang at their exit with a sanitizer loaded into it.
+[ "${VMSCM_TEST_VARIANT:-}" != asan ] || skip_all "nbdkit --run hangs with a sanitizer"
 
 sample_disk one.raw 24 1
 sample_disk two.raw 8 2

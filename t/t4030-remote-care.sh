@@ -13,18 +13,26 @@ vmscm init -q --bare hub.vmscm
 vmscm -C ann remote add origin ../hub.vmscm
 vmscm -C ann push -q origin web
 
-check_fails 1 'what cannot be put in its place is a failure' '
+check 'what an interrupted fetch left and is no pack is left out' '
     vmscm init -q ben
     vmscm -C ben remote add origin ../hub.vmscm
     mkdir -p ben/.vmscm/quarantine/from-dead/packs
     touch ben/.vmscm/quarantine/from-dead/lock
     noise 4096 3 >ben/.vmscm/quarantine/from-dead/packs/pack-00000000000000000000000000000001.vpk
-    vmscm -C ben fetch' 'not a pack'
-check 'and it is done once that is gone' '
-    rm -r ben/.vmscm/packs/pack-00000000000000000000000000000001.vpk ben/.vmscm/quarantine/from-*
     vmscm -C ben fetch | grep "^web  new"
+    [ ! -e ben/.vmscm/packs/pack-00000000000000000000000000000001.vpk ]
+    [ -z "$(ls ben/.vmscm/quarantine)" ]
     vmscm -C ben cat origin/web | cmp - one.raw'
-
+check_fails 3 'what cannot be put in its place is a failure' '
+    vmscm init -q dee
+    vmscm -C dee remote add origin ../hub.vmscm
+    rm -r dee/.vmscm/git/objects/pack
+    touch dee/.vmscm/git/objects/pack
+    vmscm -C dee fetch' 'objects/pack'
+check 'and it is done once that is mended' '
+    rm dee/.vmscm/git/objects/pack
+    vmscm -C dee fetch | grep "^web  new"
+    vmscm -C dee cat origin/web | cmp - one.raw'
 check_fails 4 'what an interrupted push left counts as what is sent' '
     vmscm init -q --bare small.vmscm
     vmscm -C small.vmscm config receive.maxSize 100000

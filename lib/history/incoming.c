@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MEMORY_MAX ((size_t)64 << 20) /* bytes of objects before they are written out */
+#define MEMORY_MAX ((size_t)16 << 20) /* bytes of objects before they are written out */
 #define OBJECT_COST 256               /* bytes that one takes besides its own */
 #define OBJECTS_MAX (2u << 20)        /* at a time: the ids of all of them are kept in memory */
 #define FIRST 1000                    /* before all of libgit2's */

@@ -170,6 +170,9 @@ REMOTES = [
 ]
 
 
+ALL = COMMANDS + REMOTES
+
+
 def named(names, among=None):
     wanted = [c for c in among or COMMANDS if not names or c.name in names]
     if len(wanted) < len(names):

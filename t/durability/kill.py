@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("commands", nargs="*")
     options = parser.parse_args()
-    wanted = commands.named(options.commands, commands.COMMANDS + commands.REMOTES)
+    wanted = commands.named(options.commands, commands.ALL)
     base = labs.Base(labs.scratch())
     lab = labs.Lab(base, 0)
     tasks, count = [], 0

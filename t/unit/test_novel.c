@@ -157,7 +157,7 @@ static void test_incoming_small(void **state)
 
     snprintf(dir, sizeof dir, "%s/q", r->dir);
     assert_done(vmscm_incoming_open(&in, r->db, dir, &err), &err);
-    for (uint32_t i = 0; i < 300000; i++)
+    for (uint32_t i = 0; i < 70000; i++)
         assert_done(vmscm_incoming_add(in, VMSCM_NOVEL_BLOB, &i, sizeof i, &err), &err);
     assert_int_not_equal(vmscm_incoming_stored(in), 0);
     vmscm_incoming_close(in);

@@ -112,7 +112,7 @@ static int copy(struct lane *lane, const struct vmscm_id *id, struct vmscm_error
     if (rc || !pack || (rc = vmscm_fetch_part(lane->fetch, pack, &entry, &lane->bytes, err)))
         return rc;
     lane->copied += entry.plain_len;
-    return vmscm_ingest_add(
+    return vmscm_ingest_lane_add(
         lane->ingest, lane->unit, entry.type, id, lane->bytes.data, lane->bytes.len, err);
 }
 
@@ -129,7 +129,7 @@ static int copy_segment(struct lane *lane, const struct segment *segment, struct
     free(entries);
     if (!rc)
         rc = copy(lane, &segment->leaf, err);
-    return rc ? rc : vmscm_ingest_end_unit(lane->ingest, lane->unit, err);
+    return rc ? rc : vmscm_ingest_lane_end_unit(lane->ingest, lane->unit, err);
 }
 
 static int copy_segments(struct vmscm_parallel *p, struct lane *lane, struct vmscm_error *err)

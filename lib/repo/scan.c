@@ -153,7 +153,7 @@ static int work(struct vmscm_parallel *p, unsigned index, struct vmscm_error *er
         if (rc || !more)
             break;
         if ((rc = vmscm_segment_scan(&w, &s->disks[disk], &segment, err)) ||
-            (rc = vmscm_ingest_end_unit(w.lane, segment.unit, err)))
+            (rc = vmscm_ingest_lane_end_unit(w.lane, segment.unit, err)))
             break;
         pthread_mutex_lock(&s->lock);
         s->found[disk].list.items[slot] = segment;

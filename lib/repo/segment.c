@@ -101,8 +101,9 @@ static int add_chunk(struct vmscm_segment_worker *w, struct vmscm_segment *segme
     int rc;
 
     if ((rc = vmscm_hash_compute(w->hash, &id, p, len, err)) ||
-        (!is_promised(w, &id) && (rc = vmscm_ingest_add_near(w->lane, segment->unit, &id, p, len, near,
-             find_near(w, *at, len, near), err))))
+        (!is_promised(w, &id) &&
+            (rc = vmscm_ingest_lane_add_near(w->lane, segment->unit, &id, p, len, near,
+                 find_near(w, *at, len, near), err))))
         return rc;
     *at += len;
     segment->read += len;
@@ -292,9 +293,10 @@ int vmscm_segment_scan(struct vmscm_segment_worker *w, const struct vmscm_scan_d
     if (w->promised && vmscm_hash_cmp(&w->base_leaf, &segment->leaf) == 0)
         return 0;
     /* What is relied on is told by that leaf, which must be here then. */
-    if (w->promised && (rc = vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &w->base_leaf,
-                            w->base_bytes.data, w->base_bytes.len, err)))
+    if (w->promised &&
+        (rc = vmscm_ingest_lane_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &w->base_leaf,
+             w->base_bytes.data, w->base_bytes.len, err)))
         return rc;
-    return vmscm_ingest_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &segment->leaf,
+    return vmscm_ingest_lane_add(w->lane, segment->unit, VMSCM_PACK_LEAF, &segment->leaf,
         w->leaf.bytes.data, w->leaf.bytes.len, err);
 }

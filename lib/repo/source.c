@@ -196,10 +196,10 @@ static int take_batch(struct taker *w, size_t first, struct vmscm_error *err)
     for (size_t i = first; i < end && !rc; i++) {
         const struct vmscm_lost_item *item = &lost->items.items[i];
         if (!item->there && !(rc = get(w, item, &found, err)) && found)
-            rc = vmscm_ingest_add(w->lane, first / BATCH, item->type, &item->id, w->bytes.data,
+            rc = vmscm_ingest_lane_add(w->lane, first / BATCH, item->type, &item->id, w->bytes.data,
                 w->bytes.len, err);
     }
-    return rc ? rc : vmscm_ingest_end_unit(w->lane, first / BATCH, err);
+    return rc ? rc : vmscm_ingest_lane_end_unit(w->lane, first / BATCH, err);
 }
 
 static int take(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)

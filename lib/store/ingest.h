@@ -51,12 +51,12 @@ int vmscm_ingest_lane_new(struct vmscm_ingest_lane **out, struct vmscm_ingest *i
 void vmscm_ingest_lane_free(struct vmscm_ingest_lane *lane); /* NULL is fine */
 
 /* Add a chunk or leaf of a unit, its id computed by the caller; nothing happens if it is there. */
-int vmscm_ingest_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
+int vmscm_ingest_lane_add(struct vmscm_ingest_lane *lane, uint64_t unit, enum vmscm_pack_type type,
     const struct vmscm_id *id, const void *data, size_t len, struct vmscm_error *err);
 
 /* A chunk, and the chunks that an earlier revision has where it comes from: it may be stored against
  * these. */
-int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
+int vmscm_ingest_lane_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
     const struct vmscm_id *id, const void *data, size_t len, const struct vmscm_id *near,
     size_t near_count, struct vmscm_error *err);
 
@@ -65,11 +65,12 @@ int vmscm_ingest_add_near(struct vmscm_ingest_lane *lane, uint64_t unit,
 void vmscm_ingest_lane_copy(struct vmscm_ingest_lane *lane);
 
 /* Add a record as it is; VMSCM_EEXIST if this ingest has one of its parts. For such lanes. */
-int vmscm_ingest_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
+int vmscm_ingest_lane_add_record(struct vmscm_ingest_lane *lane, uint64_t unit,
     const struct vmscm_packwriter_record *record, struct vmscm_error *err);
 
 /* A unit adds nothing more. Every unit from 0 on must be ended, once. */
-int vmscm_ingest_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit, struct vmscm_error *err);
+int vmscm_ingest_lane_end_unit(struct vmscm_ingest_lane *lane, uint64_t unit,
+    struct vmscm_error *err);
 
 /* Wakes all that wait, which then fail with VMSCM_ECANCELED: for when a thread gives up. */
 void vmscm_ingest_stop(struct vmscm_ingest *ingest);

@@ -38,7 +38,7 @@ static int copy_whole(struct lane *l, const struct vmscm_pack_entry *entries, si
 
     for (size_t i = 0; i < count; i++)
         parts[i] = (struct vmscm_packwriter_part){entries[i].id, entries[i].plain_len};
-    return rc ? rc : vmscm_ingest_add_record(l->ingest, l->unit, &record, err);
+    return rc ? rc : vmscm_ingest_lane_add_record(l->ingest, l->unit, &record, err);
 }
 
 static int copy_parts(struct lane *l, const struct vmscm_pack_entry *entries, size_t count,
@@ -51,7 +51,7 @@ static int copy_parts(struct lane *l, const struct vmscm_pack_entry *entries, si
         if (!vmscm_live_wants(l->run->pack, e->number))
             continue;
         if (!(rc = vmscm_fetch_part(l->fetch, l->run->pack->pack, e, &l->part, err)))
-            rc = vmscm_ingest_add(
+            rc = vmscm_ingest_lane_add(
                 l->ingest, l->unit, e->type, &e->id, l->part.data, l->part.len, err);
     }
     return rc;
@@ -104,7 +104,7 @@ static int copy_all(struct vmscm_parallel *p, struct lane *l, struct vmscm_error
             rc = copy_record(l, &run->places.entries[at], n, err);
             bytes += run->places.entries[at].length;
         }
-        if (rc || (rc = vmscm_ingest_end_unit(l->ingest, l->unit, err)))
+        if (rc || (rc = vmscm_ingest_lane_end_unit(l->ingest, l->unit, err)))
             break;
         pthread_mutex_lock(&run->lock);
         if (run->repack->progress && run->repack->progress(run->repack->data, bytes))

@@ -255,8 +255,8 @@ static uint64_t bring_near(struct vmscm_store *store, unsigned n, const unsigned
     assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
     assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
     assert_done(
-        vmscm_ingest_add_near(lane, 0, &id, bytes, LEN, near_ids, count, &err), &err);
-    assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+        vmscm_ingest_lane_add_near(lane, 0, &id, bytes, LEN, near_ids, count, &err), &err);
+    assert_done(vmscm_ingest_lane_end_unit(lane, 0, &err), &err);
     vmscm_ingest_lane_free(lane);
     assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
     return counts.fresh_chunks;

@@ -200,10 +200,10 @@ static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
         for (unsigned i = 0; i < 2 * PARTS && !rc; i++) {
             uint64_t n = (uint64_t)(i < PARTS ? unit : unit / 2) * PARTS + i % PARTS;
             struct vmscm_id id = make_id(n);
-            rc = vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, &id, &n, sizeof n, err);
+            rc = vmscm_ingest_lane_add(lane, unit, VMSCM_PACK_CHUNK, &id, &n, sizeof n, err);
         }
         if (!rc)
-            rc = vmscm_ingest_end_unit(lane, unit, err);
+            rc = vmscm_ingest_lane_end_unit(lane, unit, err);
     }
     if (rc)
         vmscm_ingest_stop(job->ingest);

@@ -179,9 +179,9 @@ static void chunk_and_leaf(void **state)
         for (int second = 0; second < 2; second++) {
             assert_done(vmscm_ingest_open(&ingest, store, dir, 3, NULL, &err), &err);
             assert_done(vmscm_ingest_lane_new(&lane, ingest, &err), &err);
-            assert_done(vmscm_ingest_add(
+            assert_done(vmscm_ingest_lane_add(
                             lane, 0, types[first + second], &id, data, sizeof data, &err), &err);
-            assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+            assert_done(vmscm_ingest_lane_end_unit(lane, 0, &err), &err);
             vmscm_ingest_lane_free(lane);
             assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
             assert_int_equal(counts.stored > 0, second == 0);
@@ -225,10 +225,10 @@ static void many_parts(void **state)
     for (unsigned i = 0; i < COUNT; i++) {
         make_noise(data, sizeof data, i);
         assert_done(vmscm_hash_compute(hash, &ids[i], data, sizeof data, &err), &err);
-        assert_done(vmscm_ingest_add(
+        assert_done(vmscm_ingest_lane_add(
                         lane, 0, VMSCM_PACK_CHUNK, &ids[i], data, sizeof data, &err), &err);
     }
-    assert_done(vmscm_ingest_end_unit(lane, 0, &err), &err);
+    assert_done(vmscm_ingest_lane_end_unit(lane, 0, &err), &err);
     vmscm_ingest_lane_free(lane);
     assert_done(vmscm_ingest_finish(ingest, &counts, &err), &err);
     assert_int_equal(counts.fresh_chunks, COUNT);

@@ -63,10 +63,10 @@ static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
             struct vmscm_id id;
             size_t len = make_data(data, (job->apart ? unit : unit / 2) * 16 + i);
             vmscm_hash_compute(hash, &id, data, len, err);
-            rc = vmscm_ingest_add(lane, unit, VMSCM_PACK_CHUNK, &id, data, len, err);
+            rc = vmscm_ingest_lane_add(lane, unit, VMSCM_PACK_CHUNK, &id, data, len, err);
         }
         if (!rc)
-            rc = vmscm_ingest_end_unit(lane, unit, err);
+            rc = vmscm_ingest_lane_end_unit(lane, unit, err);
     }
     if (rc)
         vmscm_ingest_stop(job->ingest);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm show: a revision and the machine it records. */
 #include "cmd.h"
+#include "factsview.h"
 #include "pager.h"
 #include "table.h"
 #include "text.h"
@@ -70,6 +71,12 @@ static int show_json(struct vmscm_revision *rev, const struct vmscm_machine *mac
     if (rc)
         return rc;
     json_put(root, "hardware", machine_json(machine));
+    json_t *facts = NULL;
+    if ((rc = factsview_json(&facts, rev, err))) {
+        json_decref(root);
+        return rc;
+    }
+    json_put(root, "facts", facts);
     files = json_put(root, "config_files", json_array());
     rc = vmscm_revision_config_files(rev, add_file, files, err);
     if (rc)
@@ -179,6 +186,8 @@ static int show_text(const struct ctx *ctx, struct vmscm_revision *rev,
         text_size(memory, machine->memory));
     print_disks(machine);
     print_nics(machine);
+    if ((rc = factsview_print(rev, err)))
+        return rc;
     return print_files(rev, err);
 }
 

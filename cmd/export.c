@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "export.h"
 
+#include "installed.h"
 #include "interrupt.h"
 #include "memory.h"
 #include "report.h"
@@ -71,24 +72,12 @@ int export_check_socket(const char *path, struct vmscm_error *err)
     return 0;
 }
 
-/* Beside us in a build tree, where it is installed with us, or wherever nbdkit looks. */
 static char *find_plugin(void)
 {
-    static const char *const places[] = {"", VMSCM_PLUGIN_DIR "/"};
-    char exe[4096];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    char *path = installed_find(PLUGIN, VMSCM_PLUGIN_DIR);
 
-    if (len > 0) {
-        exe[len] = '\0';
-        *strrchr(exe, '/') = '\0';
-        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-            char *path = memory_printf("%s/%s" PLUGIN, exe, places[i]);
-            if (access(path, R_OK) == 0)
-                return path;
-            free(path);
-        }
-    }
-    return memory_dup("vmscm");
+    /* Else wherever nbdkit looks. */
+    return path ? path : memory_dup("vmscm");
 }
 
 struct words {

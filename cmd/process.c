@@ -83,6 +83,8 @@ char *process_find(const char *name)
 {
     const char *path = getenv("PATH");
 
+    if (name[0] == '/')
+        return access(name, X_OK) == 0 ? memory_dup(name) : NULL;
     while (path && *path) {
         const char *end = strchrnul(path, ':');
         char *full = memory_printf("%.*s/%s", (int)(end - path), path, name);

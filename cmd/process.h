@@ -16,7 +16,8 @@ int process_wait(pid_t pid);
 /* Both. 127 if it could not be started. */
 int process_run(char *const argv[], bool silent);
 
-/* Full path of an executable file on the PATH, the caller's; NULL if there is none. */
+/* Full path of an executable file on the PATH, the caller's; NULL if there is none. A full path is itself
+ * looked at. */
 char *process_find(const char *name);
 
 #endif

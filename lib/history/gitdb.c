@@ -458,6 +458,21 @@ int vmscm_gitdb_read_file(struct vmscm_buf *buf, struct vmscm_gitdb *db, const c
     return rc;
 }
 
+int vmscm_gitdb_find_tree(char *tree, struct vmscm_gitdb *db, const char *id, const char *path,
+    struct vmscm_error *err)
+{
+    git_filemode_t mode;
+    git_oid oid;
+    int rc = find_path(&oid, &mode, db, id, path, err);
+
+    if (!rc && mode != GIT_FILEMODE_TREE)
+        rc = vmscm_error_set(
+            err, VMSCM_ENOTFOUND, "%.200s: not a directory in revision %.12s", path, id);
+    if (!rc)
+        git_oid_tostr(tree, VMSCM_GITDB_ID, &oid);
+    return rc;
+}
+
 struct files {
     struct vmscm_gitdb *db;
     int (*each)(void *data, const char *path, const char *blob, uint64_t size);

@@ -63,6 +63,10 @@ void vmscm_gitdb_info_release(struct vmscm_gitdb_info *info);
 int vmscm_gitdb_read_file(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *id,
     const char *path, size_t max, struct vmscm_error *err);
 
+/* The id of the tree at a path in a commit's. VMSCM_ENOTFOUND. */
+int vmscm_gitdb_find_tree(char *tree, struct vmscm_gitdb *db, const char *id, const char *path,
+    struct vmscm_error *err);
+
 /* Every blob below directory dir ("" for all) of a commit's tree, path relative to dir, in git's
  * order. Paths that are not confined are VMSCM_EDAMAGED. Non-zero from each ends the walk and is
  * returned. */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "factsview.h"
+
+#include "text.h"
+#include <stdlib.h>
+#include <string.h>
+#include <vmscm/inspect.h>
+
+#define NAMES_SHOWN 8
+
+int factsview_json(json_t **out, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    char *facts = NULL;
+    int rc = vmscm_inspect_read(&facts, rev, err);
+
+    *out = facts ? json_loads(facts, 0, NULL) : NULL;
+    vmscm_free(facts);
+    if (rc == VMSCM_ENOTFOUND) {
+        *err = (struct vmscm_error)VMSCM_ERROR_INIT;
+        rc = 0;
+    }
+    if (!rc && !*out)
+        *out = json_null();
+    return rc;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+static void print_list(const char *title, const json_t *list, const char *key)
+{
+    size_t len = json_array_size(list);
+
+    if (len == 0)
+        return;
+    printf("  %s: ", title);
+    for (size_t i = 0; i < len && i < NAMES_SHOWN; i++) {
+        const json_t *item = json_array_get(list, i);
+        if (i)
+            fputs(", ", stdout);
+        text_put(stdout, key ? text_of(item, key) : json_string_value(item));
+    }
+    if (len > NAMES_SHOWN)
+        printf(" and %zu more", len - NAMES_SHOWN);
+    putchar('\n');
+}
+
+static void print_system(const json_t *system)
+{
+    static const struct {
+        const char *title, *key;
+    } texts[] = {{"build", "build"}, {"edition", "edition"}, {"time zone", "timezone"}};
+    size_t applications = json_array_size(json_object_get(system, "applications"));
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (*text_of(system, texts[i].key)) {
+            printf("  %s: ", texts[i].title);
+            text_put(stdout, text_of(system, texts[i].key));
+            putchar('\n');
+        }
+    if (applications)
+        printf("  applications: %zu\n", applications);
+    print_list("users", json_object_get(system, "users"), "name");
+    print_list("kernels", json_object_get(system, "kernels"), NULL);
+    print_list("services", json_object_get(system, "services"), NULL);
+}
+
+static void print_filesystems(const json_t *list)
+{
+    char size[TEXT_MAX];
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *fs = json_array_get(list, i);
+        fputs("  ", stdout);
+        text_put(stdout, text_of(fs, "device"));
+        fputs(": ", stdout);
+        text_put(stdout, text_of(fs, "type"));
+        if (json_object_get(fs, "size"))
+            printf(", %s",
+                text_size(size, (uint64_t)json_integer_value(json_object_get(fs, "size"))));
+        if (json_is_true(json_object_get(fs, "opaque")))
+            fputs(", opaque", stdout);
+        putchar('\n');
+    }
+}
+
+int factsview_print(struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    char *facts = NULL, *summary = NULL;
+    json_t *root = NULL;
+    int rc = vmscm_inspect_read(&facts, rev, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        *err = (struct vmscm_error)VMSCM_ERROR_INIT;
+        return 0;
+    }
+    if (rc || (rc = vmscm_inspect_summary(&summary, facts, err)))
+        goto out;
+    root = json_loads(facts, 0, NULL);
+    fputs("\nInside: ", stdout);
+    text_put(stdout, summary);
+    putchar('\n');
+    const json_t *systems = json_object_get(root, "systems");
+    for (size_t i = 0; i < json_array_size(systems); i++)
+        print_system(json_array_get(systems, i));
+    print_filesystems(json_object_get(root, "filesystems"));
+out:
+    json_decref(root);
+    vmscm_free(summary);
+    vmscm_free(facts);
+    return rc;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "inspection.h"
+
+#include "child.h"
+#include "export.h"
+#include "installed.h"
+#include "interrupt.h"
+#include "memory.h"
+#include "report.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROGRAM "vmscm-inspect"
+#define ANSWER_MAX ((size_t)17 << 20)
+#define DISKS_MAX 64
+
+struct answer {
+    char *text;
+    size_t len, cap;
+};
+
+/* What it printed meanwhile. */
+static int take(struct answer *a, int fd, struct vmscm_error *err)
+{
+    ssize_t n;
+
+    do {
+        if (a->cap - a->len < 65536) {
+            a->cap = a->cap ? a->cap * 2 : 131072;
+            a->text = memory_grow(a->text, a->cap, 1);
+        }
+        n = read(fd, a->text + a->len, a->cap - a->len - 1);
+        a->len += n > 0 ? (size_t)n : 0;
+        if (a->len > ANSWER_MAX)
+            return report_set(err, VMSCM_ETOOL, PROGRAM ": it says too much");
+    } while (n > 0);
+    a->text[a->len] = '\0';
+    return 0;
+}
+
+static int wait_for(struct answer *a, struct child *child, struct export *export,
+    struct vmscm_error *err)
+{
+    bool alive;
+    int rc = 0;
+
+    do {
+        alive = child_alive(child, false);
+        if ((rc = take(a, child->out, err)))
+            return rc;
+        if (alive && interrupt_pending())
+            return report_set(err, VMSCM_ECANCELED, "inspect: interrupted");
+        /* What it makes of disks that are gone is nothing about them. */
+        if ((rc = export_check(export, err)))
+            return rc;
+        if (alive)
+            poll(NULL, 0, 20);
+    } while (alive);
+    if (child->status == 0)
+        return 0;
+    child_failed(child, err);
+    if (child->status == 3)
+        report_hint(err, "it needs qemu and a kernel that can be read: apt install "
+                         "qemu-system-x86 linux-image-amd64; 'libguestfs-test-tool' tells more");
+    return VMSCM_ETOOL;
+}
+
+static int look(struct answer *a, const char *program, struct export *export,
+    const struct vmscm_machine *machine, const struct inspection_options *o,
+    struct vmscm_error *err)
+{
+    const char *argv[DISKS_MAX + 5] = {program};
+    char *own[DISKS_MAX + 2];
+    struct child child = CHILD_INIT;
+    size_t n = 1, made = 0;
+    int rc;
+
+    if (o->timeout)
+        argv[n++] = own[made++] = memory_printf("--timeout=%u", o->timeout);
+    if (o->memory)
+        argv[n++] = own[made++] = memory_printf("--memory=%u", o->memory);
+    argv[n++] = export_socket(export);
+    for (size_t i = 0; i < machine->disk_count; i++)
+        argv[n++] = own[made++] = memory_printf("%s=%s", machine->disks[i].id, machine->disks[i].id);
+    argv[n] = NULL;
+    rc = child_start(&child, argv, CHILD_OUT, "libguestfs0", err);
+    child.name = PROGRAM;
+    if (!rc)
+        rc = wait_for(a, &child, export, err);
+    child_stop(&child, false);
+    if (child.out >= 0)
+        close(child.out);
+    while (made > 0)
+        free(own[--made]);
+    return rc;
+}
+
+/* What can be told before anything is started. */
+static int check(const struct vmscm_machine **machine, struct vmscm_revision *rev,
+    struct vmscm_error *err)
+{
+    int pruned, rc = vmscm_revision_machine(machine, rev, err);
+
+    if (rc || (rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)))
+        return rc;
+    if (pruned)
+        return report_set(err, VMSCM_ENOTFOUND, "revision %.12s: was pruned", vmscm_revision_id(rev));
+    if ((*machine)->disk_count > DISKS_MAX)
+        return report_set(err, VMSCM_EUNSUPPORTED, "revision %.12s: over %d disks",
+            vmscm_revision_id(rev), DISKS_MAX);
+    return 0;
+}
+
+int inspection_run(char **facts, struct ctx *ctx, struct vmscm_revision *rev,
+    const struct inspection_options *options, struct vmscm_error *err)
+{
+    const struct export_options all = {0};
+    const struct vmscm_machine *machine;
+    struct export *export = NULL;
+    struct answer a = {NULL, 0, 0};
+    char *program = installed_find(PROGRAM, VMSCM_HELPER_DIR);
+    int rc = 0;
+
+    *facts = NULL;
+    if (!program) {
+        rc = report_set(err, VMSCM_ETOOL, PROGRAM ": not installed");
+        report_hint(err, "it is built where libguestfs-dev is");
+    } else if (!(rc = check(&machine, rev, err)) &&
+        !(rc = export_start(&export, ctx, rev, &all, err))) {
+        rc = look(&a, program, export, machine, options, err);
+    }
+    export_stop(export);
+    free(program);
+    if (rc)
+        free(a.text);
+    else
+        *facts = a.text;
+    return rc;
+}

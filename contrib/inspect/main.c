@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * vmscm-inspect SOCKET ID=EXPORT...: what is on the disks that an NBD server has under these names, as
+ * JSON on standard output: vmscm-format-facts(5). The only user of libguestfs.
+ *
+ * What looks at the guest is a process of its own, in a process group of its own with the appliance's
+ * qemu, and is ended with it when time is up: whatever a guest does to it, there is an answer.
+ * Status: 0, something was found out, which may be that it cannot be inspected; 2, usage; 3, nothing
+ * can be inspected here.
+ */
+#include "facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MAX ((size_t)16 << 20)
+#define OVERLAY_MAX ((rlim_t)8 << 30) /* bytes that a guest's journals may write to the appliance's files */
+#define DISKS_MAX 64
+
+struct options {
+    int timeout; /* seconds */
+    int memory;  /* MiB */
+    const char *socket;
+    char *ids[DISKS_MAX + 1];
+    const char *exports[DISKS_MAX];
+};
+
+static volatile sig_atomic_t told_to_end;
+
+static void end(int number)
+{
+    told_to_end = number;
+}
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fputs("vmscm-inspect: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+/* A document with what all have. */
+static json_t *new_document(const char *status, const char *why)
+{
+    json_t *document = facts_object();
+    time_t now = time(NULL);
+    struct tm tm;
+    char date[32];
+
+    gmtime_r(&now, &tm);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S+00:00", &tm);
+    facts_number(document, "schema", 1);
+    facts_text(document, "date", date);
+    facts_text(document, "status", status);
+    facts_text(document, "error", why);
+    return document;
+}
+
+static int print(json_t *document)
+{
+    int rc = json_dumpf(document, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout);
+
+    json_decref(document);
+    return rc ? 3 : 0;
+}
+
+static int print_failure(const char *why)
+{
+    return print(new_document("failed", why));
+}
+
+/* Of a message that goes on with what to read; the caller's. */
+static char *first_line(const char *message)
+{
+    char *line = message ? strdup(message) : strdup("libguestfs: cannot begin");
+
+    if (line)
+        line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+/* An appliance with the disks, or with none; NULL, and *why is the caller's. */
+static guestfs_h *launch(const struct options *o, int emulate, int with_disks, char **why)
+{
+    guestfs_h *g = guestfs_create_flags(GUESTFS_CREATE_NO_ENVIRONMENT);
+    char server[256];
+    char *const servers[] = {server, NULL};
+    const char *cache = getenv("LIBGUESTFS_CACHEDIR"), *path = getenv("LIBGUESTFS_PATH");
+    int bad = 0;
+
+    *why = NULL;
+    if (!g) {
+        *why = strdup("libguestfs: cannot begin");
+        return NULL;
+    }
+    guestfs_set_error_handler(g, NULL, NULL);
+    snprintf(server, sizeof server, "unix:%s", o->socket);
+    bad = guestfs_set_backend(g, "direct") || guestfs_set_network(g, 0) ||
+        guestfs_set_memsize(g, o->memory) || guestfs_set_autosync(g, 0) ||
+        guestfs_set_tmpdir(g, getenv("XDG_RUNTIME_DIR")) ||
+        guestfs_set_cachedir(g, cache ? cache : "/var/tmp") ||
+        (path && guestfs_set_path(g, path)) ||
+        (emulate && guestfs_set_backend_setting(g, "force_tcg", "1"));
+    for (size_t i = 0; with_disks && o->ids[i] && !bad; i++)
+        bad = guestfs_add_drive_opts(g, o->exports[i], GUESTFS_ADD_DRIVE_OPTS_READONLY, 1,
+            GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw", GUESTFS_ADD_DRIVE_OPTS_PROTOCOL, "nbd",
+            GUESTFS_ADD_DRIVE_OPTS_SERVER, servers, -1);
+    /* Without a disk there is nothing to launch. */
+    if (!with_disks && !bad)
+        bad = guestfs_add_drive_scratch(g, 1 << 20, -1);
+    if (!bad && !guestfs_launch(g))
+        return g;
+    *why = first_line(guestfs_last_error(g));
+    guestfs_close(g);
+    return NULL;
+}
+
+/* KVM may be there and not work, so what is tried is what tells. */
+static guestfs_h *start(const struct options *o, const char **accelerator, int *status)
+{
+    char *why = NULL;
+    guestfs_h *g = NULL;
+
+    *accelerator = "kvm";
+    if (access("/dev/kvm", R_OK | W_OK) == 0 && !(g = launch(o, 0, 1, &why)))
+        free(why);
+    if (g)
+        return g;
+    *accelerator = "tcg";
+    if ((g = launch(o, 1, 1, &why)))
+        return g;
+    /* Is it the disks? */
+    char *without = NULL;
+    guestfs_h *empty = launch(o, 1, 0, &without);
+    if (empty) {
+        guestfs_close(empty);
+        char *text = NULL;
+        if (asprintf(&text, "the appliance does not start with these disks: %s", why) < 0)
+            text = NULL;
+        *status = print_failure(text ? text : why);
+        free(text);
+    } else {
+        say("the appliance does not start: %s", without);
+        *status = 3;
+    }
+    free(without);
+    free(why);
+    return NULL;
+}
+
+static int inspect(const struct options *o)
+{
+    const char *accelerator;
+    int status = 0;
+    guestfs_h *g = start(o, &accelerator, &status);
+    struct guest guest = {g, (char **)o->ids};
+    struct guestfs_version *version;
+    json_t *document, *systems;
+    char tool[64];
+
+    if (!g)
+        return status;
+    document = new_document("ok", NULL);
+    if ((version = guestfs_version(g))) {
+        snprintf(tool, sizeof tool, "libguestfs %d.%d.%d", (int)version->major,
+            (int)version->minor, (int)version->release);
+        facts_text(document, "tool", tool);
+        guestfs_free_version(version);
+    }
+    facts_text(document, "accelerator", accelerator);
+    storage_read(&guest, document);
+    systems = facts_list();
+    char **roots = guestfs_inspect_os(g);
+    if (!roots) {
+        json_decref(document);
+        json_decref(systems);
+        char *why = first_line(guestfs_last_error(g));
+        status = print_failure(why);
+        free(why);
+    } else {
+        for (size_t i = 0; roots[i]; i++)
+            facts_add(systems, system_read(&guest, roots[i]));
+        facts_put(document, "systems", systems);
+        status = print(document);
+    }
+    facts_free_strings(roots);
+    guestfs_close(g);
+    return status;
+}
+
+/* The process that looks; *from is what it prints. */
+static pid_t begin(const struct options *o, int *from)
+{
+    struct rlimit none = {0, 0}, overlay = {OVERLAY_MAX, OVERLAY_MAX};
+    pid_t parent = getpid(), pid;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent || dup2(ends[1], STDOUT_FILENO) < 0)
+            _exit(3);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_FSIZE, &overlay);
+        exit(inspect(o));
+    }
+    close(ends[1]);
+    *from = ends[0];
+    if (pid > 0)
+        setpgid(pid, pid);
+    else
+        close(ends[0]);
+    return pid;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* What it prints, till it closes that: 0, or why no more is waited for. */
+static const char *collect(int from, char **answer, size_t *len, int timeout)
+{
+    int64_t until = now_ms() + (int64_t)timeout * 1000;
+    struct pollfd poll_on = {from, POLLIN, 0};
+    size_t room = 0;
+
+    for (;;) {
+        int64_t left = until - now_ms();
+        if (told_to_end)
+            return "interrupted";
+        if (left <= 0)
+            return "it took too long";
+        if (poll(&poll_on, 1, left > 1000 ? 1000 : (int)left) <= 0)
+            continue;
+        if (*len == room) {
+            room = room ? room * 2 : 65536;
+            char *more = room > ANSWER_MAX ? NULL : realloc(*answer, room);
+            if (!more)
+                return "there is too much to say of it";
+            *answer = more;
+        }
+        ssize_t n = read(from, *answer + *len, room - *len);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return NULL;
+        *len += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static int supervise(const struct options *o)
+{
+    char *answer = NULL, text[128];
+    size_t len = 0;
+    int from, state = 0, status;
+    pid_t pid = begin(o, &from);
+    const char *why;
+    siginfo_t info;
+
+    if (pid < 0) {
+        say("cannot begin: %s", strerror(errno));
+        return 3;
+    }
+    why = collect(from, &answer, &len, o->timeout);
+    if (why)
+        kill(-pid, SIGKILL);
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    /* The appliance, if it was left; while the process is not reaped, the group is this one. */
+    kill(-pid, SIGKILL);
+    waitpid(pid, &state, 0);
+    close(from);
+    if (told_to_end) {
+        status = 128 + (int)told_to_end;
+    } else if (why) {
+        snprintf(text, sizeof text, strcmp(why, "it took too long") ? "%s" : "%s: over %d seconds",
+            why, o->timeout);
+        status = print_failure(text);
+    } else if (WIFSIGNALED(state)) {
+        snprintf(text, sizeof text, "inspection was ended by signal %d", WTERMSIG(state));
+        status = print_failure(text);
+    } else if ((status = WEXITSTATUS(state)) == 0) {
+        status = fwrite(answer, 1, len, stdout) == len && fflush(stdout) == 0 ? 0 : 3;
+    }
+    free(answer);
+    return status;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)kind;
+    (void)where;
+    remove(path);
+    return 0;
+}
+
+/* For sockets and overlays; its name is short, as a socket's must be. */
+static int make_private(char *dir, size_t size)
+{
+    const char *places[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (!places[i] || places[i][0] != '/' || strlen(places[i]) > 60)
+            continue;
+        snprintf(dir, size, "%s/vmscm-XXXXXX", places[i]);
+        if (mkdtemp(dir))
+            return 0;
+    }
+    say("no private directory: %s", strerror(errno));
+    return -1;
+}
+
+static int usage(void)
+{
+    fputs("usage: vmscm-inspect [--timeout=SECONDS] [--memory=MIB] SOCKET ID=EXPORT...\n", stderr);
+    return 2;
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    static const struct option table[] = {{"timeout", required_argument, NULL, 't'},
+        {"memory", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+    int letter;
+
+    while ((letter = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        char *rest = NULL;
+        long value = optarg ? strtol(optarg, &rest, 10) : 0;
+        if (letter == '?' || value < 1 || value > 86400 || *rest)
+            return -1;
+        *(letter == 't' ? &o->timeout : &o->memory) = (int)value;
+    }
+    if (argc - optind < 2 || argc - optind > DISKS_MAX + 1 || strlen(argv[optind]) > 200)
+        return -1;
+    o->socket = argv[optind];
+    for (int i = optind + 1; i < argc; i++) {
+        char *equals = strchr(argv[i], '=');
+        if (!equals)
+            return -1;
+        *equals = '\0';
+        o->ids[i - optind - 1] = argv[i];
+        o->exports[i - optind - 1] = equals + 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.timeout = 1200, .memory = 1024};
+    struct sigaction action = {.sa_handler = end};
+    char dir[128];
+    int status;
+
+    if (parse(&o, argc, argv))
+        return usage();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    if (make_private(dir, sizeof dir))
+        return 3;
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+    status = supervise(&o);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return status;
+}

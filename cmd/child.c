@@ -16,10 +16,29 @@
 #include <unistd.h>
 
 #define STOP_TENTHS 30
+#define LISTENER 3 /* SD_LISTEN_FDS_START */
+
+/* sd_listen_fds(3): which process is meant, and how many descriptors from 3 on. */
+static char listen_pid[] = "LISTEN_PID=0000000000";
+static char listen_fds[] = "LISTEN_FDS=1";
 
 /* In the new process: only what is safe after a fork. */
+static int take_listener(int listener)
+{
+    unsigned pid = (unsigned)getpid(), unit = 1;
+    char *digit = strchr(listen_pid, '=') + 1;
+
+    /* Without zeros in front: some take these for octal. */
+    while (pid / unit >= 10)
+        unit *= 10;
+    for (; unit; unit /= 10)
+        *digit++ = (char)('0' + pid / unit % 10);
+    *digit = '\0';
+    return listener == LISTENER ? fcntl(listener, F_SETFD, 0) : dup2(listener, LISTENER);
+}
+
 static void become(const char *path, char *const argv[], int err, int out, unsigned flags,
-    pid_t parent)
+    int listener, pid_t parent)
 {
     static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     sigset_t none;
@@ -39,6 +58,8 @@ static void become(const char *path, char *const argv[], int err, int out, unsig
     }
     if (err >= 0 && dup2(err, STDERR_FILENO) < 0)
         _exit(127);
+    if (listener >= 0 && take_listener(listener) < 0)
+        _exit(127);
     execv(path, argv);
     _exit(127);
 }
@@ -49,7 +70,7 @@ static int make_pipe(int ends[2])
     return pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -1 : 0;
 }
 
-int child_start(struct child *child, const char *const argv[], unsigned flags,
+static int start(struct child *child, const char *const argv[], unsigned flags, int listener,
     const char *package, struct vmscm_error *err)
 {
     char *path = process_find(argv[0]);
@@ -73,7 +94,7 @@ int child_start(struct child *child, const char *const argv[], unsigned flags,
     fflush(NULL);
     child->pid = fork();
     if (child->pid == 0)
-        become(path, (char *const *)argv, ends[1], out[1], flags, parent);
+        become(path, (char *const *)argv, ends[1], out[1], flags, listener, parent);
     free(path);
     if (out[1] >= 0)
         close(out[1]);
@@ -88,6 +109,24 @@ int child_start(struct child *child, const char *const argv[], unsigned flags,
         close(ends[0]);
     child->err = -1;
     return report_set(err, VMSCM_EIO, "%s: %s", argv[0], strerror(errno));
+}
+
+int child_start(struct child *child, const char *const argv[], unsigned flags,
+    const char *package, struct vmscm_error *err)
+{
+    return start(child, argv, flags, -1, package, err);
+}
+
+int child_start_listening(struct child *child, const char *const argv[], int listener,
+    const char *package, struct vmscm_error *err)
+{
+    /* They are its own, and mean none of our other children. */
+    putenv(listen_pid);
+    putenv(listen_fds);
+    int rc = start(child, argv, CHILD_NULL, listener, package, err);
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    return rc;
 }
 
 static void end_line(struct child *child, bool tell)

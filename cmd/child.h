@@ -39,6 +39,11 @@ enum child_flag {
 int child_start(struct child *child, const char *const argv[], unsigned flags,
     const char *package, struct vmscm_error *err);
 
+/* The same for a server that takes the listening socket `listener` over, by systemd's protocol, as its
+ * descriptor 3; it is told nothing, and prints nothing. For a process without threads. */
+int child_start_listening(struct child *child, const char *const argv[], int listener,
+    const char *package, struct vmscm_error *err);
+
 /* Whether it runs. Reads what it said meanwhile; each line is a warning of ours, if tell is set. */
 bool child_alive(struct child *child, bool tell);
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <vmscm/bundle.h>
 #include <vmscm/checkin.h>
-#include <vmscm/checkout.h>
+#include <vmscm/thin.h>
 
 struct opts {
     struct opt_list message;
@@ -147,6 +147,8 @@ static int check_in_workdir(struct ctx *ctx, const struct opts *o,
     }
     if (!rc)
         *machine = memory_dup(o->onto ? o->onto : vmscm_workdir_machine(dir));
+    if (!rc)
+        rc = vmscm_workdir_thin_hold(dir, ctx->repo, err);
     if (!rc)
         rc = vmscm_workdir_checkin(dir, ctx->repo, o->onto, options, progress_events(ctx), result,
             err);

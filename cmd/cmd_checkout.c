@@ -5,6 +5,8 @@
 #include "json.h"
 #include "memory.h"
 #include "progress.h"
+#include "report.h"
+#include "service.h"
 #include "text.h"
 #include <stdlib.h>
 #include <vmscm/checkout.h>
@@ -15,6 +17,7 @@ struct opts {
     unsigned jobs;
     int verify;
     int force;
+    int thin;
 };
 
 static void print_json(const struct vmscm_revision *rev, const struct vmscm_checkout_result *r)
@@ -49,10 +52,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 {
     const struct opts *o = values;
     struct vmscm_checkout_options options = {format_name(o->format), NULL, o->jobs,
-        o->verify, o->force};
+        o->verify, o->force, NULL};
     struct vmscm_checkout_result result = {NULL, 0, 0, 0};
     struct vmscm_revision *rev = NULL;
-    char *joined = NULL;
+    char *joined = NULL, *socket = NULL;
     int rc;
 
     for (size_t i = 0; i < o->options.len; i++) {
@@ -63,6 +66,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     }
     options.options = joined;
     rc = ctx_repo(ctx, err);
+    if (!rc && o->thin && !(options.thin = socket = service_socket(vmscm_repo_path(ctx->repo), err)))
+        rc = err->code;
     if (!rc)
         rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err);
     if (!rc)
@@ -71,6 +76,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (rc)
         goto out;
     progress_clear();
+    if (o->thin && (rc = service_ensure(ctx, socket, err))) {
+        report_hint(err, "the checkout is there; 'vmscm service start' in it tries again");
+        goto out;
+    }
     if (ctx->common.json)
         print_json(rev, &result);
     else if (!ctx->common.quiet)
@@ -79,6 +88,7 @@ out:
     vmscm_checkout_result_release(&result);
     vmscm_revision_free(rev);
     free(joined);
+    free(socket);
     return rc;
 }
 
@@ -92,10 +102,12 @@ static const struct opt table[] = {
         "read back what the disks hold, and hash it"},
     {'f', "force", OPT_FLAG, offsetof(struct opts, force), NULL, NULL,
         "over a checkout, give up what was changed in it"},
+    {0, "thin", OPT_FLAG, offsetof(struct opts, thin), NULL, NULL,
+        "store only what is changed, over the revision as it is in the repository"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[OPTION]... REV [DIR]", NULL};
+static const char *const usage[] = {"[OPTION]... REV [DIR]", "--thin REV [DIR]", NULL};
 
 const struct cmd cmd_checkout = {
     .name = "checkout",

@@ -77,6 +77,11 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     for (size_t i = 0; i < sizeof bundle / sizeof bundle[0]; i++)
         if (strcmp(argv[0], "bundle-action") == 0)
             puts(bundle[i]);
+    static const char *const service[] = {
+        "list", "start", "stop", "run", "enable", "disable", "forget"};
+    for (size_t i = 0; i < sizeof service / sizeof service[0]; i++)
+        if (strcmp(argv[0], "service-action") == 0)
+            puts(service[i]);
     if (strcmp(argv[0], "command") == 0)
         for (const struct cmd *const *c = commands_all; *c; c++)
             if (!((*c)->flags & CMD_HIDDEN))
@@ -95,7 +100,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 }
 
 static const char *const usage[] = {
-    "machine|tag|revision|remote|remote-action|bundle-action|config-key|command", NULL};
+    "machine|tag|revision|remote|remote-action|bundle-action|service-action|config-key|command", NULL};
 
 const struct cmd cmd_complete_words = {
     .name = "complete-words",

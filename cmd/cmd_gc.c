@@ -11,6 +11,7 @@
 #include <string.h>
 #include <vmscm/gc.h>
 #include <vmscm/remote.h>
+#include <vmscm/thin.h>
 
 struct opts {
     int dry_run, aggressive, automatic;
@@ -89,6 +90,27 @@ static int read_options(struct vmscm_gc_options *out, const struct opts *o,
     return 0;
 }
 
+static int count_gone(void *data, const struct vmscm_thin_item *item)
+{
+    *(uint64_t *)data += !item->present;
+    return 0;
+}
+
+/* What is kept for nobody, perhaps: only the user knows. */
+static void warn_of_gone(struct ctx *ctx)
+{
+    char count[TEXT_MAX], text[TEXT_MAX + 200];
+    uint64_t gone = 0;
+
+    if (ctx->common.quiet || vmscm_thin_list(ctx->repo, count_gone, &gone, NULL) || !gone)
+        return;
+    snprintf(text, sizeof text,
+        "%s not found, and what they stand on is kept: 'vmscm service' lists them, 'vmscm service "
+        "forget' lets it go",
+        text_count(count, gone, "thin checkout"));
+    report_warning(text);
+}
+
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
@@ -114,6 +136,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         print_json(&result);
     else if (!ctx->common.quiet)
         print_line(&result, o->dry_run);
+    if (ctx->repo && !o->automatic)
+        warn_of_gone(ctx);
     return 0;
 }
 

@@ -37,7 +37,8 @@ static const struct reason {
     {VMSCM_PRUNE_DAILY, "daily"}, {VMSCM_PRUNE_WEEKLY, "weekly"},
     {VMSCM_PRUNE_MONTHLY, "monthly"}, {VMSCM_PRUNE_YEARLY, "yearly"},
     {VMSCM_PRUNE_WITHIN, "within"}, {VMSCM_PRUNE_TAG, "tag"}, {VMSCM_PRUNE_CURRENT, "current"},
-    {VMSCM_PRUNE_REF, "ref"}, {VMSCM_PRUNE_SHARED, "shared"}};
+    {VMSCM_PRUNE_REF, "ref"}, {VMSCM_PRUNE_SHARED, "shared"},
+    {VMSCM_PRUNE_THIN, "thin"}};
 
 #define REASONS (sizeof reasons / sizeof reasons[0])
 

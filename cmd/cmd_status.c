@@ -3,11 +3,12 @@
 #include "cmd.h"
 #include "json.h"
 #include "report.h"
+#include "service.h"
 #include "table.h"
 #include "text.h"
 #include <stdbool.h>
 #include <string.h>
-#include <vmscm/checkout.h>
+#include <vmscm/thin.h>
 
 struct opts {
     int exit_code;
@@ -85,6 +86,9 @@ static void print_text(const struct vmscm_workdir *dir, const char *tip,
             stdout);
     else if (strcmp(tip, vmscm_workdir_base(dir)) != 0)
         printf("the machine has moved to %s since\n", text_id(id, tip));
+    if (vmscm_workdir_thin_base(dir))
+        printf("thin, over %s at %s\n", text_id(id, vmscm_workdir_thin_base(dir)),
+            vmscm_workdir_thin_socket(dir));
     putchar('\n');
     table_print(listing->table, "  ");
 }
@@ -99,9 +103,25 @@ static void print_json(const struct vmscm_workdir *dir, const char *tip, struct 
     json_put(root, "base", json_text(vmscm_workdir_base(dir)));
     json_put(root, "tip", *tip ? json_text(tip) : json_null());
     json_put(root, "clean", json_boolean(listing->clean));
+    if (vmscm_workdir_thin_base(dir)) {
+        json_t *thin = json_put(root, "thin", json_object());
+        json_put(thin, "over", json_text(vmscm_workdir_thin_base(dir)));
+        json_put(thin, "socket", json_text(vmscm_workdir_thin_socket(dir)));
+    }
     json_put(root, "disks", listing->json);
     listing->json = NULL;
     json_print(root);
+}
+
+/* What a thin checkout needs to be used. */
+static int provide(struct ctx *ctx, struct vmscm_workdir *dir, struct vmscm_error *err)
+{
+    int rc;
+
+    if (!vmscm_workdir_thin_socket(dir))
+        return 0;
+    rc = vmscm_workdir_thin_hold(dir, ctx->repo, err);
+    return rc ? rc : service_ensure(ctx, vmscm_workdir_thin_socket(dir), err);
 }
 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
@@ -132,7 +152,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         print_json(dir, tip, &listing);
     else if (!ctx->common.quiet)
         print_text(dir, tip, &listing);
-    rc = o->exit_code && !listing.clean;
+    if (!(rc = provide(ctx, dir, err)))
+        rc = o->exit_code && !listing.clean;
 out:
     json_decref(listing.json);
     table_free(listing.table);

@@ -72,7 +72,7 @@ int export_check_socket(const char *path, struct vmscm_error *err)
     return 0;
 }
 
-static char *find_plugin(void)
+char *export_plugin(void)
 {
     char *path = installed_find(PLUGIN, VMSCM_PLUGIN_DIR);
 
@@ -133,7 +133,7 @@ static int start(struct export *x, struct ctx *ctx, struct vmscm_revision *rev,
     add(&w, "--pidfile");
     add(&w, pidfile);
     add_listen(&w, x, o);
-    add_own(&w, find_plugin());
+    add_own(&w, export_plugin());
     add_own(&w, memory_printf("repo=%s", vmscm_repo_path(ctx->repo)));
     add_own(&w, memory_printf("rev=%s", vmscm_revision_id(rev)));
     if (o->disk)

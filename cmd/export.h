@@ -37,6 +37,10 @@ const char *export_socket(const struct export *export);
 /* A directory for sockets and the like, private and with a short name; the caller's. NULL: err. */
 char *export_private_dir(struct vmscm_error *err);
 
+/* Our plugin, as nbdkit is told it: beside us in a build tree, where it is installed with us, or
+ * wherever nbdkit looks. The caller's. */
+char *export_plugin(void);
+
 /* Make way for a socket: VMSCM_EUSAGE if its path is too long, VMSCM_EBUSY if something listens there,
  * VMSCM_EEXIST if it is no socket. One that nobody listens on any more is removed. */
 int export_check_socket(const char *path, struct vmscm_error *err);

@@ -19,8 +19,8 @@ static int null(posix_spawn_file_actions_t *actions, int fd, int flags)
     return posix_spawn_file_actions_addopen(actions, fd, "/dev/null", flags, 0);
 }
 
-/* input: -1: ours. */
-static pid_t start(char *const argv[], int input, bool silent, bool leave)
+/* input: -1: ours; output, errors: likewise. */
+static pid_t start(char *const argv[], int input, int output, int errors, bool silent, bool leave)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -40,10 +40,17 @@ static pid_t start(char *const argv[], int input, bool silent, bool leave)
     rc = leave ? null(&actions, STDIN_FILENO, O_RDONLY) : 0;
     if (input >= 0)
         rc = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    if (output >= 0 && !rc)
+        rc = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    if (errors >= 0 && !rc)
+        rc = posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
     if (silent && !rc)
         rc = null(&actions, STDOUT_FILENO, O_WRONLY);
     if (silent && !rc)
         rc = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    /* Who waits for the end of a pipe of ours would wait for this one, too. */
+    if (leave && !rc)
+        rc = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     if (!rc)
         rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
     posix_spawnattr_destroy(&attr);
@@ -54,12 +61,39 @@ static pid_t start(char *const argv[], int input, bool silent, bool leave)
 
 pid_t process_start(char *const argv[], int input, bool silent)
 {
-    return start(argv, input, silent, false);
+    return start(argv, input, -1, -1, silent, false);
 }
 
 void process_leave(char *const argv[])
 {
-    start(argv, -1, true, true);
+    start(argv, -1, -1, -1, true, true);
+}
+
+pid_t process_detach(char *const argv[], const char *name, const char *value, int *out, int errors)
+{
+    const char *before = getenv(name);
+    char *kept = before ? memory_dup(before) : NULL;
+    int ends[2];
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        free(kept);
+        return -1;
+    }
+    if (setenv(name, value, 1) < 0)
+        memory_die();
+    pid = start(argv, -1, ends[1], errors, false, true);
+    int saved = errno;
+    if (kept ? setenv(name, kept, 1) : unsetenv(name))
+        memory_die();
+    free(kept);
+    close(ends[1]);
+    if (pid < 0)
+        close(ends[0]);
+    else
+        *out = ends[0];
+    errno = saved;
+    return pid;
 }
 
 int process_wait(pid_t pid)

@@ -11,6 +11,9 @@
 pid_t process_start(char *const argv[], int input, bool silent);
 /* Start it in a session of its own, with no input and output, and never wait for it. */
 void process_leave(char *const argv[]);
+/* Start it in a session of its own, with no input, its standard output in *out, which is the caller's to
+ * close, and its errors in the file `errors`; `name` is `value` in its environment. As process_start. */
+pid_t process_detach(char *const argv[], const char *name, const char *value, int *out, int errors);
 /* Its exit status; 128 + N if signal N ended it; -1 if it could not be waited for. */
 int process_wait(pid_t pid);
 /* Both. 127 if it could not be started. */

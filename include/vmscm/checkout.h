@@ -23,6 +23,8 @@ struct vmscm_checkout_options {
     unsigned jobs;       /* 0: core.jobs, or one a core */
     int verify;          /* read back all that is in the disks, and hash it */
     int force;           /* over a checkout: give up what was changed in it */
+    const char *thin;    /* make a thin checkout, see <vmscm/thin.h>, over what is served at this Unix
+                            socket, an absolute path; then without any of the above. NULL: no */
 };
 
 struct vmscm_checkout_result {
@@ -42,7 +44,9 @@ struct vmscm_checkout_result {
  * Errors: VMSCM_EREFUSED: not empty, a checkout of another repository, or files in it were changed
  * or are in the way; VMSCM_EBUSY: a machine that runs writes to a disk in it; VMSCM_EUNSUPPORTED:
  * the format cannot hold the disk; VMSCM_EIO, also: verify found something else than was written;
- * VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_ETOOL.
+ * VMSCM_EDAMAGED; VMSCM_ECANCELED; VMSCM_ETOOL. A thin checkout is neither made over another checkout
+ * nor overwritten by one (VMSCM_EREFUSED), and cannot be of a repository in a bucket
+ * (VMSCM_EUNSUPPORTED).
  */
 VMSCM_API int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     const struct vmscm_checkout_options *options, const struct vmscm_events *events,

@@ -36,6 +36,7 @@ enum vmscm_prune_reason {
     VMSCM_PRUNE_TAG = 128,     /* a tag names it */
     VMSCM_PRUNE_CURRENT = 256, /* some machine's newest */
     VMSCM_PRUNE_REF = 512,     /* a ref of another kind names it */
+    VMSCM_PRUNE_THIN = 2048,   /* a thin checkout stands on it */
     VMSCM_PRUNE_SHARED = 1024, /* it is in the history of a machine that was not selected, or kept
                                   by another that was */
 };

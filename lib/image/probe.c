@@ -150,8 +150,8 @@ static int narrow(struct vmscm_probe_image *image, const struct part *part, stru
 
 /* One image, not its backing chain: *backing and *backing_format are the caller's. */
 static int probe_one(struct vmscm_probe **out, const char *path, const struct part *part,
-    const enum vmscm_probe_format *given, unsigned allow, struct vmscm_probe_image *image,
-    struct vmscm_error *err)
+    const enum vmscm_probe_format *given, const char *over, unsigned allow,
+    struct vmscm_probe_image *image, struct vmscm_error *err)
 {
     struct vmscm_probe_head head;
     struct vmscm_probe *probe = NULL;
@@ -161,6 +161,7 @@ static int probe_one(struct vmscm_probe **out, const char *path, const struct pa
     memset(image, 0, sizeof *image);
     image->file.fd = -1;
     image->allow = allow;
+    image->over = over;
     image->part = part->offset || part->length;
     probe = calloc(1, sizeof *probe);
     if (!probe)
@@ -207,17 +208,10 @@ static int backing_format(enum vmscm_probe_format *format, const char *name, con
     return 0;
 }
 
-int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
-    unsigned allow, struct vmscm_error *err)
-{
-    return vmscm_probe_open_part(out, path, 0, 0, format, allow, err);
-}
-
-int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t offset,
-    uint64_t length, const char *format, unsigned allow, struct vmscm_error *err)
+static int open_chain(struct vmscm_probe **out, const char *path, const struct part *part,
+    const char *format, const char *over, unsigned allow, struct vmscm_error *err)
 {
     static const struct part whole;
-    const struct part part = {offset, length};
     struct vmscm_probe *top = NULL, **tail = &top;
     struct vmscm_probe_image image = {.backing = NULL};
     enum vmscm_probe_format given;
@@ -238,8 +232,8 @@ int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t o
                 path, VMSCM_PROBE_DEPTH_MAX);
             break;
         }
-        if ((rc = probe_one(tail, next, depth ? &whole : &part, is_given ? &given : NULL, allow,
-                 &image, err))) {
+        if ((rc = probe_one(tail, next, depth ? &whole : part, is_given ? &given : NULL,
+                 depth ? NULL : over, allow, &image, err))) {
             if (depth)
                 vmscm_error_prefix(err, "%s: its backing chain", path);
             break;
@@ -268,6 +262,28 @@ int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t o
     }
     *out = top;
     return 0;
+}
+
+int vmscm_probe_open(struct vmscm_probe **out, const char *path, const char *format,
+    unsigned allow, struct vmscm_error *err)
+{
+    return vmscm_probe_open_part(out, path, 0, 0, format, allow, err);
+}
+
+int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t offset,
+    uint64_t length, const char *format, unsigned allow, struct vmscm_error *err)
+{
+    const struct part part = {offset, length};
+
+    return open_chain(out, path, &part, format, NULL, allow, err);
+}
+
+int vmscm_probe_open_over(struct vmscm_probe **out, const char *path, const char *backing_name,
+    unsigned allow, struct vmscm_error *err)
+{
+    static const struct part whole;
+
+    return open_chain(out, path, &whole, "qcow2", backing_name, allow, err);
 }
 
 bool vmscm_probe_is_part(const struct vmscm_probe *probe)

@@ -68,6 +68,7 @@ struct vmscm_probe {
     bool compressed;      /* may hold compressed clusters */
     uint32_t cid;         /* vmdk: its content id, which an image on top of it names; else 0 */
     struct vmscm_probe_bitmaps bitmaps;
+    bool over;            /* qcow2: over the backing file that was said, which `backing` leaves out */
     bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
     struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */
     size_t option_count;
@@ -95,6 +96,12 @@ void vmscm_probe_close(struct vmscm_probe *probe); /* NULL is fine */
  * have no other files: VMSCM_EREFUSED. A length of 0: up to the end. */
 int vmscm_probe_open_part(struct vmscm_probe **out, const char *path, uint64_t offset,
     uint64_t length, const char *format, unsigned allow, struct vmscm_error *err);
+
+/* A qcow2 whose backing file is known, by name, to be something else than an image, which QEMU never
+ * gets to see: with exactly this name `over` is set, and there is no backing chain; any other is
+ * followed or refused as always. */
+int vmscm_probe_open_over(struct vmscm_probe **out, const char *path, const char *backing_name,
+    unsigned allow, struct vmscm_error *err);
 
 /* Whether it is only part of its file. */
 bool vmscm_probe_is_part(const struct vmscm_probe *probe);

@@ -36,6 +36,7 @@ struct vmscm_probe_image {
     struct vmscm_probe_source file;
     bool part;            /* of its file, which is an archive: no other file may be named */
     unsigned allow;       /* enum vmscm_allow */
+    const char *over;     /* name of a backing file that is not followed; NULL: there is none */
     char *backing;        /* path of the backing file, confined; NULL: none */
     char *backing_format; /* as the header names it; NULL: it does not */
     uint32_t parent_cid;  /* vmdk: what the backing file's cid must be */

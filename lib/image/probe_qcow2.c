@@ -246,7 +246,13 @@ static int read_backing(const struct header *h, struct vmscm_probe_image *image,
     if ((rc = header_string(
              &name, image, h->backing_offset, h->backing_len, "backing file's name", err)))
         return rc;
-    rc = vmscm_probe_file_link(&image->backing, image, name, "backing file", false, err);
+    if (image->over && strcmp(name, image->over) == 0) {
+        image->probe->over = true;
+        free(image->backing_format);
+        image->backing_format = NULL;
+    } else {
+        rc = vmscm_probe_file_link(&image->backing, image, name, "backing file", false, err);
+    }
     free(name);
     return rc;
 }

@@ -18,6 +18,8 @@
 #include "repo/reflink.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
+#include "repo/thin.h"
+#include "repo/thindir.h"
 #include "repo/verify.h"
 #include "repo/workfile.h"
 #include "sys/file.h"
@@ -75,6 +77,11 @@ static int look_at(struct checkout *c, const char *dir, struct vmscm_error *err)
     }
     if (rc)
         return rc;
+    if (c->options->thin || vmscm_recheckout_is_thin(c->re)) {
+        vmscm_error_set(err, VMSCM_EREFUSED, "%s: is a %scheckout", dir,
+            vmscm_recheckout_is_thin(c->re) ? "thin " : "");
+        return vmscm_error_hint(err, "check out into a new directory");
+    }
     c->asked = *c->options;
     if (!c->asked.format && !c->asked.options) {
         c->asked.format = vmscm_recheckout_format(c->re);
@@ -98,6 +105,16 @@ static int is_empty(bool *empty, const char *dir, const char *except, struct vms
             (except && strcmp(e->d_name, except) == 0);
     closedir(d);
     return 0;
+}
+
+/* What a thin checkout stands on is kept from before it is there. */
+static int hold(struct checkout *c, struct vmscm_error *err)
+{
+    struct vmscm_workfile_thin *thin = &c->work.thin;
+    int rc = vmscm_str_dup(&thin->socket, c->options->thin, err);
+
+    memcpy(thin->base, c->rev->info.id, sizeof thin->base);
+    return rc ? rc : vmscm_thindir_pin(thin, c->rev->repo, c->dir, err);
 }
 
 /* Make dir, or see that it is empty or ours to go on with. */
@@ -146,6 +163,8 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
                 old.base, old.request);
             other = true;
         }
+        if (same && old.thin.socket)
+            rc = vmscm_pin_remove(c->rev->repo->path, old.thin.pin, err);
         vmscm_workfile_release(&old);
         if (other || (rc && rc != VMSCM_ENOTFOUND && rc != VMSCM_EDAMAGED))
             return other ? VMSCM_EREFUSED : rc;
@@ -163,6 +182,8 @@ static int prepare(struct checkout *c, const char *dir, const char *request,
     if ((rc = vmscm_str_dup(&c->work.repository, vmscm_handle_name(c->rev->repo), err)) ||
         (rc = vmscm_str_dup(&c->work.machine, machine ? machine : "", err)) ||
         (rc = vmscm_str_dup(&c->work.request, request, err)))
+        return rc;
+    if (c->options->thin && (rc = hold(c, err)))
         return rc;
     if (c->resumed && (rc = vmscm_recheckout_resume(c->rev->repo, c->dir, c->partial, err)))
         return rc;
@@ -333,7 +354,9 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
     int rc;
 
     c->item = disk->id;
-    if ((rc = vmscm_coformat_choose(&w, &text, c->options, disk, err)) ||
+    w.format = VMSCM_PROBE_QCOW2;
+    if ((!c->options->thin &&
+            (rc = vmscm_coformat_choose(&w, &text, c->options, disk, err))) ||
         (rc = vmscm_str_printf(
              &file, err, "%s.%s", disk->id, vmscm_probe_format_suffix(w.format))) ||
         (rc = vmscm_path_join(&final, c->dir, file, err)) ||
@@ -354,6 +377,13 @@ static int write_disk(struct checkout *c, const struct vmscm_machine_disk *disk,
             "disk %s: %llu bytes become %llu: %s holds only whole sectors", disk->id,
             (unsigned long long)disk->size, (unsigned long long)size,
             vmscm_probe_format_name(w.format));
+    if (c->options->thin) {
+        if (!(rc = vmscm_file_remove_tree(staging, err)) && !(rc = make_dir(staging, err)) &&
+            !(rc = vmscm_thin_create(
+                  path, c->options->thin, c->work.base, disk->id, size, err)))
+            rc = publish(c, entry, staging, file, err);
+        goto out;
+    }
     if ((rc = vmscm_handle_store(&store, c->rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, c->rev->repo, c->rev->info.id, disk, err)) ||
         (rc = plan(c, disk, &map, staging, path, &w, &diff, &keep, err)) ||
@@ -441,6 +471,20 @@ static int run(struct checkout *c, struct vmscm_error *err)
     return vmscm_file_remove_tree(c->partial, err);
 }
 
+static int check_thin(const struct vmscm_revision *rev,
+    const struct vmscm_checkout_options *options, struct vmscm_error *err)
+{
+    if (options->format || options->options || options->verify || options->force)
+        return vmscm_error_set(
+            err, VMSCM_EUSAGE, "thin checkout: has no format, and nothing to verify or to force");
+    if (rev->repo->far) {
+        vmscm_error_set(
+            err, VMSCM_EUNSUPPORTED, "%s: no thin checkouts of it", vmscm_handle_name(rev->repo));
+        return vmscm_error_hint(err, "a lazy clone of it can have some: vmscm clone --lazy");
+    }
+    return vmscm_thin_check_socket(options->thin, err);
+}
+
 int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     const struct vmscm_checkout_options *options, const struct vmscm_events *events,
     struct vmscm_checkout_result *result, struct vmscm_error *err)
@@ -454,6 +498,8 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     int rc;
 
     clock_gettime(CLOCK_MONOTONIC, &start);
+    if (c.options->thin && (rc = check_thin(rev, c.options, err)))
+        goto out;
     if (c.options->format && (rc = vmscm_probe_format_parse(&format, c.options->format, err)))
         goto out;
     if (!dir) {
@@ -469,8 +515,10 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
         (rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
-        (rc = look_at(&c, dir, err)) || (rc = vmscm_coformat_request(&request, c.options, err)) ||
-        (rc = vmscm_coformat_check(c.machine, c.options, err)) ||
+        (rc = look_at(&c, dir, err)) ||
+        (rc = c.options->thin ? vmscm_str_dup(&request, "thin", err)
+                              : vmscm_coformat_request(&request, c.options, err)) ||
+        (!c.options->thin && (rc = vmscm_coformat_check(c.machine, c.options, err))) ||
         (c.re && (rc = vmscm_recheckout_check(c.re, rev, c.options->force, err))) ||
         (rc = prepare(&c, dir, request, err)))
         goto out;
@@ -481,6 +529,8 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
         } else if (!c.resumed && !c.re && (rc == VMSCM_EUSAGE || rc == VMSCM_EUNSUPPORTED)) {
             /* The same command can never succeed: there is nothing to go on with. */
             vmscm_file_remove_tree(c.partial, NULL);
+            if (c.work.thin.socket)
+                vmscm_pin_remove(rev->repo->path, c.work.thin.pin, NULL);
             if (c.made)
                 rmdir(c.dir);
         }

@@ -149,6 +149,22 @@ static int set_image(struct vmscm_machine_disk *disk, const struct vmscm_probe *
     return rc;
 }
 
+/* Another disk's target, bus, format and options. */
+static int set_like(struct vmscm_machine_disk *disk, const struct vmscm_machine_disk *old,
+    uint64_t size, struct vmscm_error *err)
+{
+    int rc;
+
+    disk->size = size;
+    if ((rc = vmscm_model_set(&disk->target, old->target, err)) ||
+        (rc = vmscm_model_set(&disk->bus, old->bus, err)) ||
+        (rc = vmscm_model_set(&disk->format, old->format, err)))
+        return rc;
+    for (size_t i = 0; i < old->option_count && !rc; i++)
+        rc = vmscm_model_set_option(disk, old->options[i].name, old->options[i].value, err);
+    return rc;
+}
+
 /*
  * A raw disk's first bytes are its guest's to write, another format's header among them. So a disk
  * that is known to be raw is another format only if someone says so: the option, or the file's name.
@@ -198,6 +214,9 @@ static int add_disk(struct vmscm_machine *machine, const struct known *k,
         return rc;
     }
     if (old) {
+        /* The overlay of a thin checkout is no format that the machine has. */
+        if (probe->over)
+            return set_like(disk, old, probe->size, err);
         if ((rc = vmscm_model_set(&disk->target, old->target, err)) ||
             (rc = vmscm_model_set(&disk->bus, old->bus, err)))
             return rc;

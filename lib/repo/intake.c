@@ -55,6 +55,7 @@ static int probe_all(struct vmscm_record *c, struct vmscm_error *err)
     int rc;
 
     if (!(c->probes = calloc(c->count, sizeof *c->probes)) ||
+        !(c->thin = calloc(c->count, sizeof *c->thin)) ||
         !(c->order = calloc(c->count, sizeof *c->order)))
         return vmscm_error_nomem(err);
     for (size_t i = 0; i < c->count; i++) {
@@ -68,8 +69,12 @@ static int probe_all(struct vmscm_record *c, struct vmscm_error *err)
                 return rc;
             continue;
         }
-        rc = vmscm_probe_open_part(&c->probes[i], source->path, source->offset, source->length,
-            source->format, allow, err);
+        if (!is_part(source) && (rc = vmscm_thin_find(&c->thin[i], source->path, err)))
+            return rc;
+        rc = c->thin[i].backing
+            ? vmscm_thin_probe(&c->probes[i], &c->thin[i], source->path, allow, err)
+            : vmscm_probe_open_part(&c->probes[i], source->path, source->offset, source->length,
+                  source->format, allow, err);
         /* "Not found" would be an answer about the repository. */
         if (rc == VMSCM_ENOTFOUND && err)
             err->code = VMSCM_EINPUT;
@@ -175,8 +180,11 @@ static int open_disks(struct vmscm_record *c, unsigned jobs, unsigned *threads,
             return rc;
         bool few = known->usable && is_little(&known->changes, probe->size);
         /* What is known says enough about how little is read. */
-        if ((rc = vmscm_reader_open(
-                 &c->disks[i].dev, probe, jobs, few, few ? NULL : c->events, err)))
+        const struct vmscm_events *events = few ? NULL : c->events;
+        rc = probe->over ? vmscm_thin_open(&c->disks[i].dev, c->repo, &c->thin[c->order[i]], probe,
+                               jobs, few, events, err)
+                         : vmscm_reader_open(&c->disks[i].dev, probe, jobs, few, events, err);
+        if (rc)
             return rc;
         if ((rc = vmscm_known_check(
                  known, c->repo, c->disks[i].dev, c->disks[i].name, c->events, err)))
@@ -357,9 +365,12 @@ out:
     close_disks(&c);
     for (size_t i = 0; c.probes && i < c.count; i++)
         vmscm_probe_close(c.probes[i]);
+    for (size_t i = 0; c.thin && i < c.count; i++)
+        vmscm_thin_release(&c.thin[i]);
     vmscm_lease_close(c.lease);
     vmscm_promises_free(c.promises);
     free(c.probes);
+    free(c.thin);
     free(c.order);
     vmscm_model_free(c.machine);
     vmscm_buf_release(&c.xml);

@@ -7,6 +7,7 @@
 #include "machine/model.h"
 #include "repo/leafread.h"
 #include "repo/snapshot.h"
+#include "repo/thin.h"
 #include "store/fetch.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct search {
     char *dir;
     struct vmscm_workfile work;
     const struct vmscm_workfile_disk *disk;
+    const char *base; /* the revision that it is compared with */
 };
 
 /* Failures that must be told; all others only mean that the disk is read. */
@@ -95,19 +97,19 @@ static int load_base(struct vmscm_known *known, const struct search *s, const ch
 {
     struct vmscm_machine *machine = NULL;
     const struct vmscm_machine_disk *disk;
-    int rc = vmscm_snapshot_machine(&machine, s->repo, s->work.base, err);
+    int rc = vmscm_snapshot_machine(&machine, s->repo, s->base, err);
 
     *why = NULL;
-    memcpy(known->revision, s->work.base, sizeof known->revision);
+    memcpy(known->revision, s->base, sizeof known->revision);
     if (rc) {
         *why = "its checkout's revision is not in this repository";
-    } else if ((rc = vmscm_snapshot_kept(s->repo, s->work.base, err))) {
+    } else if ((rc = vmscm_snapshot_kept(s->repo, s->base, err))) {
         *why = "its checkout's revision was pruned";
     } else if (!(disk = vmscm_model_disk(machine, s->disk->id))) {
         *why = "its checkout's revision has no such disk";
     } else if (disk->size != s->probe->size) {
         *why = "its size has changed";
-    } else if ((rc = vmscm_snapshot_map(&known->base, s->repo, s->work.base, disk, err))) {
+    } else if ((rc = vmscm_snapshot_map(&known->base, s->repo, s->base, disk, err))) {
         *why = "its checkout's revision is damaged";
     }
     vmscm_model_free(machine);
@@ -149,13 +151,30 @@ static bool is_complete(const struct search *s)
     return true;
 }
 
+/* A thin checkout's disk: all that it holds may differ from the revision that it is over. */
+static int find_held(struct vmscm_known *known, struct search *s, const char **why,
+    const char **way, struct vmscm_error *err)
+{
+    int rc;
+
+    vmscm_changes_release(&known->changes);
+    known->by_bitmap = false;
+    *why = NULL;
+    *way = "its overlay holds";
+    s->base = s->work.thin.base;
+    if ((rc = vmscm_qemumap_changes(&known->changes, s->probe, 1, s->events, err)))
+        *why = err ? err->message : "what its overlay holds is not known";
+    return rc;
+}
+
 /* What may differ, and which way that was found. *why as above. */
-static int find_changes(struct vmscm_known *known, const struct search *s, const char **why,
+static int find_changes(struct vmscm_known *known, struct search *s, const char **why,
     const char **way, struct vmscm_error *err)
 {
     int rc = 0;
 
     *why = NULL;
+    s->base = s->work.base;
     if (!is_complete(s)) {
         *why = "it has files that its checkout does not know";
     } else if (vmscm_workfile_proves(&s->work, s->disk, s->dir)) {
@@ -176,6 +195,8 @@ static int find_changes(struct vmscm_known *known, const struct search *s, const
         if ((rc = vmscm_bitmap_read(&known->changes, s->probe, s->disk->bitmap, err)))
             *why = err ? err->message : "its dirty bitmap cannot be read";
     }
+    if (*why && !is_fatal(rc) && s->layer->over && is_complete(s))
+        rc = find_held(known, s, why, way, err);
     return is_fatal(rc) ? rc : 0;
 }
 
@@ -345,6 +366,7 @@ static void lay(struct vmscm_workfile_disk *disk, struct vmscm_repo *repo, const
     const char *keep, unsigned allow, const struct vmscm_events *events)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_thin thin = {0};
     struct vmscm_probe *probe = NULL;
     int64_t wanted = 0;
     int rc = vmscm_gitconfig_get_int(&wanted, repo->config, "core.bitmaps", 1, &err);
@@ -353,10 +375,15 @@ static void lay(struct vmscm_workfile_disk *disk, struct vmscm_repo *repo, const
         vmscm_handle_warn(events, "%s", err.message);
     if (!wanted)
         return;
-    if (!(rc = vmscm_probe_open(&probe, path, "qcow2", allow | VMSCM_PROBE_SHALLOW, &err)))
+    if (!(rc = vmscm_thin_find(&thin, path, &err)))
+        rc = thin.backing
+            ? vmscm_thin_probe(&probe, &thin, path, allow | VMSCM_PROBE_SHALLOW, &err)
+            : vmscm_probe_open(&probe, path, "qcow2", allow | VMSCM_PROBE_SHALLOW, &err);
+    if (!rc)
         rc = vmscm_bitmap_lay(&disk->bitmap, probe, keep, &err);
     if (rc)
         vmscm_handle_note(events, "no dirty bitmap: %s", err.message);
+    vmscm_thin_release(&thin);
     vmscm_probe_close(probe);
 }
 

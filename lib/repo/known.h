@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What is known of a disk before it is read: that it is a checkout's, and what may differ from the
- * revision that the checkout stands on. Three things tell, best first:
+ * revision that the checkout stands on. Four things tell:
  *
  *   - its files have the size, times and inode that .vmscm-checkout beside them records, and the
  *     record is from after the last change: nothing differs;
  *   - it is an overlay on such a disk: what the overlay holds may differ;
+ *   - it is the overlay of a thin checkout: what it holds may differ from what that was made of;
  *   - it is a qcow2 with the dirty bitmap that .vmscm-checkout names: what is dirty may differ.
  *
  * Whatever is missing or does not fit makes it an unknown disk, which is read whole; the note says

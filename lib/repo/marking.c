@@ -8,6 +8,7 @@
 #include "repo/promises.h"
 #include "repo/snapshot.h"
 #include "store/lease.h"
+#include "store/pin.h"
 #include "store/trash.h"
 
 #include <stdlib.h>
@@ -249,6 +250,11 @@ static int add_commit(void *data, const char *id)
     return rc;
 }
 
+static int add_pinned(void *data, const struct vmscm_pin *pin)
+{
+    return add_commit(data, pin->commit);
+}
+
 /* Who began to read a revision before it was pruned reads on. Whose data is gone is being told so. */
 static int mark_leased(struct vmscm_marking *m, struct vmscm_error *err)
 {
@@ -277,7 +283,9 @@ int vmscm_marking_update(struct vmscm_marking *m, bool look, struct vmscm_error 
     m->leased.len = 0;
     if ((rc = vmscm_store_reload(m->store, &changed, err)) ||
         (rc = vmscm_roots_read(&m->roots, m->repo->git, err)) ||
+        /* Whoever makes a pin holds a lease until it is there. */
         (rc = vmscm_lease_walk(m->repo->path, NULL, add_commit, m, err)) ||
+        (rc = vmscm_pin_walk(m->repo->path, add_pinned, m, err)) ||
         (rc = vmscm_pruned_load(&m->pruned, m->repo->git, err)) ||
         (rc = vmscm_promises_open(&m->promises, m->repo, err)) ||
         (rc = mark_returned(m, err)) || (rc = mark_leased(m, err)))

@@ -17,6 +17,7 @@
 #include "repo/handle.h"
 #include "repo/lineage.h"
 #include "repo/retain.h"
+#include "store/pin.h"
 #include "sys/lockfile.h"
 
 #include <fnmatch.h>
@@ -33,7 +34,8 @@
 #define LISTED (1u << 17) /* the rules were asked about it */
 #define RULED (1u << 18)  /* and one of them keeps it */
 
-#define ANYWAY (VMSCM_PRUNE_TAG | VMSCM_PRUNE_CURRENT | VMSCM_PRUNE_REF | VMSCM_PRUNE_SHARED)
+#define ANYWAY (VMSCM_PRUNE_TAG | VMSCM_PRUNE_CURRENT | VMSCM_PRUNE_REF | VMSCM_PRUNE_SHARED | \
+    VMSCM_PRUNE_THIN)
 
 struct ref {
     char *name;
@@ -108,7 +110,23 @@ static int read_refs(struct ref_list *list, struct vmscm_repo *repo, struct vmsc
     return vmscm_reflist_walk(repo->git, "refs/", add_ref, list, err);
 }
 
-/* *same: the refs are as they were read. */
+struct pin_check {
+    const struct prune *p;
+    bool *same;
+};
+
+static int find_new_pin(void *data, const struct vmscm_pin *pin)
+{
+    struct pin_check *c = data;
+    uint32_t node = vmscm_lineage_find(&c->p->lineage, pin->commit);
+
+    if (node != VMSCM_LINEAGE_NONE &&
+        !(c->p->lineage.nodes.items[node].flags & VMSCM_PRUNE_THIN))
+        *c->same = false;
+    return 0;
+}
+
+/* *same: the refs are as they were read, and no pin came. */
 static int compare_refs(bool *same, const struct prune *p, struct vmscm_error *err)
 {
     struct ref_list now = {0};
@@ -119,7 +137,8 @@ static int compare_refs(bool *same, const struct prune *p, struct vmscm_error *e
         *same = strcmp(now.refs.items[i].name, p->list.refs.items[i].name) == 0 &&
             strcmp(now.refs.items[i].id, p->list.refs.items[i].id) == 0;
     list_release(&now);
-    return rc;
+    return *same ? vmscm_pin_walk(p->repo->path, find_new_pin, &(struct pin_check){p, same}, err)
+                 : rc;
 }
 
 static int find_machines(struct prune *p, struct vmscm_error *err)
@@ -229,6 +248,12 @@ static int protect_tag(struct prune *p, const struct ref *ref, struct vmscm_erro
     return 0;
 }
 
+static int protect_pinned(void *data, const struct vmscm_pin *pin)
+{
+    flag(data, pin->commit, VMSCM_PRUNE_THIN);
+    return 0;
+}
+
 /* What is kept whatever the rules say. */
 static int protect(struct prune *p, struct vmscm_error *err)
 {
@@ -250,7 +275,7 @@ static int protect(struct prune *p, struct vmscm_error *err)
             !vmscm_refs_peel(commit, p->repo->git, ref->id, NULL))
             flag(p, commit, VMSCM_PRUNE_REF);
     }
-    return rc;
+    return rc ? rc : vmscm_pin_walk(p->repo->path, protect_pinned, p, err);
 }
 
 static int apply_rules(struct prune *p, struct machine *machine, struct vmscm_error *err)

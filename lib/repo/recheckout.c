@@ -106,6 +106,11 @@ const char *vmscm_recheckout_options(const struct vmscm_recheckout *re)
     return re->options;
 }
 
+bool vmscm_recheckout_is_thin(const struct vmscm_recheckout *re)
+{
+    return re->old.thin.socket != NULL;
+}
+
 static int refuse_changed(const char *dir, const char *what, struct vmscm_error *err)
 {
     vmscm_error_set(err, VMSCM_EREFUSED, "%s/%s: changed since it was checked out", dir, what);

@@ -33,6 +33,9 @@ void vmscm_recheckout_close(struct vmscm_recheckout *re); /* NULL is fine */
 const char *vmscm_recheckout_format(const struct vmscm_recheckout *re);
 const char *vmscm_recheckout_options(const struct vmscm_recheckout *re);
 
+/* Whether it is a thin one. */
+bool vmscm_recheckout_is_thin(const struct vmscm_recheckout *re);
+
 /* VMSCM_EREFUSED if something would be lost: files that were changed, or files that are in the way
  * of rev's. force: only VMSCM_EBUSY, if a disk is in use, which is looked at first. */
 int vmscm_recheckout_check(struct vmscm_recheckout *re, struct vmscm_revision *rev, bool force,

@@ -14,6 +14,7 @@
 #include "repo/intake.h"
 #include "repo/known.h"
 #include "repo/scan.h"
+#include "repo/thin.h"
 
 /* One check-in under way. */
 struct vmscm_record {
@@ -29,6 +30,7 @@ struct vmscm_record {
     char tip[VMSCM_GITDB_ID];    /* "" if the machine is new */
     char parent[VMSCM_GITDB_ID]; /* "" if none */
     struct vmscm_probe **probes;
+    struct vmscm_thin *thin; /* what each source is over */
     struct vmscm_machine *machine;
     size_t *order; /* which source each of its disks is */
     struct vmscm_buf xml; /* of --config */

@@ -7,16 +7,11 @@
 #include "machine/model.h"
 #include "repo/known.h"
 #include "repo/snapshot.h"
-#include "repo/workfile.h"
+#include "repo/workdir.h"
 #include "sys/file.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct vmscm_workdir {
-    char *path;
-    struct vmscm_workfile work;
-};
 
 int vmscm_workdir_open(struct vmscm_workdir **out, const char *start, struct vmscm_error *err)
 {
@@ -123,7 +118,8 @@ static int look_again(struct vmscm_workfile *fresh, const struct vmscm_workdir *
 
     if ((rc = vmscm_str_dup(&fresh->repository, repo->path, err)) ||
         (rc = vmscm_str_dup(&fresh->machine, machine, err)) ||
-        (rc = vmscm_str_dup(&fresh->request, dir->work.request, err)))
+        (rc = vmscm_str_dup(&fresh->request, dir->work.request, err)) ||
+        (rc = vmscm_workfile_set_thin(fresh, &dir->work.thin, err)))
         return rc;
     for (size_t i = 0; i < dir->work.disks.len; i++) {
         const struct vmscm_workfile_disk *d = &dir->work.disks.items[i];

@@ -41,9 +41,13 @@ static json_t *encode(const struct vmscm_workfile *work)
             json_pack("{s:s, s:s, s:I, s:o, s:s*}", "id", d->id, "format", d->format, "size",
                 (json_int_t)d->size, "files", files, "bitmap", d->bitmap));
     }
-    return json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:o}", "version", WORKFILE_VERSION,
+    json_t *thin = work->thin.socket ? json_pack("{s:s, s:s, s:s}", "socket", work->thin.socket,
+                                           "base", work->thin.base, "pin", work->thin.pin)
+                                     : NULL;
+    return json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:o, s:o*}", "version", WORKFILE_VERSION,
         "repository", work->repository, "machine", work->machine, "base", work->base, "clock",
-        (json_int_t)work->clock, "request", work->request ? work->request : "", "disks", disks);
+        (json_int_t)work->clock, "request", work->request ? work->request : "", "disks", disks,
+        "thin", thin);
 }
 
 static int write_file(const struct vmscm_workfile *work, const char *dir, const char *name,
@@ -116,11 +120,25 @@ static int decode_disk(struct vmscm_workfile *work, json_t *json, struct vmscm_e
     return 0;
 }
 
+static int decode_thin(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
+{
+    const char *socket, *base, *pin;
+    uint8_t id[20];
+
+    if (json_unpack(json, "{s:s, s:s, s:s}", "socket", &socket, "base", &base, "pin", &pin) ||
+        socket[0] != '/' || strlen(base) != 40 || !vmscm_str_unhex(id, sizeof id, base) ||
+        !vmscm_pin_is_name(pin))
+        return VMSCM_EDAMAGED;
+    memcpy(work->thin.base, base, sizeof work->thin.base);
+    memcpy(work->thin.pin, pin, sizeof work->thin.pin);
+    return vmscm_str_dup(&work->thin.socket, socket, err);
+}
+
 static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error *err)
 {
     const char *repository, *machine, *base, *request;
     uint8_t id[20];
-    json_t *disks, *item;
+    json_t *disks, *item, *thin = json_object_get(json, "thin");
     json_int_t version, clock = 0;
     size_t n;
     int rc = 0;
@@ -139,7 +157,8 @@ static int decode(struct vmscm_workfile *work, json_t *json, struct vmscm_error 
     work->clock = clock;
     if ((rc = vmscm_str_dup(&work->repository, repository, err)) ||
         (rc = vmscm_str_dup(&work->machine, machine, err)) ||
-        (rc = vmscm_str_dup(&work->request, request, err)))
+        (rc = vmscm_str_dup(&work->request, request, err)) ||
+        (thin && (rc = decode_thin(work, thin, err))))
         return rc;
     json_array_foreach(disks, n, item)
     {
@@ -212,7 +231,22 @@ void vmscm_workfile_release(struct vmscm_workfile *work)
     free(work->repository);
     free(work->machine);
     free(work->request);
+    free(work->thin.socket);
     *work = (struct vmscm_workfile){0};
+}
+
+int vmscm_workfile_set_thin(struct vmscm_workfile *work, const struct vmscm_workfile_thin *thin,
+    struct vmscm_error *err)
+{
+    char *socket = NULL;
+    int rc = thin->socket ? vmscm_str_dup(&socket, thin->socket, err) : 0;
+
+    if (rc)
+        return rc;
+    free(work->thin.socket);
+    work->thin = *thin;
+    work->thin.socket = socket;
+    return 0;
 }
 
 int vmscm_workfile_add_disk(struct vmscm_workfile_disk **out, struct vmscm_workfile *work,

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/vec.h"
+#include "store/pin.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,11 +34,19 @@ struct vmscm_workfile_disk {
     VMSCM_VEC(struct vmscm_workfile_file) files; /* [0] is the one to open */
 };
 
+/* A thin checkout: its disks are overlays, but for those that have no backing file any more. */
+struct vmscm_workfile_thin {
+    char *socket;  /* where the revision below them is served; NULL: this is none */
+    char base[41]; /* that revision: what `base` was when they were made */
+    char pin[VMSCM_PIN_NAME];
+};
+
 struct vmscm_workfile {
     char *repository; /* absolute path */
     char *machine;
     char base[41];
     int64_t clock; /* the file system's, before the files were looked at; 0: not known */
+    struct vmscm_workfile_thin thin;
     char *request; /* --format and -o as given: a resumed checkout must ask for the same */
     VMSCM_VEC(struct vmscm_workfile_disk) disks;
 };
@@ -56,6 +65,10 @@ int vmscm_workfile_write_partial(const struct vmscm_workfile *work, const char *
 int vmscm_workfile_decode(struct vmscm_workfile *work, const void *data, size_t len,
     struct vmscm_error *err);
 void vmscm_workfile_release(struct vmscm_workfile *work);
+
+/* A copy of what another says of that. */
+int vmscm_workfile_set_thin(struct vmscm_workfile *work, const struct vmscm_workfile_thin *thin,
+    struct vmscm_error *err);
 
 /* Append a disk with copies of these. */
 int vmscm_workfile_add_disk(struct vmscm_workfile_disk **out, struct vmscm_workfile *work,

@@ -315,6 +315,31 @@ static void not_closed_cleanly(void **state)
     vmscm_probe_close(probe);
 }
 
+/* A backing file that is known not to be an image: by exactly its name. */
+static void over(void **state)
+{
+    static const char name[] = "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"nbd\"}}";
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_probe *probe = NULL;
+
+    (void)state;
+    NEED_QEMU();
+    RUN("qemu-img", "create", "-u", "-f", "qcow2", "-F", "raw", "-b", name, "thin", "10M");
+    assert_done(vmscm_probe_open_over(&probe, in_dir("thin"), name, 0, &err), &err);
+    assert_true(probe->over);
+    assert_null(probe->backing);
+    assert_int_equal(probe->size, 10 << 20);
+    vmscm_probe_close(probe);
+    assert_fails(vmscm_probe_open_over(&probe, in_dir("thin"), "json:{}", 0, &err), &err,
+        VMSCM_EREFUSED, "not a plain file name");
+    assert_refused("thin", NULL, 0, VMSCM_EREFUSED, "not a plain file name");
+    RUN("qemu-img", "create", "-f", "qcow2", "alone", "10M");
+    vmscm_error_clear(&err);
+    assert_done(vmscm_probe_open_over(&probe, in_dir("alone"), name, 0, &err), &err);
+    assert_false(probe->over);
+    vmscm_probe_close(probe);
+}
+
 static void backing_chains(void **state)
 {
     struct vmscm_probe *probe;
@@ -557,6 +582,7 @@ int main(void)
         cmocka_unit_test(cut_short),
         cmocka_unit_test(snapshots_and_bits),
         cmocka_unit_test(not_closed_cleanly),
+        cmocka_unit_test(over),
         cmocka_unit_test(backing_chains),
         cmocka_unit_test(deep_chain),
         cmocka_unit_test(vmdk_parents),

@@ -52,6 +52,9 @@ static void round_trip(void **state)
     dup_to(&work.machine, "qa/web");
     dup_to(&work.request, "format=vmdk options=");
     memcpy(work.base, "0123456789abcdef0123456789abcdef01234567", 41);
+    dup_to(&work.thin.socket, "/run/user/0/vm\"scm/x");
+    memcpy(work.thin.base, "1123456789abcdef0123456789abcdef01234567", 41);
+    memcpy(work.thin.pin, "2123456789abcdef0123456789abcdef", VMSCM_PIN_NAME);
     assert_done(vmscm_workfile_add_disk(
                     &disk, &work, "sda", "vmdk", UINT64_C(1) << 62, &err), &err);
     assert_done(vmscm_workfile_add_file(disk, dir, "sda.vmdk", &err), &err);
@@ -65,6 +68,9 @@ static void round_trip(void **state)
     assert_string_equal(back.machine, work.machine);
     assert_string_equal(back.request, work.request);
     assert_string_equal(back.base, work.base);
+    assert_string_equal(back.thin.socket, work.thin.socket);
+    assert_string_equal(back.thin.base, work.thin.base);
+    assert_string_equal(back.thin.pin, work.thin.pin);
     assert_int_equal(back.disks.len, 1);
     assert_int_equal(back.disks.items[0].size, UINT64_C(1) << 62);
     assert_int_equal(back.disks.items[0].files.len, 2);
@@ -85,6 +91,9 @@ static void round_trip(void **state)
 
 #define BASE "\"base\":\"0123456789abcdef0123456789abcdef01234567\","
 #define HEAD "{\"version\":1,\"repository\":\"/r\",\"machine\":\"m\",\"request\":\"\"," BASE
+#define THIN(socket, base, pin)                                                                    \
+    HEAD "\"disks\":[],\"thin\":{\"socket\":\"" socket "\",\"base\":\"" base "\",\"pin\":\"" pin "\"}}"
+#define HEX32 "0123456789abcdef0123456789abcdef"
 #define FILES(name) "[{\"name\":\"" name "\",\"size\":1,\"mtime\":-1,\"ctime\":2,\"inode\":-3}]"
 #define DISK(id, files)                                                                            \
     HEAD "\"disks\":[{\"id\":\"" id "\",\"format\":\"raw\",\"size\":1,\"files\":" files "}]}"
@@ -92,9 +101,13 @@ static void round_trip(void **state)
 static void decoding(void **state)
 {
     static const char *const good[] = {HEAD "\"disks\":[]}", DISK("sda", FILES("sda.img")),
+        THIN("/s", HEX32 "01234567", HEX32),
         HEAD "\"disks\":[],\"later\":{\"more\":[1]}}", DISK("sda", FILES("a/b/c"))};
     static const char *const bad[] = {"", "[]", "null", "{}", "{\"version\":\"1\"}",
         "{\"version\":1}", HEAD "\"disks\":{}}", HEAD "\"disks\":[1]}", DISK("sda", "[]"),
+        THIN("s", HEX32 "01234567", HEX32),
+        THIN("/s", HEX32, HEX32), THIN("/s", HEX32 "01234567", "../" HEX32),
+        HEAD "\"disks\":[],\"thin\":null}", HEAD "\"disks\":[],\"thin\":{}}",
         DISK("../sda", FILES("x")), DISK("", FILES("x")), DISK("sda", FILES("../x")),
         DISK("sda", FILES("/etc/passwd")), DISK("sda", FILES("a/../../x")), DISK("sda", FILES("")),
         DISK("sda", FILES("a\\nb")), DISK("sda", FILES("a\\u0000b")), HEAD "\"disks\":[]} x",

@@ -155,6 +155,52 @@ int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *
     return rc;
 }
 
+struct listing {
+    int (*each)(void *data, const char *subject, const char *blob);
+    void *data;
+};
+
+static int list_note(void *data, const char *path, const git_oid *blob, const git_oid *tree)
+{
+    const struct listing *listing = data;
+    char digits[VMSCM_GITDB_ID], id[VMSCM_GITDB_ID];
+    size_t n = 0;
+
+    (void)tree;
+    if (!blob)
+        return 0;
+    for (; *path; path++)
+        if (*path != '/' && n == VMSCM_ID_HEX)
+            return 0;
+        else if (*path != '/')
+            digits[n++] = *path;
+    digits[n] = '\0';
+    if (n != VMSCM_ID_HEX || strspn(digits, "0123456789abcdef") != n)
+        return 0;
+    git_oid_tostr(id, sizeof id, blob);
+    return listing->each(listing->data, digits, id);
+}
+
+int vmscm_notes_list(struct vmscm_gitdb *db, const char *notes_ref,
+    int (*each)(void *data, const char *subject, const char *blob), void *data,
+    struct vmscm_error *err)
+{
+    struct listing listing = {each, data};
+    char id[VMSCM_GITDB_ID];
+    git_commit *tip = NULL;
+    int rc = vmscm_notetree_tip(&tip, id, db, notes_ref, err);
+
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        return 0;
+    }
+    if (!rc)
+        rc = vmscm_treewalk_run(
+            db, git_commit_tree_id(tip), VMSCM_TREEWALK_NOTES_MAX, list_note, &listing, err);
+    git_commit_free(tip);
+    return rc;
+}
+
 int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *text,
     const struct vmscm_signature *who, struct vmscm_error *err)
 {

@@ -19,6 +19,12 @@ int vmscm_notes_append(struct vmscm_gitdb *db, const char *notes_ref, const char
 int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *notes_ref,
     const char *commit, struct vmscm_error *err);
 
+/* Every note of a ref: each(data, what it is on, blob) with both as 40 digits, more than once if a note is at
+ * several levels. Nothing if there are none. Non-zero from each ends the walk and is returned. */
+int vmscm_notes_list(struct vmscm_gitdb *db, const char *notes_ref,
+    int (*each)(void *data, const char *subject, const char *blob), void *data,
+    struct vmscm_error *err);
+
 /* Comments in that form. Lines that are not valid are skipped when reading. */
 int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *text,
     const struct vmscm_signature *who, struct vmscm_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm list: the machines there are. */
 #include "cmd.h"
+#include "here.h"
 #include "json.h"
 #include "table.h"
 #include "text.h"
@@ -14,14 +15,18 @@ struct opts {
 };
 
 struct listing {
+    struct ctx *ctx;
     const struct opts *opts;
+    bool lazy; /* and what is here is to be told */
+    struct vmscm_error *err;
     json_t *json;        /* one of the two */
     struct table *table;
     size_t count;
     bool damaged;
 };
 
-static void add_json(json_t *list, const struct vmscm_machine_entry *entry)
+static void add_json(json_t *list, const struct vmscm_machine_entry *entry,
+    const struct vmscm_revision_here *here)
 {
     json_t *object = json_add(list, json_object());
 
@@ -33,18 +38,25 @@ static void add_json(json_t *list, const struct vmscm_machine_entry *entry)
     json_put(object, "size", entry->damage ? json_null() : json_number(entry->size));
     json_put(object, "pruned", json_boolean(entry->pruned));
     json_put(object, "damage", json_text(entry->damage));
+    if (here)
+        here_json(object, here);
 }
 
 static int list_one(void *data, const struct vmscm_machine_entry *entry)
 {
     struct listing *listing = data;
     struct table *table = listing->table;
-    char buf[TEXT_MAX];
+    struct vmscm_revision_here here = {0};
+    char buf[TEXT_MAX], part[HERE_MAX];
+    int rc;
 
     listing->count++;
     listing->damaged = listing->damaged || entry->damage;
+    if (listing->lazy && !entry->damage &&
+        (rc = here_get(&here, listing->ctx, entry->id, listing->err)))
+        return rc;
     if (listing->json) {
-        add_json(listing->json, entry);
+        add_json(listing->json, entry, listing->opts->details ? &here : NULL);
         return 0;
     }
     table_cell(table, "%s", entry->name);
@@ -57,6 +69,8 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
             table_cell(table, "%zu", entry->disk_count);
         table_cell(table, "%s", entry->damage ? "-" : text_size(buf, entry->size));
     }
+    if (listing->lazy)
+        table_cell(table, "%s", here.lazy ? here_short(part, &here) : "-");
     if (entry->damage)
         table_cell(table, "damaged: %s", entry->damage);
     else
@@ -70,15 +84,18 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     static const char *const brief[] = {"MACHINE", "REVISION", "DATE", "MESSAGE", NULL};
     static const char *const full[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "MESSAGE",
         NULL};
-    struct listing listing = {values, NULL, NULL, 0, false};
+    static const char *const lazy[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", ">HERE",
+        "MESSAGE", NULL};
+    struct listing listing = {.ctx = ctx, .opts = values, .err = err};
     int rc = ctx_repo(ctx, err);
 
     if (rc)
         return rc;
+    listing.lazy = listing.opts->details && vmscm_remote_promisor(ctx->repo);
     if (ctx->common.json)
         listing.json = json_array();
     else
-        listing.table = table_new(listing.opts->details ? full : brief);
+        listing.table = table_new(listing.lazy ? lazy : listing.opts->details ? full : brief);
     rc = listing.opts->remotes
         ? vmscm_remote_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err)
         : vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
@@ -101,7 +118,7 @@ out:
 
 static const struct opt table[] = {
     {'l', "long", OPT_FLAG, offsetof(struct opts, details), NULL, NULL,
-        "also the number of disks and their size"},
+        "also the number of disks, their size and, in a lazy repository, what is here"},
     {'r', "remotes", OPT_FLAG, offsetof(struct opts, remotes), NULL, NULL,
         "what is remembered of other repositories' instead"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},

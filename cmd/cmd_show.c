@@ -2,6 +2,7 @@
 /* vmscm show: a revision and the machine it records. */
 #include "cmd.h"
 #include "factsview.h"
+#include "here.h"
 #include "pager.h"
 #include "table.h"
 #include "text.h"
@@ -63,7 +64,7 @@ static int add_file(void *data, const char *path, uint64_t size)
 }
 
 static int show_json(struct vmscm_revision *rev, const struct vmscm_machine *machine,
-    struct vmscm_error *err)
+    const struct vmscm_revision_here *here, struct vmscm_error *err)
 {
     json_t *root = NULL, *files;
     int rc = view_json(&root, rev, NULL, err);
@@ -77,6 +78,7 @@ static int show_json(struct vmscm_revision *rev, const struct vmscm_machine *mac
         return rc;
     }
     json_put(root, "facts", facts);
+    here_json(root, here);
     files = json_put(root, "config_files", json_array());
     rc = vmscm_revision_config_files(rev, add_file, files, err);
     if (rc)
@@ -164,9 +166,10 @@ static int print_files(struct vmscm_revision *rev, struct vmscm_error *err)
 }
 
 static int show_text(const struct ctx *ctx, struct vmscm_revision *rev,
-    const struct vmscm_machine *machine, struct vmscm_error *err)
+    const struct vmscm_machine *machine, const struct vmscm_revision_here *here,
+    struct vmscm_error *err)
 {
-    char cpus[TEXT_MAX], memory[TEXT_MAX];
+    char cpus[TEXT_MAX], memory[TEXT_MAX], part[HERE_MAX];
     int rc = view_print(ctx, rev, VIEW_LONG, err);
 
     if (rc)
@@ -185,6 +188,11 @@ static int show_text(const struct ctx *ctx, struct vmscm_revision *rev,
         machine->secure_boot ? " with secure boot" : "", text_count(cpus, machine->cpus, "CPU"),
         text_size(memory, machine->memory));
     print_disks(machine);
+    if (here->lazy) {
+        fputs("\n  data: ", stdout);
+        text_put(stdout, here_long(part, ctx, here));
+        putchar('\n');
+    }
     print_nics(machine);
     if ((rc = factsview_print(rev, err)))
         return rc;
@@ -195,6 +203,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 {
     struct vmscm_revision *rev = NULL;
     const struct vmscm_machine *machine = NULL;
+    struct vmscm_revision_here here;
     int rc = ctx_repo(ctx, err);
 
     (void)values;
@@ -203,11 +212,13 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err);
     if (!rc)
         rc = vmscm_revision_machine(&machine, rev, err);
+    if (!rc)
+        rc = here_get(&here, ctx, vmscm_revision_id(rev), err);
     if (!rc && ctx->common.json) {
-        rc = show_json(rev, machine, err);
+        rc = show_json(rev, machine, &here, err);
     } else if (!rc) {
         pager_start(ctx);
-        rc = show_text(ctx, rev, machine, err);
+        rc = show_text(ctx, rev, machine, &here, err);
     }
     vmscm_revision_free(rev);
     return rc;

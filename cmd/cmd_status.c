@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm status: what has become of a checkout. */
 #include "cmd.h"
+#include "here.h"
 #include "json.h"
 #include "report.h"
 #include "service.h"
@@ -72,10 +73,10 @@ static int find_tip(char id[VMSCM_ID_HEX + 1], struct ctx *ctx, const char *mach
     return rc;
 }
 
-static void print_text(const struct vmscm_workdir *dir, const char *tip,
-    const struct listing *listing)
+static void print_text(const struct ctx *ctx, const struct vmscm_workdir *dir, const char *tip,
+    const struct vmscm_revision_here *here, const struct listing *listing)
 {
-    char id[TEXT_MAX];
+    char id[TEXT_MAX], part[HERE_MAX];
 
     text_put(stdout, vmscm_workdir_machine(dir));
     printf(" %s  ", text_id(id, vmscm_workdir_base(dir)));
@@ -89,11 +90,17 @@ static void print_text(const struct vmscm_workdir *dir, const char *tip,
     if (vmscm_workdir_thin_base(dir))
         printf("thin, over %s at %s\n", text_id(id, vmscm_workdir_thin_base(dir)),
             vmscm_workdir_thin_socket(dir));
+    if (here->lazy) {
+        fputs("data of the revision: ", stdout);
+        text_put(stdout, here_long(part, ctx, here));
+        putchar('\n');
+    }
     putchar('\n');
     table_print(listing->table, "  ");
 }
 
-static void print_json(const struct vmscm_workdir *dir, const char *tip, struct listing *listing)
+static void print_json(const struct vmscm_workdir *dir, const char *tip,
+    const struct vmscm_revision_here *here, struct listing *listing)
 {
     json_t *root = json_object();
 
@@ -108,6 +115,7 @@ static void print_json(const struct vmscm_workdir *dir, const char *tip, struct 
         json_put(thin, "over", json_text(vmscm_workdir_thin_base(dir)));
         json_put(thin, "socket", json_text(vmscm_workdir_thin_socket(dir)));
     }
+    here_json(root, here);
     json_put(root, "disks", listing->json);
     listing->json = NULL;
     json_print(root);
@@ -130,6 +138,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     const struct opts *o = values;
     struct listing listing = {NULL, NULL, true};
     struct vmscm_workdir *dir = NULL;
+    struct vmscm_revision_here here;
     char tip[VMSCM_ID_HEX + 1];
     int rc = vmscm_workdir_open(&dir, argc > 0 ? argv[0] : ".", err);
 
@@ -139,6 +148,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = ctx_repo_at(ctx, vmscm_workdir_repository(dir), err);
     if (!rc)
         rc = find_tip(tip, ctx, vmscm_workdir_machine(dir), err);
+    if (!rc)
+        rc = here_get(&here, ctx, vmscm_workdir_base(dir), err);
     if (rc)
         goto out;
     if (ctx->common.json)
@@ -149,9 +160,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (rc)
         goto out;
     if (ctx->common.json)
-        print_json(dir, tip, &listing);
+        print_json(dir, tip, &here, &listing);
     else if (!ctx->common.quiet)
-        print_text(dir, tip, &listing);
+        print_text(ctx, dir, tip, &here, &listing);
     if (!(rc = provide(ctx, dir, err)))
         rc = o->exit_code && !listing.clean;
 out:

@@ -32,6 +32,23 @@ check 'a lazy clone has all history, and no data' '
     vmscm -C lazy fsck --json | jq -e ".elsewhere > 0 and (.findings | length) == 0"
     vmscm -C lazy stats --json | jq -e ".elsewhere_leaves > 0 and .cache_bytes == 0 and .packs == 0"'
 
+check 'what is here is told: nothing, a part, all' '
+    vmscm clone -q --lazy ./hub part
+    vmscm -C part list -l | grep "^web .* none  *two"
+    vmscm -C part show web | grep "data: up to 38.1 MiB, all of it only at origin"
+    vmscm -C part show --json web | jq -e ".here == {bytes: 0, away: 40000000, at_most: true}"
+    vmscm -C part diff web~1 web || [ $? = 1 ]
+    vmscm -C part list -l | grep "^web .* [0-9]*%  *two"
+    vmscm -C part checkout -q web ../part-co
+    vmscm -C part list --json -l | jq -e ".[1].here == {bytes: 40000000, away: 0, at_most: false}"
+    vmscm status part-co | grep "all of it is here"
+    rm -rf part/.vmscm/cache
+    vmscm status part-co --json | jq -e ".here.bytes == 0 and .here.at_most"
+    vmscm -C hub list --json -l | jq -e ".[0].here == null"
+    vmscm -C hub list --json | jq -e ".[0] | has(\"here\") | not"
+    ! vmscm -C hub show web | grep "data:"
+    rm -rf part part-co'
+
 check 'what is read comes, in few requests, and comes once' '
     vmscm -C lazy cat web | cmp - two.raw
     was=$(cached lazy)

@@ -70,6 +70,21 @@ VMSCM_API int vmscm_revision_config_read(void **bytes, size_t *size, struct vmsc
 VMSCM_API int vmscm_revision_pruned(int *pruned, struct vmscm_signature *by, const char **rule,
     struct vmscm_revision *rev, struct vmscm_error *err);
 
+/* How much of a revision's disks can be read without the remote of a lazy repository, in bytes of guest
+ * data; what several segments or disks share is counted for each. */
+struct vmscm_revision_here {
+    int lazy;      /* 0: the repository lacks nothing, and nothing was counted */
+    uint64_t here; /* in the repository or in its cache, from where it may be evicted */
+    uint64_t away; /* only at the remote */
+    int at_most;   /* 1: away may be less: of segments of which nothing is here, all of their length
+                    * counts, as it is not known where they have data */
+};
+
+/* Asks nobody. It looks at every chunk that is here: some seconds for a TiB. VMSCM_ENOTFOUND if rev was
+ * pruned; VMSCM_EDAMAGED. */
+VMSCM_API int vmscm_revision_here(struct vmscm_revision_here *out, struct vmscm_revision *rev,
+    struct vmscm_error *err);
+
 /* Calls each(data, rev) for rev and then its ancestors along first parents, newest first, at most
  * max of them (0: all). The revision passed lives during the call. Non-zero ends the walk and is
  * returned. */

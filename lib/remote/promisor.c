@@ -26,6 +26,7 @@ struct promisor {
     double failed_at; /* 0: it did not */
     struct vmscm_error failure;
     struct vmscm_id recent; /* leaf in which a chunk was found */
+    struct vmscm_idset asked; /* leaves that were, for what is being brought */
     uint64_t requests, received;
 };
 
@@ -183,10 +184,11 @@ static bool is_known(const struct vmscm_id *id)
 static int add_leaf(struct promisor *p, struct asking *a, const struct vmscm_id *leaf,
     struct vmscm_error *err)
 {
-    bool known;
+    uint64_t *value;
+    bool known, added;
     int rc = name_commit(p, a, &known, leaf, err);
 
-    if (rc || !known)
+    if (rc || !known || (rc = vmscm_idset_get(&p->asked, &value, &added, leaf, err)))
         return rc;
     a->count++;
     return vmscm_buf_append(&a->leaves, leaf->bytes, sizeof leaf->bytes, err);
@@ -286,6 +288,16 @@ static int by_leaf(const void *a, const void *b)
     return order ? order : memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
 }
 
+/* A leaf cannot be read: it did not come, or another process let go of it since. */
+static int miss_leaf(struct promisor *p, const struct vmscm_elsewhere_take *take,
+    const struct vmscm_id *leaf, struct vmscm_error *err)
+{
+    if (vmscm_idset_find(&p->asked, leaf) && !vmscm_elsewhere_came(take, leaf))
+        return 0;
+    vmscm_error_set(err, VMSCM_EBUSY, "what is brought is evicted at once");
+    return vmscm_error_hint(err, "let cache.size be more");
+}
+
 /* Those that are of one leaf, sorted by id, as its entries. */
 static int add_entries(struct promisor *p, struct asking *a, struct vmscm_elsewhere_take *take,
     const struct vmscm_elsewhere_want *wants, size_t count, struct vmscm_error *err)
@@ -297,8 +309,10 @@ static int add_entries(struct promisor *p, struct asking *a, struct vmscm_elsewh
     bool known;
     int rc;
 
-    if (!is_known(&wants->leaf) || vmscm_elsewhere_read_leaf(take, &wants->leaf, &a->bytes, NULL))
+    if (!is_known(&wants->leaf))
         return 0;
+    if (vmscm_elsewhere_read_leaf(take, &wants->leaf, &a->bytes, NULL))
+        return miss_leaf(p, take, &wants->leaf, err);
     if ((rc = vmscm_leaf_decode(
              &entries, &entry_count, &length, a->bytes.data, a->bytes.len, err)) ||
         (rc = name_commit(p, a, &known, &wants->leaf, err)) || !known)
@@ -372,6 +386,7 @@ static int bring(void *data, const struct vmscm_elsewhere_want *wants, size_t co
         return rc;
     if (!p->promises && (rc = vmscm_promises_new(&p->promises, p->repo, p->remote, err)))
         return rc;
+    vmscm_idset_release(&p->asked);
     if ((rc = get_leaves(p, take, wants, count, err)))
         return rc;
     if (count > ALONE_FEW && (rc = get_chunks(p, take, wants, count, false, err)))
@@ -388,6 +403,7 @@ static void detach(void *data)
     if (p->requests)
         vmscm_handle_note(p->events, "%s: brought %llu bytes in %llu requests", p->remote,
             (unsigned long long)p->received, (unsigned long long)p->requests);
+    vmscm_idset_release(&p->asked);
     vmscm_promises_free(p->promises);
     vmscm_repo_close(p->repo);
     free(p->remote);

@@ -382,7 +382,10 @@ static int bring(struct vmscm_store *store, struct vmscm_partial *p,
             rc = vmscm_error_set(err, VMSCM_EBUSY, "what is brought is evicted at once");
             vmscm_error_hint(err, "let cache.size be more");
             break;
-        } else if ((rc = request(store, p, missing.list.items, missing.list.len, err))) {
+        } else if ((rc = request(store, p, missing.list.items, missing.list.len, err)) == VMSCM_EBUSY &&
+            n < TRIES) {
+            vmscm_error_clear(err);
+        } else if (rc) {
             break;
         }
         if ((p->cache && (rc = vmscm_store_reload(vmscm_cache_store(p->cache), &changed, err))) ||

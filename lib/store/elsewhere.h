@@ -32,7 +32,8 @@ struct vmscm_elsewhere {
     const char *name;    /* for messages; lives as long as the store */
     uint64_t cache_size; /* bytes of packs in the cache, about */
     /* Hand records that have what is wanted to vmscm_elsewhere_record. What is not to be had is left out.
-     * One call at a time, from any thread. NULL: it cannot be reached by this program. */
+     * One call at a time, from any thread. VMSCM_EBUSY: some came and has been evicted since, so it is worth
+     * another call. NULL: it cannot be reached by this program. */
     int (*bring)(void *data, const struct vmscm_elsewhere_want *wants, size_t count,
         struct vmscm_elsewhere_take *take, struct vmscm_error *err);
     void *data;

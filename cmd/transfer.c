@@ -83,6 +83,7 @@ void transfer_end(struct transfer *t, int rc, const struct vmscm_remote_result *
         json_put(root, "sent", json_number(result->sent));
         json_put(root, "received", json_number(result->received));
         json_put(root, "round_trips", json_number(result->round_trips));
+        json_put(root, "requests", json_number(result->requests));
         json_put(root, "stored", json_number(result->stored));
         json_put(root, "resumed", json_number(result->resumed));
         json_put(root, "comments", json_boolean(result->comments));

@@ -271,6 +271,72 @@ check 'who pushes at the same time loses nothing' '
     vmscm -C "$U" cat common | cmp - "$TEST_DIR/r$(cat winners).raw"
     rm -rf p[1-8]
 '
+check 'a lazy clone has the history, and brings what is read' '
+    rm -rf "$TEST_DIR/other-cache/vmscm/s3"
+    vmscm -C "$U" cat web >want
+    vmscm -C "$U" cat web~1 >before
+    other clone -q --lazy "$U" lazy
+    [ -z "$(find lazy -name "*.vpk")" ]
+    vmscm -C lazy list -l | grep "^web .* none "
+    other -C lazy cat web | cmp - want
+    vmscm -C lazy list -l | grep "^web .* all "
+    AWS_SECRET_ACCESS_KEY=no vmscm -C lazy cat web | cmp - want
+    other -C lazy fetch -q --full web~1
+    rm -rf lazy/.vmscm/cache
+    AWS_SECRET_ACCESS_KEY=no vmscm -C lazy cat web~1 | cmp - before
+    vmscm -C lazy fsck -q
+    noise 200000 90 >"$TEST_DIR/new.raw"
+    other -C lazy checkin -q lazily "$TEST_DIR/new.raw" -m one
+    other -C lazy push -q origin lazily
+    vmscm -C "$U" cat lazily | cmp - "$TEST_DIR/new.raw"
+'
+
+# Some ten packs.
+noise 16000000 91 >"$TEST_DIR/long.raw"
+check 'an upload says how far it is' '
+    vmscm init -q "$(url w)"
+    vmscm init -q w && cd w
+    vmscm config receive.packSize 1m
+    vmscm remote add origin "$(url w)"
+    noise 3000000 92 >"$TEST_DIR/first.raw"
+    vmscm checkin -q first "$TEST_DIR/first.raw" -m first
+    vmscm push --progress --limit 2M origin first 2>text
+    tr "\r" "\n" <text | grep "^uploading [1-9][0-9]*%, "
+'
+# cut_off: a push that fails when five packs are uploaded, and the number of packs that it had
+cut_off() {
+    vmscm config --user receive.packSize 1m
+    vmscm checkin -q long "$TEST_DIR/long.raw" -m "$1"
+    faults "[{\"action\":\"status\",\"status\":403,\"code\":\"AccessDenied\",\"method\":\"PUT\",\"match\":\"/packs/\",\"after\":5}]"
+    requests >/dev/null
+    ! vmscm push -q origin long || return
+    faults
+    requests >log
+}
+check 'what was uploaded is not uploaded again after an interruption' '
+    cd w
+    cut_off one
+    vmscm push --json origin long >said
+    requests >log
+    cat log said
+    again=$(awk "/^PUT .*packs/ { n += \$4 } END { print n }" log)
+    [ "$again" -gt 4000000 ] && [ "$again" -lt 12000000 ]
+    jq -e ".sent < 12100000 and .requests > 5" said
+    rm -rf "$TEST_DIR/other-cache/vmscm/s3"
+    other -C "$(url w)" cat long | cmp - "$TEST_DIR/long.raw"
+    [ -z "$(find "$XDG_CACHE_HOME" -path "*/uploaded/*")" ]
+'
+check 'but what gc took away meanwhile is' '
+    cd w
+    noise 15000000 93 | put "$TEST_DIR/long.raw" 0
+    cut_off two
+    vmscm gc -q --grace 0 "$(url w)"
+    vmscm gc -q --grace 0 "$(url w)"
+    vmscm push -q origin long
+    rm -rf "$TEST_DIR/other-cache/vmscm/s3"
+    other -C "$(url w)" cat long | cmp - "$TEST_DIR/long.raw"
+    vmscm config --user --unset receive.packSize
+'
 check 'an endpoint that ignores the condition is found out, and not pushed to' '
     kill $FAKE_PID
     fake_start --ignore-conditions

@@ -114,9 +114,10 @@ struct vmscm_remote_item {
 };
 
 struct vmscm_remote_result {
-    uint64_t sent;        /* bytes */
+    uint64_t sent;        /* bytes; to and from a bucket, all that HTTP takes */
     uint64_t received;
-    uint64_t round_trips;
+    uint64_t round_trips; /* waits for an answer of the other side; of a bucket, of what speaks to it here */
+    uint64_t requests;    /* to a bucket, several at a time; 0: it is none */
     uint64_t stored;      /* bytes of packs that came */
     uint64_t resumed;     /* packs that an interrupted transfer had brought */
     uint64_t refused;     /* items; comments that could not be merged are one more */

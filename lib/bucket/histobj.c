@@ -80,7 +80,7 @@ int vmscm_histobj_put(uint8_t name[VMSCM_GENERATION_NAME], uint64_t *size, struc
         goto out;
     }
     vmscm_histobj_key(key, name);
-    if (!(rc = vmscm_s3_put_file(m->s3, key, writing.fd, writing.size, err)))
+    if (!(rc = vmscm_s3_put_file(m->s3, key, writing.fd, writing.size, NULL, NULL, err)))
         *size = writing.size;
 out:
     if (writing.fd >= 0)

@@ -6,6 +6,7 @@
 #include "bucket/histobj.h"
 #include "bucket/stubs.h"
 #include "bucket/sync.h"
+#include "bucket/uploaded.h"
 #include "history/novel.h"
 #include "store/packlist.h"
 #include "sys/file.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +29,11 @@
 
 struct upload {
     uint8_t name[VMSCM_GENERATION_NAME]; /* in the bucket */
+    uint8_t pack[VMSCM_GENERATION_NAME]; /* here: another, if that was removed meanwhile */
     char *path;
     int fd; /* stays open: who moves the file does not matter */
     uint64_t size;
+    uint64_t sent; /* guarded by the lock of those that upload */
     bool done;
 };
 
@@ -89,31 +93,62 @@ static int probe(struct vmscm_mirror *m, struct vmscm_error *err)
     return rc;
 }
 
+/* One upload at a time tells how far all are. */
 struct work {
     struct vmscm_publish *p;
     atomic_size_t next;
-    atomic_ullong done;
-    uint64_t total;
+    pthread_mutex_t lock;
+    uint64_t total, done; /* bytes */
 };
+
+struct moving {
+    struct work *work;
+    struct upload *upload;
+};
+
+static void on_moved(void *data, uint64_t bytes)
+{
+    struct moving *moving = data;
+    struct work *work = moving->work;
+    const struct vmscm_events *events = work->p->m->events;
+    struct vmscm_progress progress = {.phase = "uploading", .total = work->total};
+
+    pthread_mutex_lock(&work->lock);
+    work->done += bytes - moving->upload->sent;
+    moving->upload->sent = bytes;
+    progress.done = progress.read = work->done;
+    if (events && events->progress)
+        events->progress(events->data, &progress);
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* With what says so to who goes on with it, if this is interrupted later. */
+static int upload_one(struct work *work, struct upload *u, struct vmscm_error *err)
+{
+    struct moving moving = {work, u};
+    struct vmscm_mirror *m = work->p->m;
+    struct vmscm_uploaded note = {.seen = m->number};
+    char key[VMSCM_BLOCKS_KEY];
+    int rc;
+
+    memcpy(note.name, u->name, sizeof note.name);
+    vmscm_blocks_key(key, u->name);
+    if ((rc = vmscm_s3_put_file(m->s3, key, u->fd, u->size, on_moved, &moving, err)))
+        return rc;
+    u->done = true;
+    return vmscm_uploaded_note(m, u->pack, &note, err);
+}
 
 static int upload_some(struct vmscm_parallel *par, unsigned index, struct vmscm_error *err)
 {
     struct work *work = par->data;
-    struct vmscm_mirror *m = work->p->m;
-    char key[VMSCM_BLOCKS_KEY];
     size_t i;
     int rc = 0;
 
     (void)index;
-    while (!rc && !par->stop && (i = atomic_fetch_add(&work->next, 1)) < work->p->uploads.len) {
-        struct upload *u = &work->p->uploads.items[i];
-        if (u->done)
-            continue;
-        vmscm_blocks_key(key, u->name);
-        if (!(rc = vmscm_s3_put_file(m->s3, key, u->fd, u->size, err)))
-            u->done = true;
-        atomic_fetch_add(&work->done, u->size);
-    }
+    while (!rc && !par->stop && (i = atomic_fetch_add(&work->next, 1)) < work->p->uploads.len)
+        if (!work->p->uploads.items[i].done)
+            rc = upload_one(work, &work->p->uploads.items[i], err);
     return rc;
 }
 
@@ -121,17 +156,22 @@ static int upload(struct vmscm_publish *p, struct vmscm_error *err)
 {
     struct work work = {.p = p};
     size_t count = 0;
+    int rc;
 
     for (size_t i = 0; i < p->uploads.len; i++)
         if (!p->uploads.items[i].done) {
             count++;
+            p->uploads.items[i].sent = 0;
             work.total += p->uploads.items[i].size;
         }
     if (!count)
         return 0;
     vmscm_handle_note(p->m->events, "uploading %zu packs, %llu bytes", count,
         (unsigned long long)work.total);
-    return vmscm_parallel_run(count < JOBS ? (unsigned)count : JOBS, upload_some, &work, err);
+    pthread_mutex_init(&work.lock, NULL);
+    rc = vmscm_parallel_run(count < JOBS ? (unsigned)count : JOBS, upload_some, &work, err);
+    pthread_mutex_destroy(&work.lock);
+    return rc;
 }
 
 static bool is_known(const struct vmscm_publish *p, const char *path)
@@ -162,6 +202,7 @@ static int add_upload(struct vmscm_publish *p, const char *dir, const uint8_t *n
     if ((rc = vmscm_vec_add(&p->uploads, &u, err)))
         goto out;
     memcpy(u->name, name, sizeof u->name);
+    memcpy(u->pack, name, sizeof u->pack);
     u->path = path;
     u->fd = fd;
     u->size = (uint64_t)st.st_size;
@@ -172,6 +213,32 @@ out:
         close(fd);
     free(path);
     return rc;
+}
+
+/* What an attempt before this one uploaded. It is looked for among what was removed since then. */
+static int find_uploaded(struct vmscm_publish *p, struct vmscm_error *err)
+{
+    struct vmscm_uploaded was;
+    bool there;
+    int rc = 0;
+
+    for (size_t i = 0; i < p->uploads.len && !rc; i++) {
+        struct upload *u = &p->uploads.items[i];
+        if (u->done || (rc = vmscm_uploaded_find(&was, &there, p->m, u->pack, u->size, err)) || !there)
+            continue;
+        memcpy(u->name, was.name, sizeof u->name);
+        u->done = true;
+        if (p->seen > was.seen)
+            p->seen = was.seen;
+    }
+    return rc;
+}
+
+static void forget_uploaded(struct vmscm_publish *p)
+{
+    for (size_t i = 0; i < p->uploads.len; i++)
+        vmscm_uploaded_forget(p->m, p->uploads.items[i].pack);
+    vmscm_uploaded_sweep(p->m);
 }
 
 int vmscm_publish_packs(struct vmscm_publish *p, const char *dir, struct vmscm_error *err)
@@ -191,7 +258,7 @@ int vmscm_publish_packs(struct vmscm_publish *p, const char *dir, struct vmscm_e
             memcpy(slot->bytes, name, sizeof slot->bytes);
     }
     vmscm_packlist_release(&list);
-    return rc ? rc : upload(p, err);
+    return rc || (rc = find_uploaded(p, err)) ? rc : upload(p, err);
 }
 
 int vmscm_publish_condemn(struct vmscm_publish *p, unsigned kind,
@@ -439,6 +506,7 @@ int vmscm_publish_run(struct vmscm_publish *p, bool *lost, struct vmscm_error *e
     if (rc)
         goto out;
     /* It is done. What follows is only about this copy of it, and done anew by the next who looks. */
+    forget_uploaded(p);
     if ((any && vmscm_histobj_note(p->m, history, NULL)) || make_stubs(p, NULL) ||
         vmscm_sync_advance(p->m, &g, digest, bytes, NULL))
         vmscm_handle_note(p->m->events, "%s: what is kept of it here is behind", p->m->url);

@@ -66,9 +66,7 @@ static int run(struct vmscm_fetching *f, struct vmscm_session *session,
         }
         rc = vmscm_fetching_run(f, err);
     }
-    result->sent = vmscm_stream_sent(session->stream);
-    result->received = vmscm_stream_received(session->stream);
-    result->round_trips = session->round_trips;
+    vmscm_session_measure(session, result);
     return rc;
 }
 

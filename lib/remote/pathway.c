@@ -86,7 +86,7 @@ static int stop(void *state, struct vmscm_error *err)
     return 0;
 }
 
-static const struct vmscm_transport_kind kind = {start, stop};
+static const struct vmscm_transport_kind kind = {start, stop, NULL};
 
 const struct vmscm_transport_kind *vmscm_pathway_kind(void)
 {

@@ -396,11 +396,7 @@ int vmscm_remote_push(struct vmscm_repo *repo, const struct vmscm_remote_options
 
     clock_gettime(CLOCK_MONOTONIC, &begin);
     rc = run(&p, err);
-    if (p.session.stream) {
-        own.sent = vmscm_stream_sent(p.session.stream);
-        own.received = vmscm_stream_received(p.session.stream);
-        own.round_trips = p.session.round_trips;
-    }
+    vmscm_session_measure(&p.session, &own);
     vmscm_session_close(&p.session, rc ? err : NULL);
     /* What ssh said may be the reason. */
     if (rc && err && err->code)

@@ -84,7 +84,19 @@ static int stop(void *state, struct vmscm_error *err)
     return 0;
 }
 
-static const struct vmscm_transport_kind kind = {start, stop};
+/* What goes through the stream stays on the machine. */
+static void measure(void *state, struct vmscm_transport_traffic *out)
+{
+    struct server *server = state;
+    struct vmscm_http_traffic traffic;
+
+    vmscm_s3_traffic(server->mirror->s3, &traffic);
+    out->sent = traffic.sent;
+    out->received = traffic.received;
+    out->requests = traffic.requests;
+}
+
+static const struct vmscm_transport_kind kind = {start, stop, measure};
 
 const struct vmscm_transport_kind *vmscm_s3way_kind(void)
 {

@@ -157,10 +157,11 @@ static void tell(struct vmscm_serve *s, const struct vmscm_error *why)
     vmscm_buf_release(&buf);
 }
 
-/* A sender that broke the rules leaves nothing; one that was cut off is to go on where it was. */
-static bool is_worth_keeping(int rc)
+/* A sender that broke the rules leaves nothing; one that was cut off is to go on where it was. It is a bucket
+ * that refuses what comes for one: with another token it will not. */
+static bool is_worth_keeping(const struct vmscm_serve *s, int rc)
 {
-    return rc != VMSCM_EINPUT && rc != VMSCM_EREFUSED && rc != VMSCM_EUNSUPPORTED;
+    return rc != VMSCM_EINPUT && rc != VMSCM_EUNSUPPORTED && (rc != VMSCM_EREFUSED || s->mirror);
 }
 
 int vmscm_serve_run(struct vmscm_repo *repo, struct vmscm_mirror *mirror, int in, int out,
@@ -196,7 +197,7 @@ int vmscm_serve_run(struct vmscm_repo *repo, struct vmscm_mirror *mirror, int in
         tell(&s, &why);
         vmscm_error_copy(err, &why);
     }
-    vmscm_receive_close(s.receive, is_worth_keeping(rc));
+    vmscm_receive_close(s.receive, is_worth_keeping(&s, rc));
     vmscm_lease_close(s.lease);
     vmscm_stream_close(s.stream);
     return rc;

@@ -247,6 +247,22 @@ out:
     return rc;
 }
 
+void vmscm_session_measure(const struct vmscm_session *s, struct vmscm_remote_result *result)
+{
+    struct vmscm_transport_traffic traffic = {0};
+
+    if (s->transport && s->stream) {
+        vmscm_transport_traffic(s->transport, &traffic);
+    } else if (s->stream) {
+        traffic.sent = vmscm_stream_sent(s->stream);
+        traffic.received = vmscm_stream_received(s->stream);
+    }
+    result->sent = traffic.sent;
+    result->received = traffic.received;
+    result->requests = traffic.requests;
+    result->round_trips = s->round_trips;
+}
+
 void vmscm_session_close(struct vmscm_session *s, struct vmscm_error *err)
 {
     vmscm_bundlefile_close(s->bundle);

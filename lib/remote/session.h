@@ -34,6 +34,9 @@ int vmscm_session_open(struct vmscm_session *s, struct vmscm_repo *repo, const c
 /* Hang up. err: what has gone wrong so far, which the far side may explain. */
 void vmscm_session_close(struct vmscm_session *s, struct vmscm_error *err);
 
+/* What it took so far, into the members of *result for that. */
+void vmscm_session_measure(const struct vmscm_session *s, struct vmscm_remote_result *result);
+
 /* The ref of that name, or NULL. */
 const struct vmscm_session_ref *vmscm_session_find(const struct vmscm_session *s, const char *name);
 

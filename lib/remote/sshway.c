@@ -289,7 +289,7 @@ static int stop(void *state, struct vmscm_error *err)
     return rc;
 }
 
-static const struct vmscm_transport_kind kind = {start, stop};
+static const struct vmscm_transport_kind kind = {start, stop, NULL};
 
 const struct vmscm_transport_kind *vmscm_sshway_kind(void)
 {

@@ -56,6 +56,15 @@ struct vmscm_stream *vmscm_transport_stream(struct vmscm_transport *t)
     return t->stream;
 }
 
+void vmscm_transport_traffic(struct vmscm_transport *t, struct vmscm_transport_traffic *out)
+{
+    out->sent = vmscm_stream_sent(t->stream);
+    out->received = vmscm_stream_received(t->stream);
+    out->requests = 0;
+    if (t->kind->traffic)
+        t->kind->traffic(t->state, out);
+}
+
 void vmscm_transport_close(struct vmscm_transport *t, struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;

@@ -22,6 +22,11 @@ struct vmscm_transport_options {
     unsigned patience; /* seconds that the other side may be silent; 0: any time */
 };
 
+struct vmscm_transport_traffic {
+    uint64_t sent, received; /* bytes */
+    uint64_t requests;       /* of HTTP; 0: it is another way */
+};
+
 /* What carries. Its state is the transport's own. */
 struct vmscm_transport_kind {
     /* Connect: one descriptor for both ways, which is the transport's from then on. */
@@ -29,6 +34,8 @@ struct vmscm_transport_kind {
         const struct vmscm_transport_options *options, struct vmscm_error *err);
     /* The descriptor is closed: end it. Fails if the other side did; then *err says why. */
     int (*close)(void *state, struct vmscm_error *err);
+    /* What left the machine so far, where that is not what goes through the stream; or NULL. */
+    void (*traffic)(void *state, struct vmscm_transport_traffic *out);
 };
 
 /* The setting transfer.timeout. */
@@ -38,6 +45,8 @@ int vmscm_transport_open(struct vmscm_transport **out, const struct vmscm_url *u
     const struct vmscm_transport_options *options, struct vmscm_error *err);
 
 struct vmscm_stream *vmscm_transport_stream(struct vmscm_transport *t);
+
+void vmscm_transport_traffic(struct vmscm_transport *t, struct vmscm_transport_traffic *out);
 
 /* Hang up. If err is an error already, one of the connection that the other side explains becomes what it
  * says. NULL is fine. */

@@ -230,6 +230,8 @@ static size_t give_body(char *out, size_t size, size_t n, void *user)
         return CURL_READFUNC_ABORT;
     }
     run->sent += len;
+    if (r->moved)
+        r->moved(r->data, run->sent);
     return len;
 }
 
@@ -241,6 +243,8 @@ static int seek_body(void *user, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > run->r->len)
         return CURL_SEEKFUNC_CANTSEEK;
     run->sent = (uint64_t)offset;
+    if (run->r->moved)
+        run->r->moved(run->r->data, run->sent);
     return CURL_SEEKFUNC_OK;
 }
 

@@ -43,6 +43,9 @@ struct vmscm_http_request {
     size_t out_len;
     struct vmscm_buf *buf; /* if out is NULL, here, */
     size_t max;            /* at most so many bytes */
+    /* How much of a body was sent, now and then; less than before if it is sent again. May be NULL. */
+    void (*moved)(void *data, uint64_t bytes);
+    void *data;
 
     unsigned status;       /* of HTTP; 0: no answer came */
     size_t got;            /* bytes of the body of an answer that is good */

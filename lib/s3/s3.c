@@ -192,9 +192,10 @@ int vmscm_s3_put(struct vmscm_s3 *s3, const char *key, const void *data, size_t 
 }
 
 int vmscm_s3_put_file(struct vmscm_s3 *s3, const char *key, int fd, uint64_t len,
-    struct vmscm_error *err)
+    void (*moved)(void *data, uint64_t bytes), void *data, struct vmscm_error *err)
 {
-    struct vmscm_http_request r = {.method = "PUT", .key = key, .fd = fd, .len = len};
+    struct vmscm_http_request r = {
+        .method = "PUT", .key = key, .fd = fd, .len = len, .moved = moved, .data = data};
 
     return put(s3, &r, err);
 }

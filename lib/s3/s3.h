@@ -38,9 +38,10 @@ int vmscm_s3_get_range(struct vmscm_s3 *s3, const char *key, void *out, size_t l
 /* Make or replace an object. */
 int vmscm_s3_put(struct vmscm_s3 *s3, const char *key, const void *data, size_t len,
     struct vmscm_error *err);
-/* The same of len bytes of a file, from its beginning. */
+/* The same of len bytes of a file, from its beginning. moved (may be NULL) is told how many were sent, from
+ * this thread; fewer than before if they are sent again. */
 int vmscm_s3_put_file(struct vmscm_s3 *s3, const char *key, int fd, uint64_t len,
-    struct vmscm_error *err);
+    void (*moved)(void *data, uint64_t bytes), void *data, struct vmscm_error *err);
 
 /* Make an object that must not be there yet (If-None-Match: *). VMSCM_EEXIST: there is one. VMSCM_EBUSY: it
  * is not known whether it was made: no answer came, or one that leaves that open; who needs to know reads

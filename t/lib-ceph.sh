@@ -60,6 +60,8 @@ osd class update on start = true
 bluestore block size = 8589934592
 osd objectstore = bluestore
 osd memory target = 939524096
+# A node that stood still for a minute would wait for its own lease for ever.
+osd heartbeat grace = 3600
 auth allow insecure global id reclaim = false
 [mon.a]
 mon data = $CEPH_DIR/mon

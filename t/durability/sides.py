@@ -5,7 +5,8 @@ fsck, every name is what it was or what it was to become, and the same command a
 what is missing; what the dead transfer brought is not sent again but for what was in flight.
 
 Usage: sides.py [--count N] [--seed S]
-The last line says how many deaths there were, of which the transfer had ended before some."""
+The last line says how many deaths there were, of which the transfer had ended before some; the one before
+it how much the worst of them lost of what had come, beside what may be in flight and what all of it takes."""
 
 import argparse
 import fcntl
@@ -24,10 +25,11 @@ import lab as labs
 PACK = 1 << 20   # receive.packSize: what may be in flight
 WAITING = 6 << 20  # what waits to be verified: VMSCM_VERIFY_WAITING
 SLACK = 1 << 20  # what waits in pipes and buffers, and history
+BIG = 40_000_000  # bytes, far more than may be lost
 NEAR = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 shift 2
-tee "$SEEN_IN" | sh -c 'echo $$ >"$NEAR_PID"; eval "exec $0"' "$1" | tee "$SEEN_OUT"
+tee --output-error=exit "$SEEN_IN" | sh -c 'echo $$ >"$NEAR_PID"; eval "exec $0"' "$1" | tee --output-error=exit "$SEEN_OUT"
 """
 
 
@@ -52,11 +54,11 @@ class World:
             f.write(NEAR)
         os.chmod(self.env["VMSCM_SSH"], 0o755)
         rng = random.Random(5)
-        old = rng.randbytes(2_000_000)
-        new = old[:700_000] + rng.randbytes(800_000) + old[1_500_000:]
+        old = rng.randbytes(4_000_000)
+        new = old[:700_000] + rng.randbytes(2_800_000) + old[3_500_000:]
         url = "here:" + os.path.join(self.work, "hub.vmscm")
         self.at = self.base
-        for name, data in ("old", old), ("new", new), ("big", rng.randbytes(5_000_000)):
+        for name, data in ("old", old), ("new", new), ("big", rng.randbytes(BIG)):
             with open(os.path.join(self.base, name), "wb") as f:
                 f.write(data)
         self.must("init", "-q", "ann.vmscm", "--bare", where="")
@@ -147,8 +149,9 @@ def kill_server(world):
         pass  # not yet, or not any more
 
 
-def try_once(world, name, side, delay, done):
-    """None, or what is wrong; and whether it had ended before."""
+def try_once(world, name, side, delay, done, losses):
+    """None, or what is wrong; and whether it had ended before. What had come and was not kept is added to
+    losses, if some of it was not to be had when it died."""
     words, who, receiver, filled = OPERATIONS[name]
     world.fresh(filled)
     before, there = world.refs(receiver), world.kept(receiver)
@@ -175,6 +178,8 @@ def try_once(world, name, side, delay, done):
     kept = world.kept(receiver) - there
     seen = os.path.join(world.top, "in" if receiver == "hub" else "out")
     came = os.path.getsize(seen) if os.path.exists(seen) else 0
+    if rc and came < done.bytes:
+        losses.append((came - kept, came))
     if came - kept > PACK + WAITING + SLACK:
         return "%d bytes came, and %d were kept" % (came, kept), over
     got = world.run(*words, where=who)
@@ -215,15 +220,22 @@ def main():
         print("# %s: %d bytes, %.2f s" % (name, what.bytes, what.seconds))
     rng = random.Random(options.seed)
     bad = late = 0
+    losses = []
     for n in range(options.count):
         name = rng.choice(sorted(OPERATIONS))
         side = rng.choice(["far", "near"])
         delay = rng.uniform(0, done[name].seconds * 1.05)
-        why, over = try_once(world, name, side, delay, done[name])
+        why, over = try_once(world, name, side, delay, done[name], losses)
         late += over
         if why:
             bad += 1
             print("%d: %s, the %s side killed after %.3f s: %s" % (n, name, side, delay, why), flush=True)
+    if losses:
+        print("# %d died while bytes came; at most %d of those were lost, %d may be" % (
+            len(losses), max(lost for lost, _ in losses), PACK + WAITING + SLACK))
+        print("# after that much had come: " + ", ".join(
+            "%d MB in %d" % (low // 10**6, sum(low <= came < low + 10**7 for _, came in losses))
+            for low in range(0, BIG + 10**7, 10**7)))
     print("%d deaths, of which %d came too late, %d failures" % (options.count, late, bad))
     return 1 if bad else 0
 

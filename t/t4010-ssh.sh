@@ -122,6 +122,11 @@ check_fails 3 'a shell there that prints something' '
     printf "#!/bin/sh\necho Welcome to this machine\nexec cat >/dev/null\n" >talks
     chmod 755 talks
     VMSCM_SSH="$PWD/talks" vmscm -C ann fetch' 'no vmscm'
+check_fails 3 'a far side of a newer version' '
+    printf "#!/bin/sh\n%s | { dd bs=1 count=16; dd bs=1 count=1 of=/dev/null; printf \"\\002\"; cat; } 2>/dev/null\n" \
+        "vmscm remote-serve $conf/hub" >later
+    chmod 755 later
+    VMSCM_SSH="$PWD/later" vmscm -C ann fetch' 'speaks version 2 of the protocol'
 check_fails 2 'a host that would be an option' 'vmscm -C ann fetch "ssh://-oProxyCommand=touch%20x/y"' 'no name of a host'
 check 'nothing was run by that' '[ ! -e x ] && [ ! -e ann/x ]'
 

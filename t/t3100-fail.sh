@@ -15,4 +15,8 @@ esac
 check 'calls that fail' '
     "$TEST_SOURCE/t/durability/fail.py" $some >said || { cat said; exit 1; }'
 sed 's/^#*/# /' said
+check 'a push that cannot read what it is to send ends' '
+    "$TEST_SOURCE/t/durability/fail.py" --at "open other.vmscm/git/objects" --every 29 push >said ||
+        { cat said; exit 1; }'
+sed 's/^#*/# /' said
 done_testing

@@ -58,7 +58,8 @@ int vmscm_session_explain(struct vmscm_session *s, int rc, struct vmscm_error *e
     struct vmscm_error said = VMSCM_ERROR_INIT;
     struct vmscm_stream_frame frame;
 
-    if (rc != VMSCM_EIO || vmscm_stream_get(s->stream, &frame, NULL) ||
+    /* After a failure of this side's own the other still waits for what does not come: it says nothing. */
+    if (!vmscm_stream_is_cut(s->stream) || vmscm_stream_get(s->stream, &frame, NULL) ||
         frame.type != VMSCM_WIRE_ERROR || !relay(s, &frame, &said))
         return rc;
     return vmscm_error_copy(err, &said);

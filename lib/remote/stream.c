@@ -30,6 +30,7 @@ struct vmscm_stream {
     bool not_socket, is_pipe;
     bool ended; /* while writing it was seen that nothing more comes */
     bool dead;  /* it was given up */
+    bool cut;   /* the other side takes nothing more */
     unsigned patience; /* seconds; 0: any time */
     uint64_t put, got; /* checksums of frames */
     struct vmscm_buf pending; /* to be written */
@@ -283,6 +284,7 @@ static int write_all(struct vmscm_stream *s, const uint8_t *data, size_t size,
         } else if (n < 0 && errno == EINTR) {
             rc = canceled(s, err);
         } else if (errno == EPIPE || errno == ECONNRESET) {
+            s->cut = true;
             rc = ended(s, err);
         } else {
             rc = vmscm_error_errno(err, errno, "%s", s->peer);
@@ -290,6 +292,11 @@ static int write_all(struct vmscm_stream *s, const uint8_t *data, size_t size,
     }
     s->sent += at;
     return rc;
+}
+
+bool vmscm_stream_is_cut(const struct vmscm_stream *s)
+{
+    return s->cut;
 }
 
 int vmscm_stream_flush(struct vmscm_stream *s, struct vmscm_error *err)

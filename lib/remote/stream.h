@@ -36,6 +36,9 @@ int vmscm_stream_put_buf(struct vmscm_stream *s, unsigned type, const struct vms
     struct vmscm_error *err);
 int vmscm_stream_flush(struct vmscm_stream *s, struct vmscm_error *err);
 
+/* Writing failed since the other side takes nothing more. */
+bool vmscm_stream_is_cut(const struct vmscm_stream *s);
+
 /* Wait for what comes next; *more is false if the peer has hung up instead. What is to be written is
  * flushed first. */
 int vmscm_stream_wait(struct vmscm_stream *s, bool *more, struct vmscm_error *err);

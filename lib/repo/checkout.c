@@ -468,7 +468,9 @@ static int run(struct checkout *c, struct vmscm_error *err)
         return rc;
     vmscm_reflink_remember(c->rev->repo, c->dir, &c->work);
     on_progress(c, 0);
-    return vmscm_file_remove_tree(c->partial, err);
+    rc = vmscm_file_remove_tree(c->partial, err);
+    /* A power cut must not bring it back beside what it was for. */
+    return rc ? rc : vmscm_file_sync_dir(c->dir, err);
 }
 
 static int check_thin(const struct vmscm_revision *rev,

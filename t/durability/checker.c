@@ -18,6 +18,7 @@
 #include <string.h>
 #include <vmscm/disk.h>
 #include <vmscm/fsck.h>
+#include <vmscm/remote.h>
 #include <vmscm/revision.h>
 
 /* Of the last line that was wrong: it could not be read, for damage. */
@@ -166,6 +167,8 @@ static void check(char *why, const char *path, const char *list)
     FILE *file = fopen(list, "r");
     int rc = file ? vmscm_repo_open(&repo, path, &err) : VMSCM_EIO;
 
+    if (!rc)
+        rc = vmscm_remote_attach(repo, NULL, &err);
     bool damaged = file && fgets(line, sizeof line, file) && strcmp(line, "damaged\n") == 0;
     if (damaged && rc == VMSCM_EDAMAGED)
         goto out;

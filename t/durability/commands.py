@@ -7,17 +7,19 @@ import re
 import shutil
 import subprocess
 
-from lab import REPO, VMSCM, Failed, plain, read_pruned, read_state, run, sha_file
+from lab import REPO, VMSCM, Failed, State, plain, read_pruned, read_state, run, sha_file
 
 
 class Command:
     """words: its arguments. output: a directory it makes, which is compared. before: commands, or
     functions of a lab, that prepare its base. collects: revisions that no name leads to are none of its
-    concern. harm: a function that damages the lab's repository, which the command is to mend."""
+    concern. harm: a function that damages the lab's repository, which the command is to mend. other: the
+    path of another repository, which it makes or which is the other side: that must be whole as well."""
 
-    def __init__(self, name, *words, repo=True, output=None, before=(), collects=False, harm=None):
+    def __init__(self, name, *words, repo=True, output=None, before=(), collects=False, harm=None,
+                 other=None):
         self.name, self.words, self.repo, self.output = name, words, repo, output
-        self.before, self.collects, self.harm = before, collects, harm
+        self.before, self.collects, self.harm, self.other = before, collects, harm, other
 
     def argv(self, lab):
         at = ["-C", os.path.join(lab.path, REPO)] if self.repo else []
@@ -157,24 +159,27 @@ COMMANDS = [
 ]
 
 
-# To and from another repository: either way the lab's receives. Killed only.
+# To and from another repository: the lab's receives, but for clones of it. One process is both sides.
 REMOTES = [
     Command("push", "-C", "@other.vmscm", "push", "--tags", "@r.vmscm", "mail", "web", repo=False,
-            before=(make_other,)),
+            before=(make_other,), other="other.vmscm"),
     Command("push-atomic", "-C", "@other.vmscm", "push", "--atomic", "--tags", "@r.vmscm", "mail",
-            "web", repo=False, before=(make_other,)),
-    Command("fetch", "fetch", "other",
+            "web", repo=False, before=(make_other,), other="other.vmscm"),
+    Command("fetch", "fetch", "other", other="other.vmscm",
             before=(make_other, ("remote", "add", "other", "@other.vmscm"))),
-    Command("pull", "pull", "other", "mail", "web",
+    Command("pull", "pull", "other", "mail", "web", other="other.vmscm",
             before=(make_other, ("remote", "add", "other", "@other.vmscm"))),
+    Command("clone-url", "clone", "@r.vmscm", "@cloned", repo=False, other="cloned/.vmscm"),
+    Command("clone-lazy", "clone", "--bare", "--lazy", "@r.vmscm", "@cloned.vmscm", repo=False,
+            other="cloned.vmscm"),
 ]
 
 
 ALL = COMMANDS + REMOTES
 
 
-def named(names, among=None):
-    wanted = [c for c in among or COMMANDS if not names or c.name in names]
+def named(names):
+    wanted = [c for c in ALL if not names or c.name in names]
     if len(wanted) < len(names):
         raise Failed("no such command among %s" % " ".join(names))
     return wanted
@@ -197,21 +202,38 @@ LEFTOVERS = re.compile(r"\.lock$|\.tmp-|/tmp_|/(tmp|trash|quarantine|damaged)/|\
 ASIDE = "/damaged/"
 
 
-def garbage(lab, aside=False):
-    """None, or what is left after a gc that no revision needs; aside: and that was not set aside."""
-    got = run([VMSCM, "-C", lab.repo, "gc", "--grace", "0", "-q"], lab.env, lab.path)
-    if got.code != 0:
-        return "gc %s" % got
+def garbage(lab, command):
+    """None, or what is left after a gc that no revision needs; and, of a repair, that it did not set
+    aside."""
+    repos = [lab.repo] + ([os.path.join(lab.path, command.other)] if command.other else [])
+    for repo in repos:
+        got = run([VMSCM, "-C", repo, "gc", "--grace", "0", "-q"], lab.env, lab.path)
+        if got.code != 0:
+            return "%s: gc %s" % (repo, got)
     left = [f for f in listing(lab.path)
-            if LEFTOVERS.search("/" + f) and not (aside and ASIDE in f)]
+            if LEFTOVERS.search("/" + f) and not (command.harm and ASIDE in f)]
     if left:
         return "gc leaves %s" % " ".join(left[:5])
-    fsck = run(["git", "--git-dir=" + os.path.join(lab.repo, "git"), "fsck", "--unreachable",
-                "--no-progress", "--no-dangling"], plain(lab.env), lab.path)
-    said = [line for line in fsck.said.splitlines() if not line.startswith("notice:")]
-    if fsck.code != 0 or said:
-        return "git fsck after gc %s" % fsck
+    for repo in repos:
+        fsck = run(["git", "--git-dir=" + os.path.join(repo, "git"), "fsck", "--unreachable",
+                    "--no-progress", "--no-dangling"], plain(lab.env), lab.path)
+        said = [line for line in fsck.said.splitlines() if not line.startswith("notice:")]
+        if fsck.code != 0 or said:
+            return "%s: git fsck after gc %s" % (repo, fsck)
     return None
+
+
+def is_repository(lab, command):
+    """Whether the command's other repository is one yet."""
+    got = run([VMSCM, "-C", os.path.join(lab.path, command.other), "list", "-q"], plain(lab.env),
+              lab.home)
+    return got.code == 0
+
+
+def read_other(lab, command):
+    if not command.other or not is_repository(lab, command):
+        return State()
+    return read_state(os.path.join(lab.path, command.other), plain(lab.env))
 
 
 class Done:
@@ -221,6 +243,7 @@ class Done:
         self.base = lab.prepare(command)
         self.before = lab.base.state
         lab.fresh(self.base)
+        self.other_before = read_other(lab, command)
         if command.harm:
             self.before = lab.harmed
         elif command.before:
@@ -236,12 +259,22 @@ class Done:
             self.state.comments |= self.before.comments
         for name in self.before.names:
             self.state.names.setdefault(name, "-")
+        self.other = read_other(lab, command)
         self.output = listing(os.path.join(lab.path, command.output)) if command.output else None
         self.names = sorted(os.listdir(lab.path))
+
+    def lost(self, lab, command):
+        """None, or what is not as it must be before or after the command."""
+        why = lab.wrong(self.before, self.state)
+        if not why and command.other and is_repository(lab, command):
+            why = lab.wrong(self.other_before, self.other, command.other)
+        return why
 
     def wrong(self, lab, command):
         """None, or what is not as it must be after the command."""
         why = lab.wrong(self.state)
+        if not why and command.other:
+            why = lab.wrong(self.other, where=command.other)
         if not why and read_pruned(lab.repo, plain(lab.env)) != self.state.pruned:
             why = "not what must be is pruned"
         if not why and command.output:
@@ -260,4 +293,7 @@ class Done:
         names = sorted(os.listdir(lab.path))
         if names != self.names:
             return "left behind: %s" % " ".join(set(names) ^ set(self.names))
-        return garbage(lab, command.harm is not None) or lab.wrong(kept)
+        why = garbage(lab, command) or lab.wrong(kept)
+        if not why and command.other:
+            why = lab.wrong(self.other, where=command.other)
+        return why

@@ -34,7 +34,7 @@ def kill_at(lab, command, done, mode, point):
     where = "%s at %s" % (mode, " ".join(lab.logged()) or "a point that was not reached")
     if got.signal != signal.SIGKILL:
         return "%s: %s" % (where, got)
-    why = lab.wrong(done.before, done.state)
+    why = done.lost(lab, command)
     if why:
         return "%s: %s" % (where, why)
     # What had come into force may say so when it is asked for again.
@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("commands", nargs="*")
     options = parser.parse_args()
-    wanted = commands.named(options.commands, commands.ALL)
+    wanted = commands.named(options.commands)
     base = labs.Base(labs.scratch())
     lab = labs.Lab(base, 0)
     tasks, count = [], 0

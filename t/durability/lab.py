@@ -96,10 +96,15 @@ def run(argv, env, cwd):
     """argv to its end; what it says is kept."""
     process = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, close_fds=False)
-    try:
-        said, _ = process.communicate(timeout=TIMEOUT)
-        late = False
-    except subprocess.TimeoutExpired:
+    late = False
+    # Time for which this process was stopped as well does not count.
+    for _ in range(TIMEOUT):
+        try:
+            said, _ = process.communicate(timeout=1)
+            break
+        except subprocess.TimeoutExpired:
+            pass
+    else:
         process.kill()
         said, _ = process.communicate()
         late = True
@@ -152,8 +157,9 @@ class State:
 def expectation(before, after=None):
     """What must be so between two states: everything of the first, and of each name what it is in
     either. Of what is damaged it is enough that nobody reads it wrong."""
-    lines = ["damaged"] if before.damaged is not None else []
-    damaged = before.damaged or set()
+    damaged = before.damaged if before.damaged is not None or not after else after.damaged
+    lines = ["damaged"] if damaged is not None else []
+    damaged = damaged or set()
 
     def add(rev, *words):
         lines.append(("may " if rev in damaged else "") + "\t".join(words))
@@ -292,7 +298,16 @@ class Base:
 
 def adopt(work, repo):
     """Make a copied checkout the copied repository's, unchanged where it was unchanged."""
+    begun = os.path.join(work, ".vmscm-partial", "checkout")
+    if os.path.exists(begun):
+        with open(begun) as f:
+            info = json.load(f)
+        info["repository"] = repo
+        with open(begun, "w") as f:
+            json.dump(info, f)
     path = os.path.join(work, ".vmscm-checkout")
+    if not os.path.exists(path):
+        return
     with open(path) as f:
         info = json.load(f)
     info["repository"] = repo
@@ -380,8 +395,8 @@ class Lab:
         except FileNotFoundError:
             return []
 
-    def wrong(self, before, after=None):
-        return self.checker.ask(self.repo, expectation(before, after))
+    def wrong(self, before, after=None, where=REPO):
+        return self.checker.ask(os.path.join(self.path, where), expectation(before, after))
 
 
 def until(deadline):

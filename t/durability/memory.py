@@ -83,7 +83,7 @@ def starve(lab, command, done, point, times):
     library = failure.library(("vmscm", "libvmscm"))
     if got.crashed() and not library:
         return "%s: %s" % (where, got), None
-    why = done.wrong(lab, command) if got.code == 0 else lab.wrong(done.before, done.state)
+    why = done.wrong(lab, command) if got.code == 0 else done.lost(lab, command)
     return "%s: %s; %s" % (where, got, why) if why else None, library
 
 

@@ -24,7 +24,7 @@ def start(base, attempt, numbers):
 
 
 def work(task):
-    command = commands.named([task[0]], commands.ALL)[0]
+    command = commands.named([task[0]])[0]
     if command.name not in Worker.done:
         Worker.done[command.name] = commands.Done(Worker.lab, command)
     return Worker.attempt(Worker.lab, command, Worker.done[command.name], *task[1:])

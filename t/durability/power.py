@@ -13,6 +13,8 @@ The last line says how many states there were: a state is a tree of files, count
 and after however many commands it comes up."""
 
 import argparse
+import glob
+import json
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -21,11 +23,39 @@ import shutil
 import sys
 
 import lab as labs
-from commands import LEFTOVERS, listing
+from commands import ASIDE, LEFTOVERS, listing
 from model import DIRECTORY, Blobs, Model, read_log
 
 JOBS = 2  # processes
 REPO = labs.REPO
+IMAGE = "work/vda.img"
+FLIP = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+size = os.fstat(fd).st_size
+for at in (int(a) for a in sys.argv[2:]):
+    at += size if at < 0 else 0
+    if at < size:
+        os.pwrite(fd, bytes([os.pread(fd, 1, at)[0] ^ 0xff]), at)
+os.fsync(fd)
+os.close(fd)
+"""
+
+
+class Change:
+    """Of the largest file of a pattern the bytes at these places change, as a guest or bad storage does."""
+
+    def __init__(self, pattern, *places):
+        self.pattern, self.places = pattern, places
+
+    def argv(self, root):
+        path = max(glob.glob(os.path.join(root, self.pattern)), key=os.path.getsize)
+        return [sys.executable, "-c", FLIP, path] + [str(p) for p in self.places]
+
+    def __str__(self):
+        return "a change of " + self.pattern
+
+
 SCENARIO = (
     ("init", "--bare", "@" + REPO),
     ("config", "core.jobs", "1"),
@@ -61,7 +91,22 @@ SCENARIO = (
     ("config", "core.compression", "5"),
     ("gc", "--auto"),
     ("checkin", "web", "@a.raw", "-m", "ten"),
+    ("checkout", "web", "@work"),
+    Change("work/*.img", 8192, 40960),
+    ("-C", "@work", "checkin", "-m", "eleven"),
+    ("comment", "web", "-m", "from a checkout"),
+    Change(REPO + "/packs/pack-*", 2, -100),
+    ("fsck", "--repair"),
+    ("tag", "web", "mended"),
+    Change(REPO + "/packs/pack-*", *range(500, 40000, 7000)),
+    ("fsck", "--repair", "--from", "@a.raw", "--from", "@b.raw", "--from", "@c.raw", "--from",
+     "@d.raw", "--from", "@" + IMAGE),
+    ("checkin", "web", "@b.raw", "-m", "twelve"),
 )
+
+
+def name_of(n):
+    return str(SCENARIO[n]) if isinstance(SCENARIO[n], Change) else " ".join(SCENARIO[n])
 
 
 class Record:
@@ -82,27 +127,36 @@ class Record:
             with open(os.path.join(self.sources, name + ".raw"), "wb") as f:
                 f.write(data)
         self.acknowledged = [(0, labs.State())]
+        self.images = [None]  # what is in the checkout's image then
         repo = os.path.join(self.root, REPO)
         for n, words in enumerate(SCENARIO):
             env = self.environment(n)
             env.update(VMSCM_SHIM_MODE="record", VMSCM_SHIM_ROOT=self.root, VMSCM_SHIM_LOG=self.log)
             got = labs.run(self.argv(n, self.root), env, self.root)
             if got.code != 0:
-                raise labs.Failed("%s %s" % (" ".join(words), got))
-            self.acknowledged.append(
-                (os.path.getsize(self.log), labs.read_state(repo, labs.plain(env))))
+                raise labs.Failed("%s %s" % (name_of(n), got))
+            if isinstance(words, Change) and words.pattern.startswith(REPO):
+                state = self.acknowledged[-1][1].copy()
+                labs.damage(state, repo, labs.plain(env))
+            else:
+                state = labs.read_state(repo, labs.plain(env))
+            self.acknowledged.append((os.path.getsize(self.log), state))
+            image = os.path.join(self.root, IMAGE)
+            self.images.append(labs.sha_file(image) if os.path.exists(image) else None)
 
     def environment(self, n):
         return labs.environment(self.home, 1_700_000_000 + 60 * n)
 
     def argv(self, n, root):
         words = SCENARIO[n]
+        if isinstance(words, Change):
+            return words.argv(root)
         argv = []
         for word in words:
             path = word[1:] if word.startswith("@") else None
             argv.append(word if not path else
                         os.path.join(self.sources if path.endswith(".raw") else root, path))
-        at = [] if words[0] == "init" else ["-C", os.path.join(root, REPO)]
+        at = [] if words[0] in ("init", "-C") else ["-C", os.path.join(root, REPO)]
         return [labs.VMSCM] + at + argv
 
 
@@ -148,11 +202,25 @@ class Disk:
         self.tree = tree
 
 
+def keep_times(work):
+    """What nobody has written to since a checkout has the times that it had then."""
+    path = os.path.join(work, ".vmscm-checkout")
+    if os.path.exists(path):
+        with open(path) as f:
+            disks = json.load(f)["disks"]
+        for entry in (e for d in disks for e in d["files"]):
+            os.utime(os.path.join(work, entry["name"]), ns=(entry["mtime"], entry["mtime"]))
+
+
 def resume(record, disk, place, checker, n):
     """None, or what goes wrong when work goes on from the state on the disk with command n."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(disk.path, place)
     repo = os.path.join(place, REPO)
+    if os.path.isdir(os.path.join(place, "work")):
+        if n < len(SCENARIO) and name_of(n).startswith("checkout"):
+            keep_times(os.path.join(place, "work"))
+        labs.adopt(os.path.join(place, "work"), repo)
     if n < len(SCENARIO):
         after = record.acknowledged[n + 1][1]
         done = checker.ask(repo, labs.expectation(after)) is None and after.names
@@ -161,12 +229,14 @@ def resume(record, disk, place, checker, n):
             return "going on: %s" % got
     else:
         after = record.acknowledged[n][1]
-    got = labs.run([labs.VMSCM, "-C", repo, "gc", "--grace", "0", "-q"], record.environment(n), place)
-    if got.code != 0:
-        return "gc %s" % got
-    left = [f for f in listing(place) if LEFTOVERS.search("/" + f)]
-    if left:
-        return "gc leaves %s" % " ".join(left[:5])
+    if after.damaged is None:
+        got = labs.run([labs.VMSCM, "-C", repo, "gc", "--grace", "0", "-q"], record.environment(n),
+                       place)
+        if got.code != 0:
+            return "gc %s" % got
+        left = [f for f in listing(place) if LEFTOVERS.search("/" + f) and ASIDE not in f]
+        if left:
+            return "gc leaves %s" % " ".join(left[:5])
     return checker.ask(repo, labs.expectation(after))
 
 
@@ -200,15 +270,20 @@ def lose(record, top, number, options, out):
                 expected = labs.expectation(record.acknowledged[n][1], record.acknowledged[n + 1][1])
             disk.show(tree)
             why = None
-            if n or REPO in tree:
+            image = record.images[n]
+            # What a guest is writing is its own business.
+            if image and image in record.images[n + 1:n + 2] and (
+                    IMAGE not in tree or labs.sha(blobs.contents[tree[IMAGE]]) != image):
+                why = "the checkout's image is lost"
+            elif n or REPO in tree:
                 why = checker.ask(repo, expected)
             if not why and len(seen) % options.resume == 0:
                 resumed += 1
                 why = resume(record, disk, os.path.join(top, "place%d" % number), checker, n)
             if why:
                 bad += 1
-                out.put("%s %s, in %s: %s" % (op, path[len(record.root) + 1:], " ".join(SCENARIO[n]),
-                                              why))
+                out.put("%s %s, in %s: %s" % (op, path[len(record.root) + 1:],
+                                              name_of(min(n, len(SCENARIO) - 1)), why))
     if number == 0:
         now = {p: blobs.contents[b] for p, b in model.tree({}).items() if b != DIRECTORY}
         real = {}

@@ -281,6 +281,13 @@ check 'and one that was written to' '
     qemu-img compare -q -f qcow2 -F raw db/vda.qcow2 want4.raw
     (cd db && vmscm checkin -m "thick and new")
     vmscm cat db:vda | cmp - want4.raw'
+check 'of a lazy clone: what it lacks is fetched when the guest reads it' '
+    unset VMSCM_DIR
+    vmscm clone --lazy "$PWD/repo.vmscm" lazy
+    (cd lazy && vmscm checkout --thin origin/web ../lazier)
+    qemu-img compare -q -f qcow2 -F raw lazier/vda.qcow2 want.raw
+    cd lazier
+    vmscm service stop'
 check 'the repository moved: said, and gone on with' '
     mkdir away
     vmscm init --bare away/old.vmscm

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <vmscm/disk.h>
 #include <vmscm/machine.h>
+#include <vmscm/remote.h>
 #include <vmscm/repo.h>
 #include <vmscm/revision.h>
 #include <vmscm/version.h>
@@ -181,6 +182,9 @@ static int open_all(void)
     int rc;
 
     if (!(rc = vmscm_repo_open(&opened.repo, settings.repo, &err)) &&
+        /* What a lazy clone lacks comes from where it was cloned. */
+        (!vmscm_remote_promisor(opened.repo) ||
+            !(rc = vmscm_remote_attach(opened.repo, NULL, &err))) &&
         !(rc = vmscm_disk_cache_new(
               &opened.cache, (uint64_t)settings.cache, settings.threads, &err)) &&
         !settings.all && !(rc = vmscm_revision_resolve(&rev, opened.repo, settings.rev, &err)))

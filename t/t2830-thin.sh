@@ -339,9 +339,9 @@ full() {
 }
 check -p TMPFS 'a full disk: told, and gone on with when there is room' full
 damage() {
-    vmscm checkin broken vda=one.raw -m one
-    cp -a repo.vmscm hurt.vmscm
+    vmscm init --bare hurt.vmscm
     VMSCM_DIR=$PWD/hurt.vmscm
+    vmscm checkin broken vda=one.raw -m one
     vmscm checkout --thin broken hurt
     python3 - hurt.vmscm/packs <<'END'
 import glob, os, sys

@@ -8,9 +8,9 @@
 
 case ${VMSCM_TEST_VARIANT:-default} in
 durability) points= ;;
-quick) points='--distinct --every 5' ;;
-asan) points='--distinct --every 25' ;;
-*) points='--distinct --every 2' ;;
+quick) points='--distinct --every 15' ;;
+asan) points='--distinct --every 75' ;;
+*) points='--distinct --every 6' ;;
 esac
 
 check 'the shim sees every call that changes a file' '

@@ -7,9 +7,9 @@
 
 case ${VMSCM_TEST_VARIANT:-default} in
 durability) some= ;;
-quick) some='--every 397' ;;
-asan) some='--every 997' ;;
-*) some='--every 97' ;;
+quick) some='--every 797' ;;
+asan) some='--every 1997' ;;
+*) some='--every 197' ;;
 esac
 
 check 'calls that fail' '

@@ -32,6 +32,7 @@ struct vmscm_mirror {
     struct vmscm_generation_state state;
     VMSCM_VEC(struct vmscm_packlist_name) pending; /* packs that are here whole, and about to be added */
     bool apart; /* gc's: has no packs that are condemned */
+    uint64_t made; /* a generation that there is, as one's own was refused; a list may not have it yet */
     bool seen; /* in this process, that the bucket still has what was taken in */
 };
 

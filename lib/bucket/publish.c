@@ -499,6 +499,7 @@ int vmscm_publish_run(struct vmscm_publish *p, bool *lost, struct vmscm_error *e
         goto out;
     if ((rc = vmscm_genlog_create(&g, digest, &bytes, p->m->s3, err)) == VMSCM_ECONFLICT) {
         *lost = true;
+        p->m->made = g.number; /* by another */
         vmscm_error_clear(err);
         rc = 0;
         goto out;

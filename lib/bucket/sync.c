@@ -301,13 +301,36 @@ static int is_same(bool *same, struct vmscm_mirror *m, struct vmscm_error *err)
     return 0;
 }
 
+/* The newest that is listed, or that is known otherwise. */
+static int find_newest(uint64_t *newest, struct vmscm_mirror *m, struct vmscm_error *err)
+{
+    int rc = vmscm_genlog_newest(newest, m->s3, err);
+
+    if (!rc && *newest < m->made)
+        *newest = m->made;
+    return rc;
+}
+
+static int catch_up(struct vmscm_mirror *m, uint64_t newest, struct vmscm_error *err)
+{
+    int rc = advance(m, newest, err);
+
+    if (rc == VMSCM_EDAMAGED && m->number) {
+        vmscm_error_clear(err);
+        forget(m);
+        rc = advance(m, newest, err);
+    }
+    return rc ? rc : follow(m, err);
+}
+
 int vmscm_sync_run(struct vmscm_mirror *m, struct vmscm_error *err)
 {
-    uint64_t newest;
+    struct vmscm_error why = VMSCM_ERROR_INIT;
+    uint64_t newest, before;
     bool same;
     int rc;
 
-    if ((rc = vmscm_sync_load(m, err)) || (rc = vmscm_genlog_newest(&newest, m->s3, err)))
+    if ((rc = vmscm_sync_load(m, err)) || (rc = find_newest(&newest, m, err)))
         return rc;
     /* A list that is behind is one thing, a bucket that was made anew another. */
     if (m->number && newest <= m->number) {
@@ -321,13 +344,12 @@ int vmscm_sync_run(struct vmscm_mirror *m, struct vmscm_error *err)
         forget(m);
     }
     m->seen = true;
-    rc = advance(m, newest, err);
-    if (rc == VMSCM_EDAMAGED && m->number) {
-        vmscm_error_clear(err);
-        forget(m);
-        rc = advance(m, newest, err);
-    }
-    return rc ? rc : follow(m, err);
+    /* What is gone may have been removed since: G12. */
+    do {
+        vmscm_error_clear(&why);
+        rc = catch_up(m, before = newest, &why);
+    } while (rc == VMSCM_ENOTFOUND && !find_newest(&newest, m, NULL) && newest > before);
+    return rc ? vmscm_error_copy(err, &why) : 0;
 }
 
 int vmscm_sync_advance(struct vmscm_mirror *m, const struct vmscm_generation *g,

@@ -38,6 +38,9 @@ static int unescape(char **out, const char *s, size_t len, struct vmscm_error *e
     for (const char *p = text; *p; p++) {
         if (*p != '%') {
             *to++ = *p;
+        } else if (p[1] == '0' && p[2] == '0') {
+            free(text);
+            return vmscm_error_set(err, VMSCM_EUSAGE, "the URL: %%00 in it");
         } else if (unhex(p[1]) >= 0 && unhex(p[2]) >= 0) {
             *to++ = (char)(unhex(p[1]) << 4 | unhex(p[2]));
             p += 2;

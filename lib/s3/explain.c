@@ -67,6 +67,8 @@ int vmscm_explain_answer(const struct vmscm_http_request *r, const char *place,
     }
     if (r->status == 404)
         return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: there is no such object", place);
+    if (r->status == 416)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "%s: the object is shorter than it should be", place);
     if (strcmp(code, "QuotaExceeded") == 0 || r->status == 507)
         return vmscm_error_set(err, VMSCM_EIO, "%s: no space left there", place);
     if (r->status == 403 || r->status == 401 || strcmp(code, "ExpiredToken") == 0 ||

@@ -182,7 +182,8 @@ struct running {
     struct vmscm_http_request *r;
     CURL *curl;
     uint64_t sent; /* of the body */
-    bool too_long, no_memory, unreadable;
+    size_t passed; /* bytes of an answer that nobody waits for */
+    bool too_long, no_memory, unreadable, enough;
 };
 
 static size_t take_body(char *data, size_t size, size_t n, void *user)
@@ -193,13 +194,14 @@ static size_t take_body(char *data, size_t size, size_t n, void *user)
     size_t len = size * n;
 
     curl_easy_getinfo(run->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 300) {
-        if (r->text.len + len <= ERROR_MAX && vmscm_buf_append(&r->text, data, len, NULL))
+    if (status >= 300 || (!r->out && !r->buf)) {
+        /* One without an end is not listened to. */
+        run->passed += len;
+        run->enough = run->passed > ERROR_MAX;
+        if (status >= 300 && !run->enough && vmscm_buf_append(&r->text, data, len, NULL))
             run->no_memory = true;
-        return run->no_memory ? 0 : len;
+        return run->no_memory || run->enough ? 0 : len;
     }
-    if (!r->out && !r->buf)
-        return len;
     if (len > (r->out ? r->out_len : r->max) - r->got) {
         run->too_long = true;
         return 0;
@@ -429,6 +431,8 @@ static int conclude(struct running *run, CURLcode code, struct vmscm_error *err)
     long status = 0;
 
     curl_easy_getinfo(run->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (run->enough && code == CURLE_WRITE_ERROR)
+        code = CURLE_OK;
     r->curl = (int)code;
     r->status = code == CURLE_OK ? (unsigned)status : 0;
     if (run->no_memory || code == CURLE_OUT_OF_MEMORY)
@@ -444,11 +448,9 @@ static int conclude(struct running *run, CURLcode code, struct vmscm_error *err)
             snprintf(r->why, sizeof r->why, "%s", curl_easy_strerror(code));
         return vmscm_error_set(err, VMSCM_EIO, "%s", r->why);
     }
-    if (r->out && status < 300 && r->got != r->out_len) {
-        snprintf(r->why, sizeof r->why, "the answer is shorter than what was asked for");
-        r->status = 0;
-        return vmscm_error_set(err, VMSCM_EIO, "%s", r->why);
-    }
+    /* It is whole, as its length says: again it would be no longer. */
+    if (r->out && status < 300 && r->got != r->out_len)
+        return vmscm_error_set(err, VMSCM_EDAMAGED, "is shorter than it should be");
     return 0;
 }
 

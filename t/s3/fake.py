@@ -18,9 +18,12 @@ PUT /_fake/faults takes a list of rules, of which the first that matches a reque
                   truncate   answer, but with half of the body
                   garbage    answer with a body that is none
                   stray      list keys, too, that were not asked for
+                  behind     list without the first key
+                  endless    answer so: status, and a body that has no end
                   slow       wait so many seconds first, then answer as usual
 GET /_fake/log gives what was asked so far, a line a request: METHOD PATH STATUS BYTES-IN BYTES-OUT; DELETE
-empties it. GET /_fake/keys gives the keys there are.
+empties it. GET /_fake/keys gives the keys there are. PUT /_fake/shorten leaves half of the object
+whose key it has.
 """
 import hashlib
 import hmac
@@ -150,6 +153,11 @@ class Handler(BaseHTTPRequestHandler):
             with world.lock:
                 world.faults = json.loads(self.body or b"[]")
             return b""
+        if path == "/_fake/shorten":
+            with world.lock:
+                body, when = world.objects[self.body.decode()]
+                world.objects[self.body.decode()] = (body[:len(body) // 2], when)
+            return b""
         if path == "/_fake/keys":
             return "".join("%s %d\n" % (k, len(v[0])) for k, v in sorted(world.objects.items())).encode()
         with world.lock:
@@ -158,12 +166,12 @@ class Handler(BaseHTTPRequestHandler):
                 world.log = []
         return text.encode()
 
-    def listing(self, query):
+    def listing(self, query, behind):
         prefix = query.get("prefix", [""])[0]
         most = int(query.get("max-keys", ["1000"])[0])
         after = query.get("continuation-token", [""])[0]
         with world.lock:
-            keys = sorted(k for k in world.objects if k.startswith(prefix) and k > after)
+            keys = sorted(k for k in world.objects if k.startswith(prefix) and k > after)[behind:]
             items = [(k, len(world.objects[k][0]), world.objects[k][1]) for k in keys[:most]]
         more = len(keys) > most
         body = ["<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>%s</IsTruncated>" % str(more).lower()]
@@ -175,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
         body.append("</ListBucketResult>")
         return 200, "".join(body).encode(), {}
 
-    def act(self):
+    def act(self, behind=0):
         """Status, body, headers."""
         url = urllib.parse.urlparse(self.path)
         path = urllib.parse.unquote(url.path)
@@ -183,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         if bucket != "bucket":
             return 404, b"<Error><Code>NoSuchBucket</Code></Error>", {}
         if not key:
-            return self.listing(urllib.parse.parse_qs(url.query))
+            return self.listing(urllib.parse.parse_qs(url.query), behind)
         with world.lock:
             there = world.objects.get(key)
             if self.command == "PUT":
@@ -225,9 +233,18 @@ class Handler(BaseHTTPRequestHandler):
         if action == "drop":
             self.hang_up()
             return
+        if action == "endless":
+            self.send_response_only(fault["status"])
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"x" * 65536)
+            except OSError:
+                self.close_connection = True
+            return
         if action == "slow":
             time.sleep(fault["seconds"])
-        status, body, headers = self.act()
+        status, body, headers = self.act(1 if action == "behind" else 0)
         if action == "repeat":
             status, body, headers = self.act()
         if action == "lose":

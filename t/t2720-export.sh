@@ -134,6 +134,18 @@ check_fails -p "ROOT TMPFS" 3 "a full disk" '
     rc=0; vmscm export box full/box.ova || rc=$?
     [ -z "$(ls full)" ] || rc=99
     umount full; exit $rc' 'No space left'
+check -p strace "what cannot be made sure of is taken back, and nothing else" '
+    mkdir sync && cd sync && echo mine >bundle && echo mine >"my_box.ovf"
+    for name in box.ova "my box.ovf"; do
+        rc=0
+        ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -o trace -P "$PWD" -e trace=fsync \
+            -e inject=fsync:error=EIO \
+            vmscm -C .. export -q box "$PWD/$name" 2>text || rc=$?
+        cat text
+        [ $rc = 3 ]
+        rm trace text
+        [ "$(ls -A | paste -sd" ")" = "bundle my_box.ovf" ]
+    done'
 check "what is killed leaves nothing of its name, and the next run removes what there is" '
     mkdir k
     for t in 0.02 0.05 0.1; do

@@ -165,6 +165,15 @@ static int choose_stem(struct vmscm_export *x, const char *path, const char *suf
     return 0;
 }
 
+/* Where a file that was made is to be. */
+static int place_of(char **to, const struct vmscm_export *x, size_t i, const char *path,
+    const char *dir, const struct target *target, struct vmscm_error *err)
+{
+    return i + 1 == x->made.len || !target->several
+        ? vmscm_str_dup(to, path, err)
+        : vmscm_path_join(to, dir, x->made.items[i], err);
+}
+
 /* All that was made to its place; the file that counts last. */
 static int publish(struct vmscm_export *x, const char *path, const struct target *target,
     struct vmscm_error *err)
@@ -174,16 +183,12 @@ static int publish(struct vmscm_export *x, const char *path, const struct target
     int rc = vmscm_path_dirname(&dir, path, err);
 
     for (; moved < x->made.len && !rc; moved++) {
-        const char *name = x->made.items[moved];
-        bool last = moved + 1 == x->made.len;
         free(from);
         free(to);
         from = to = NULL;
-        if ((rc = vmscm_path_join(&from, x->dir, name, err)) ||
-            (rc = last || !target->several ? vmscm_str_dup(&to, path, err)
-                                           : vmscm_path_join(&to, dir, name, err)))
-            break;
-        if ((rc = vmscm_file_rename_new(from, to, err)))
+        if ((rc = vmscm_path_join(&from, x->dir, x->made.items[moved], err)) ||
+            (rc = place_of(&to, x, moved, path, dir, target, err)) ||
+            (rc = vmscm_file_rename_new(from, to, err)))
             break;
     }
     if (!rc)
@@ -192,7 +197,7 @@ static int publish(struct vmscm_export *x, const char *path, const struct target
     for (size_t i = 0; rc && i < moved; i++) {
         free(to);
         to = NULL;
-        if (!vmscm_path_join(&to, dir, x->made.items[i], NULL))
+        if (!place_of(&to, x, i, path, dir, target, NULL))
             unlink(to);
     }
     free(dir);

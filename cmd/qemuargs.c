@@ -218,6 +218,8 @@ static int add_firmware(struct qemuargs *args, const struct vmscm_machine *m,
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (access(files[i][0], R_OK) == 0 && access(files[i][1], R_OK) == 0) {
             char *vars = memory_printf("%s/vars", o->dir);
+            /* It is there already if KVM failed, and qemu is started again. */
+            unlink(vars);
             int rc = copy(files[i][1], vars, err);
             if (m->secure_boot)
                 qemuargs_add(args, "-global"),

@@ -77,6 +77,15 @@ check 'a command once it is there, and its status' '
 for bus in virtio scsi sata ide nvme; do
     check "a disk on $bus" "vmscm run -q --wait-for=text:login --timeout=120 on-$bus"
 done
+if [ -e /usr/share/OVMF/OVMF_VARS_4M.fd ]; then
+    check 'by UEFI, also when it is started again without KVM' '
+        sed "s/<os>/<os firmware=\"efi\">/" m.xml | sed "s/bus=.xen./bus=\"virtio\"/" >uefi.xml
+        vmscm checkin by-uefi --config=uefi.xml stay.raw
+        vmscm run -q --wait-for=text:BdsDxe --timeout=300 by-uefi
+        nothing_left'
+else
+    skip 'by UEFI, also when it is started again without KVM' 'OVMF is not installed'
+fi
 check 'on usb' 'vmscm run -q --wait-for=text:login --timeout=120 on-usb'
 check_fails 1 'time is over' 'vmscm run -q --wait-for=text:nosuch --timeout=3 stay && exit 1; rc=$?; nothing_left; exit $rc' \
     'not there after 3 seconds'

@@ -138,7 +138,8 @@ static int set_up(struct vmscm_db *db, struct vmscm_error *err)
     if (sqlite3_create_function(db->sqlite, "vercmp", 2, flags, NULL, compare, NULL, NULL) ||
         sqlite3_create_function(db->sqlite, "within", 2, flags, NULL, within, NULL, NULL))
         return vmscm_db_error(db, err);
-    if ((rc = vmscm_db_exec(db, "PRAGMA cell_size_check = ON; BEGIN IMMEDIATE", err)))
+    if ((rc = vmscm_db_exec(db,
+             "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", err)))
         return rc;
     rc = vmscm_db_prepare(&statement, db,
         "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version", err);

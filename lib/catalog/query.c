@@ -154,6 +154,7 @@ static int parse_term(struct vmscm_query **out, struct parser *p)
         return complain(p, p->at, "too many words and conditions");
     if ((rc = new_node(&term, p, VMSCM_QUERY_TERM, NULL, NULL)))
         return rc;
+    term->number = p->terms;
     if (read_field(p, &field, &len))
         rc = parse_condition(term, p, field, len);
     else

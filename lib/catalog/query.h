@@ -39,6 +39,7 @@ struct vmscm_query {
     char *value;
     char *version; /* APP: what its version is compared with, by `compare`; else NULL */
     bool quoted;
+    unsigned number; /* of the term, from 1 */
 };
 
 /* *out is the caller's. VMSCM_EUSAGE: the message has the column, the hint the query up to there. */

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "catalog/sync.h"
+#include "catalog/terms.h"
 #include "catalog/where.h"
 
 #include <stdlib.h>
@@ -50,7 +51,7 @@ struct found {
 static int holds(bool *yes, struct vmscm_db *db, const struct vmscm_query *term,
     const struct found *found, struct vmscm_error *err)
 {
-    struct vmscm_where where = {{NULL, 0, 0}, {NULL, 0, 0}, found->history};
+    struct vmscm_where where = {.history = found->history, .one = true};
     sqlite3_stmt *statement = NULL;
     int rc = vmscm_buf_puts(&where.sql,
         found->history ? "SELECT 1 FROM revision r WHERE "
@@ -67,14 +68,14 @@ static int holds(bool *yes, struct vmscm_db *db, const struct vmscm_query *term,
     return rc;
 }
 
-/* What a term found in the content. */
+/* What a term found in the content; sure: it is known to be true. */
 static int explain_term(struct reasons *r, struct vmscm_db *db, const struct vmscm_query *term,
-    const struct found *found, struct vmscm_error *err)
+    bool sure, const struct found *found, struct vmscm_error *err)
 {
-    struct vmscm_where where = {{NULL, 0, 0}, {NULL, 0, 0}, found->history};
+    struct vmscm_where where = {.history = found->history, .one = true};
     sqlite3_stmt *statement = NULL;
-    bool any = false, yes = false, row = false, said = false;
-    int rc = holds(&yes, db, term, found, err);
+    bool any = false, yes = sure, row = false, said = false;
+    int rc = sure ? 0 : holds(&yes, db, term, found, err);
 
     if (rc || !yes)
         return rc;
@@ -92,7 +93,7 @@ static int explain_term(struct reasons *r, struct vmscm_db *db, const struct vms
     return rc;
 }
 
-static int explain(struct reasons *r, struct vmscm_db *db, const struct vmscm_query *q,
+static int explain(struct reasons *r, struct vmscm_db *db, const struct vmscm_query *q, bool sure,
     const struct found *found, struct vmscm_error *err)
 {
     int rc;
@@ -100,9 +101,11 @@ static int explain(struct reasons *r, struct vmscm_db *db, const struct vmscm_qu
     if (q->kind == VMSCM_QUERY_NOT)
         return 0;
     if (q->kind == VMSCM_QUERY_TERM)
-        return explain_term(r, db, q, found, err);
-    rc = explain(r, db, q->left, found, err);
-    return rc ? rc : explain(r, db, q->right, found, err);
+        return explain_term(r, db, q, sure, found, err);
+    if (q->kind == VMSCM_QUERY_OR)
+        sure = false;
+    rc = explain(r, db, q->left, sure, found, err);
+    return rc ? rc : explain(r, db, q->right, sure, found, err);
 }
 
 static int run(struct vmscm_db *db, const struct vmscm_query *query, int history,
@@ -115,13 +118,14 @@ static int run(struct vmscm_db *db, const struct vmscm_query *query, int history
         "SELECT r.oid, (SELECT min(l.machine) FROM lineage l WHERE l.oid = r.oid) AS name, r.time,"
         " r.author, r.message, c.summary, r.content FROM revision r"
         " LEFT JOIN content c ON c.key = r.content WHERE ";
-    struct vmscm_where where = {{NULL, 0, 0}, {NULL, 0, 0}, history != 0};
+    struct vmscm_where where = {.history = history != 0};
     struct reasons why = {{NULL, 0, 0}};
     sqlite3_stmt *statement = NULL;
     bool row;
     int rc;
 
-    if ((rc = vmscm_buf_puts(&where.sql, history ? all : tips, err)) ||
+    if ((rc = vmscm_terms_find(db, query, err)) ||
+        (rc = vmscm_buf_puts(&where.sql, history ? all : tips, err)) ||
         (rc = vmscm_where_put(&where, query, err)) ||
         (rc = vmscm_buf_puts(&where.sql, " ORDER BY name, r.time DESC, r.id", err)) ||
         (rc = vmscm_db_prepare(&statement, db, vmscm_buf_str(&where.sql), err)) ||
@@ -131,7 +135,7 @@ static int run(struct vmscm_db *db, const struct vmscm_query *query, int history
         clear_reasons(&why);
         struct found found = {vmscm_db_text(statement, 0), vmscm_db_text(statement, 1),
             vmscm_db_text(statement, 6), history != 0};
-        if ((rc = explain(&why, db, query, &found, err)))
+        if ((rc = explain(&why, db, query, true, &found, err)))
             break;
         struct vmscm_search_hit hit = {.id = vmscm_db_text(statement, 0),
             .machine = (const char *)sqlite3_column_text(statement, 1),

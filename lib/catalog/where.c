@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "catalog/where.h"
 #include "base/str.h"
+#include "catalog/terms.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,9 @@
 #include <strings.h>
 #include <time.h>
 
-#define SYSTEM "EXISTS (SELECT 1 FROM system s WHERE s.content = r.content AND "
+/* For all revisions what has such a system is found once; for one, whether it has. */
+#define SYSTEM "r.content IN (SELECT s.content FROM system s WHERE "
+#define ITS_SYSTEM "EXISTS (SELECT 1 FROM system s WHERE s.content = r.content AND "
 
 static bool is_system_field(enum vmscm_query_field field)
 {
@@ -133,17 +136,20 @@ static int put_os(struct vmscm_where *w, const char *value, struct vmscm_error *
     return put(w, ")", "", err);
 }
 
-/* Which applications: the name is the value, or begins with it as a word, or matches it as a pattern. */
-static int put_application(struct vmscm_where *w, const struct vmscm_query *term,
+/* The name is the value, or begins with it as a word, or matches it as a pattern. */
+int vmscm_where_applications(struct vmscm_where *w, const struct vmscm_query *term,
     struct vmscm_error *err)
 {
     struct vmscm_buf pattern = VMSCM_BUF_INIT, sql = VMSCM_BUF_INIT;
     bool glob = strpbrk(term->value, "*?") != NULL;
     int rc = 0;
 
-    if (!term->version && !glob)
-        return put_words(w, "SELECT rowid FROM application_words WHERE application_words MATCH ?",
+    if (term->field == VMSCM_QUERY_WORD || (!term->version && !glob)) {
+        rc = put(w, "SELECT id FROM application WHERE ", "", err);
+        return rc ? rc : put_words(w,
+            "id IN (SELECT rowid FROM application_words WHERE application_words MATCH ?)",
             term->value, err);
+    }
     for (const char *p = term->value; *p && !rc; p++)
         rc = vmscm_buf_printf(&pattern, err, *p == '[' ? "[%c]" : "%c", *p);
     if (!rc && !glob)
@@ -232,10 +238,12 @@ static int put_system_term(struct vmscm_where *w, const struct vmscm_query *t,
             return rc;
         return put(w, ")", "", err);
     default: /* APP */
-        if ((rc = put(w, "s.id IN (SELECT system FROM holding WHERE application IN (", "", err)) ||
-            (rc = put_application(w, t, err)))
-            return rc;
-        return put(w, "))", "", err);
+        return vmscm_buf_printf(&w->sql, err,
+            w->one ? "EXISTS (SELECT 1 FROM holding h WHERE h.system = s.id"
+                     " AND h.application IN temp." VMSCM_TERMS_TABLE ")"
+                   : "s.id IN (SELECT h.system FROM temp." VMSCM_TERMS_TABLE " t"
+                     " CROSS JOIN holding h ON h.application = t.id)",
+            t->number);
     }
 }
 
@@ -294,26 +302,30 @@ static int put_changed(struct vmscm_where *w, const struct vmscm_query *t, struc
 }
 
 /* Anywhere. */
-static int put_word(struct vmscm_where *w, const char *value, struct vmscm_error *err)
+static int put_word(struct vmscm_where *w, const struct vmscm_query *t, struct vmscm_error *err)
 {
     int rc;
 
-    if ((rc = put(w, w->history ? "(EXISTS (SELECT 1 FROM lineage l WHERE l.oid = r.oid"
-                                  " AND instr(lower(l.machine), lower(?)) > 0) OR "
+    if ((rc = put(w, w->history ? "(r.oid IN (SELECT oid FROM lineage"
+                                  " WHERE instr(lower(machine), lower(?)) > 0) OR "
                                 : "(instr(lower(m.name), lower(?)) > 0 OR ",
-             value, err)) ||
+             t->value, err)) ||
         (rc = put_words(w,
              "r.id IN (SELECT rowid FROM revision_words WHERE revision_words MATCH ?)"
-             " OR r.oid IN (SELECT subject FROM comment_words WHERE comment_words MATCH ?)"
-             " OR r.content IN (SELECT s.content FROM holding h JOIN system s ON s.id = h.system"
-             " WHERE h.application IN"
-             " (SELECT rowid FROM application_words WHERE application_words MATCH ?))",
-             value, err)) ||
+             " OR r.oid IN (SELECT subject FROM comment_words WHERE comment_words MATCH ?)",
+             t->value, err)) ||
         (rc = put(w, " OR r.content IN (SELECT s.content FROM item i JOIN system s ON s.id = i.system"
                      " WHERE i.value = lower(?)) OR r.content IN (SELECT content FROM filesystem"
-                     " WHERE type = lower(?)) OR " SYSTEM,
-             value, err)) ||
-        (rc = put_os(w, value, err)))
+                     " WHERE type = lower(?))",
+             t->value, err)) ||
+        (rc = vmscm_buf_printf(&w->sql, err,
+             w->one ? " OR EXISTS (SELECT 1 FROM system s JOIN holding h ON h.system = s.id"
+                      " WHERE s.content = r.content AND h.application IN temp." VMSCM_TERMS_TABLE ")"
+                    : " OR r.content IN (SELECT s.content FROM temp." VMSCM_TERMS_TABLE " t CROSS JOIN"
+                      " holding h ON h.application = t.id CROSS JOIN system s ON s.id = h.system)",
+             t->number)) ||
+        (rc = put(w, w->one ? " OR " ITS_SYSTEM : " OR " SYSTEM, "", err)) ||
+        (rc = put_os(w, t->value, err)))
         return rc;
     return put(w, "))", "", err);
 }
@@ -331,7 +343,7 @@ static int put_term(struct vmscm_where *w, const struct vmscm_query *t, struct v
     case VMSCM_QUERY_TAG:
         return put(w, "r.oid IN (SELECT oid FROM tag WHERE name GLOB ?)", t->value, err);
     case VMSCM_QUERY_MACHINE:
-        return put(w, w->history ? "EXISTS (SELECT 1 FROM lineage l WHERE l.oid = r.oid AND l.machine GLOB ?)"
+        return put(w, w->history ? "r.oid IN (SELECT oid FROM lineage WHERE machine GLOB ?)"
                                  : "m.name GLOB ?", t->value, err);
     case VMSCM_QUERY_COMMENT:
         return put_words(w, "r.oid IN (SELECT subject FROM comment_words WHERE comment_words MATCH ?)",
@@ -341,7 +353,7 @@ static int put_term(struct vmscm_where *w, const struct vmscm_query *t, struct v
     case VMSCM_QUERY_CHANGED:
         return put_changed(w, t, err);
     default:
-        return put_word(w, t->value, err);
+        return put_word(w, t, err);
     }
 }
 
@@ -357,7 +369,7 @@ static int put_conjuncts(struct vmscm_where *w, const struct vmscm_query *q, boo
     }
     if (is_system(q) != system)
         return 0;
-    if ((rc = put(w, *some ? " AND " : system ? SYSTEM : "", "", err)))
+    if ((rc = put(w, *some ? " AND " : !system ? "" : w->one ? ITS_SYSTEM : SYSTEM, "", err)))
         return rc;
     *some = true;
     return system ? put_system(w, q, err) : vmscm_where_put(w, q, err);
@@ -423,7 +435,7 @@ int vmscm_where_reason(struct vmscm_where *w, bool *any, const struct vmscm_quer
 {
     static const char *const items[] = {[VMSCM_QUERY_USER] = "user", [VMSCM_QUERY_GROUP] = "group",
         [VMSCM_QUERY_SERVICE] = "service", [VMSCM_QUERY_KERNEL] = "kernel"};
-    struct vmscm_query app = *t;
+    struct vmscm_query os = *t;
     int rc;
 
     *any = t->field == VMSCM_QUERY_WORD || is_system_field(t->field);
@@ -432,23 +444,23 @@ int vmscm_where_reason(struct vmscm_where *w, bool *any, const struct vmscm_quer
     if (t->field >= VMSCM_QUERY_USER && t->field <= VMSCM_QUERY_KERNEL)
         return put_item_reason(w, items[t->field], t, content, err);
     if (t->field == VMSCM_QUERY_APP || t->field == VMSCM_QUERY_WORD) {
-        app.field = VMSCM_QUERY_APP;
         if ((rc = put(w, "SELECT DISTINCT a.name || ' ' || a.version FROM system s JOIN holding h"
                          " ON h.system = s.id JOIN application a ON a.id = h.application"
-                         " WHERE s.content = ? AND a.id IN (",
+                         " WHERE s.content = ?",
                  content, err)) ||
-            (rc = put_application(w, &app, err)) || (rc = put(w, ")", "", err)))
+            (rc = vmscm_buf_printf(
+                 &w->sql, err, " AND a.id IN temp." VMSCM_TERMS_TABLE, t->number)))
             return rc;
         if (t->field == VMSCM_QUERY_APP)
             return put(w, " LIMIT 3", "", err);
         if ((rc = put(w, " UNION ", "", err)))
             return rc;
-        app.field = VMSCM_QUERY_OS;
+        os.field = VMSCM_QUERY_OS;
     }
     if ((rc = put(w, "SELECT coalesce(s.product, s.distro, s.type, '') ||"
                      " coalesce(' SP' || nullif(s.sp, 0), '') FROM system s WHERE s.content = ? AND ",
              content, err)) ||
-        (rc = put_system_term(w, &app, err)))
+        (rc = put_system_term(w, &os, err)))
         return rc;
     return put(w, " LIMIT 3", "", err);
 }

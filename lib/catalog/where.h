@@ -15,9 +15,15 @@ struct vmscm_where {
     struct vmscm_buf sql;
     VMSCM_VEC(char *) values; /* of its parameters, in order */
     bool history; /* a machine is one whose history holds the revision r; else m, whose tip it is */
+    bool one;     /* it is asked of one revision, not of all */
 };
 
-/* Append the condition, about revision r. VMSCM_EUSAGE: a value that its field cannot have. */
+/* Append a statement that gives the ids of the applications which a term, app: or a word, means. */
+int vmscm_where_applications(struct vmscm_where *where, const struct vmscm_query *term,
+    struct vmscm_error *err);
+
+/* Append the condition, about revision r, once vmscm_terms_find was called for the query. VMSCM_EUSAGE: a
+ * value that its field cannot have. */
 int vmscm_where_put(struct vmscm_where *where, const struct vmscm_query *query,
     struct vmscm_error *err);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Fuzz target of lib/catalog/query and where: any text is a query or a mistake, and what is a query is SQL
- * that SQLite takes. */
+/* Fuzz target of lib/catalog/query, terms and where: any text is a query or a mistake, and what is a query
+ * is SQL that SQLite takes. */
+#include "catalog/terms.h"
 #include "catalog/where.h"
 
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct vmscm_where where = {{NULL, 0, 0}, {NULL, 0, 0}, size % 2 == 0};
+    struct vmscm_where where = {.history = size % 2 == 0, .one = size % 3 == 0};
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_query *query = NULL;
     struct vmscm_db db = {NULL};
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(text);
         return 0;
     }
-    if (vmscm_db_open(&db, NULL, &err) ||
+    if (vmscm_db_open(&db, NULL, &err) || vmscm_terms_find(&db, query, &err) ||
         vmscm_buf_puts(&where.sql,
             where.history ? "SELECT 1 FROM revision r WHERE "
                           : "SELECT 1 FROM machine m JOIN revision r ON r.oid = m.oid WHERE ",

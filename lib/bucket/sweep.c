@@ -43,10 +43,10 @@ struct sweep {
 
 static bool is_old(const struct sweep *s, int64_t when)
 {
-    int64_t age = (int64_t)time(NULL) - when;
+    int64_t now = (int64_t)time(NULL);
 
-    /* From the future: a clock was set back, which must not keep it for ever. */
-    return age >= s->set.grace || age <= -s->set.grace;
+    /* From the future: a clock was set back, which must not keep it for ever. `when` may be anything. */
+    return when <= now - s->set.grace || when >= now + s->set.grace;
 }
 
 static int add_stray(void *data, const char *key, uint64_t size, int64_t modified,

@@ -5,6 +5,7 @@
 #include "history/ident.h"
 #include "history/notetree.h"
 #include "history/treewalk.h"
+#include "machine/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -219,7 +220,7 @@ int vmscm_notes_comment(struct vmscm_gitdb *db, const char *commit, const char *
     clean[len - 1] = '\0';
     object = json_pack("{s:s, s:s, s:s, s:s}", "author", who->name, "email", who->email, "date",
         date, "text", clean);
-    if (!object || !(line = json_dumps(object, JSON_COMPACT))) {
+    if (!object || !(line = vmscm_jsontext_dump(object, JSON_COMPACT))) {
         rc = vmscm_error_set(err, VMSCM_EUSAGE, "comment: cannot be written as JSON");
         goto out;
     }

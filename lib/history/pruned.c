@@ -6,6 +6,7 @@
 #include "history/notes.h"
 #include "history/notetree.h"
 #include "history/treewalk.h"
+#include "machine/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -311,7 +312,7 @@ int vmscm_pruned_add(struct vmscm_gitdb *db, const char *const *commits, size_t 
         return rc;
     object = json_pack("{s:s, s:s, s:s, s:s}", "author", who->name, "email", who->email, "date",
         date, "rule", rule);
-    if (!object || !(line = json_dumps(object, JSON_COMPACT))) {
+    if (!object || !(line = vmscm_jsontext_dump(object, JSON_COMPACT))) {
         rc = vmscm_error_set(err, VMSCM_EUSAGE, "note: cannot be written as JSON");
         goto out;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "image/qemu.h"
 #include "base/str.h"
+#include "machine/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ int vmscm_qemu_describe(char **out, const struct vmscm_probe *probe, struct vmsc
             top = layer;
         above = layer;
     }
-    text = json_dumps(top, JSON_COMPACT);
+    text = vmscm_jsontext_dump(top, JSON_COMPACT);
     rc = text ? vmscm_str_printf(out, err, "json:%s", text) : vmscm_error_nomem(err);
 out:
     free(text);

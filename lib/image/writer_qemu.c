@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "image/nbdserver.h"
 #include "image/writer_parts.h"
+#include "machine/jsontext.h"
 #include "sys/file.h"
 #include "sys/spawn.h"
 #include "sys/tempdir.h"
@@ -154,7 +155,7 @@ static int describe_source(char **out, const char *socket, struct vmscm_error *e
 {
     json_t *object = json_pack("{s:s, s:{s:s, s:s}, s:s}", "driver", "nbd", "server", "type", "unix",
         "path", socket, "export", "");
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? vmscm_jsontext_dump(object, JSON_COMPACT) : NULL;
     int rc = text ? vmscm_str_printf(out, err, "json:%s", text) : vmscm_error_nomem(err);
 
     free(text);

@@ -2,6 +2,7 @@
 #include "inspect/facts.h"
 #include "base/str.h"
 #include "history/ident.h"
+#include "machine/jsontext.h"
 
 #include <string.h>
 
@@ -170,7 +171,7 @@ int vmscm_facts_choose(struct vmscm_facts *out, const char *note, struct vmscm_e
 
 int vmscm_facts_line(char **out, const struct vmscm_facts *facts, struct vmscm_error *err)
 {
-    *out = json_dumps(facts->root, JSON_COMPACT);
+    *out = vmscm_jsontext_dump(facts->root, JSON_COMPACT);
     return *out ? 0 : vmscm_error_nomem(err);
 }
 

@@ -2,6 +2,7 @@
 /* "M1" and so on in comments are the rules of vmscm-format-machine(5). */
 #include "machine/json.h"
 #include "base/str.h"
+#include "machine/jsontext.h"
 #include "machine/model.h"
 
 #include <jansson.h>
@@ -218,7 +219,7 @@ int vmscm_json_encode(struct vmscm_buf *out, const struct vmscm_machine *machine
         return rc;
     /* M2: sorted keys, two spaces, one newline at the end. */
     if (!(root = encode_machine(machine)) ||
-        !(text = json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2)))) {
+        !(text = vmscm_jsontext_dump(root, JSON_SORT_KEYS | JSON_INDENT(2)))) {
         rc = vmscm_error_nomem(err);
         goto out;
     }

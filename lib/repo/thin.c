@@ -5,6 +5,7 @@
 #include "image/changes.h"
 #include "image/qemumap.h"
 #include "image/reader.h"
+#include "machine/jsontext.h"
 #include "machine/model.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
@@ -40,7 +41,7 @@ static int backing_name(char **out, const char *socket, const char *base, const 
     json = json_pack("{s:s, s:{s:s, s:{s:s, s:s}, s:s, s:i, s:i}}", "driver", "raw", "file",
         "driver", "nbd", "server", "type", "unix", "path", socket, "export", export,
         "reconnect-delay", RECONNECT, "open-timeout", OPEN_TIMEOUT);
-    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    text = json ? vmscm_jsontext_dump(json, JSON_COMPACT) : NULL;
     rc = text ? vmscm_str_printf(out, err, "json:%s", text)
               : vmscm_error_set(err, VMSCM_EUSAGE, "%s: not UTF-8", socket);
     free(export);

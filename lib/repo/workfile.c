@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "machine/jsontext.h"
 #include "machine/model.h"
 #include "sys/file.h"
 
@@ -60,7 +61,7 @@ static int write_file(const struct vmscm_workfile *work, const char *dir, const 
     if (!repository)
         rc = vmscm_error_set(err, VMSCM_EUSAGE,
             "%s: not UTF-8, and a checkout must name its repository", work->repository);
-    else if (!json || !(text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
+    else if (!json || !(text = vmscm_jsontext_dump(json, JSON_INDENT(2) | JSON_SORT_KEYS)))
         rc = vmscm_error_nomem(err);
     else if (!(rc = vmscm_path_join(&path, dir, name, err)))
         rc = vmscm_file_replace(path, text, strlen(text), 0644, err);

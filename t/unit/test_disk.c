@@ -106,7 +106,9 @@ static void *read_much(void *arg)
     uint8_t *buf = malloc(300000);
     uint64_t x = r->seed * 2654435769u + 1, at = 0;
 
-    for (int i = 0; i < (r->whole ? 100000 : 60) && at < DISK; i++) {
+    if (!buf)
+        atomic_fetch_add(&r->wrong, 1);
+    for (int i = 0; buf && i < (r->whole ? 100000 : 60) && at < DISK; i++) {
         uint64_t offset = r->whole ? at : next(&x) % DISK;
         uint64_t len = r->whole ? 65536 : next(&x) % 300000;
         if (len > DISK - offset)

@@ -26,6 +26,7 @@ check 'a machine of one disk, and one of two' '
 
 # serve OPTIONS...: vmscm nbd in the background, its id in pid, once its URIs are in uris
 serve() {
+    rm -f uris
     vmscm nbd "$@" >uris 2>said &
     echo $! >pid
     for _ in $(seq 200); do

@@ -53,17 +53,21 @@ static int flush_refs(struct listing *l)
     return rc;
 }
 
-/* A ref that cannot be read is not shown: fsck tells of it. */
+/* A ref to what is damaged is not shown: fsck tells of it. But one that cannot be read just now must not seem
+ * to be gone. */
 static int list_ref(void *data, const char *ref, const char *id)
 {
     struct listing *l = data;
+    struct vmscm_error why = VMSCM_ERROR_INIT;
     struct vmscm_wire_ref wire;
     char commit[VMSCM_GITDB_ID];
     int rc;
 
-    if (!id || strlen(ref) > VMSCM_WIRE_NAME_MAX || !vmscm_serve_shows(l->serve, ref) ||
-        vmscm_refs_peel(commit, l->serve->repo->git, id, NULL) ||
-        !vmscm_str_unhex(wire.id, sizeof wire.id, id) ||
+    if (!id || strlen(ref) > VMSCM_WIRE_NAME_MAX || !vmscm_serve_shows(l->serve, ref))
+        return 0;
+    if ((rc = vmscm_refs_peel(commit, l->serve->repo->git, id, &why)))
+        return rc == VMSCM_EIO || rc == VMSCM_ENOMEM ? vmscm_error_copy(l->err, &why) : 0;
+    if (!vmscm_str_unhex(wire.id, sizeof wire.id, id) ||
         !vmscm_str_unhex(wire.commit, sizeof wire.commit, commit))
         return 0;
     memcpy(wire.name, ref, strlen(ref) + 1);

@@ -231,7 +231,9 @@ static int serve_once(struct child *nbdkit, int fd, const char *repo, unsigned i
     return rc;
 }
 
-static int serve(int fd, const char *repo, unsigned idle, struct vmscm_error *err)
+/* socket: that nobody can reach once it is gone; NULL: it is another's care. */
+static int serve(int fd, const char *socket, const char *repo, unsigned idle,
+    struct vmscm_error *err)
 {
     struct child nbdkit = CHILD_INIT;
     unsigned early = 0, waited = 0;
@@ -240,7 +242,8 @@ static int serve(int fd, const char *repo, unsigned idle, struct vmscm_error *er
     while (!rc && !interrupt_pending() && (!idle || waited < idle * 10)) {
         struct timespec start, end;
         if (!is_waiting(fd, 100)) {
-            waited++;
+            if (++waited % 10 == 0 && socket && access(socket, F_OK) < 0)
+                break;
             continue;
         }
         clock_gettime(CLOCK_MONOTONIC, &start);
@@ -271,7 +274,10 @@ int service_serve(struct ctx *ctx, const char *socket, unsigned idle, struct vms
     if (!rc) {
         puts(socket);
         fflush(stdout);
-        rc = serve(fd, repo, idle, err);
+        /* Not to hold a file system that somebody wants to unmount. */
+        if (socket[0] == '/' && repo[0] == '/' && chdir("/") < 0)
+            report_warning("service: it stays where it was started");
+        rc = serve(fd, own ? socket : NULL, repo, idle, err);
         /* Before the lock goes: the next one's is not ours to remove. */
         if (own)
             unlink(socket);

@@ -36,3 +36,6 @@ def run_all(base, attempt, tasks):
     numbers = multiprocessing.Value("i", 0)
     with multiprocessing.Pool(JOBS, start, (base, attempt, numbers)) as pool:
         yield from zip(tasks, pool.imap(work, tasks, 4))
+        # To terminate workers that wait for tasks can wait for ever.
+        pool.close()
+        pool.join()

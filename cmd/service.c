@@ -32,8 +32,7 @@
 
 static int fail(struct vmscm_error *err, const char *path)
 {
-    return report_set(err, VMSCM_EIO, "%s: %s", path,
-        strerror(errno));
+    return report_set(err, VMSCM_EIO, "%s: %s", path, strerror(errno));
 }
 
 /* FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -46,17 +45,16 @@ static uint64_t hash(const char *s)
     return h;
 }
 
-/* path and what is above it, for this user alone. */
-static int make_dirs(char *path, struct vmscm_error *err)
+int service_make_dirs(char *path, mode_t mode, struct vmscm_error *err)
 {
     for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
         *slash = '\0';
-        int rc = mkdir(path, 0700) < 0 && errno != EEXIST ? fail(err, path) : 0;
+        int rc = mkdir(path, mode) < 0 && errno != EEXIST ? fail(err, path) : 0;
         *slash = '/';
         if (rc)
             return rc;
     }
-    return mkdir(path, 0700) < 0 && errno != EEXIST ? fail(err, path) : 0;
+    return mkdir(path, mode) < 0 && errno != EEXIST ? fail(err, path) : 0;
 }
 
 char *service_socket(const char *repo, struct vmscm_error *err)
@@ -76,7 +74,7 @@ char *service_socket(const char *repo, struct vmscm_error *err)
         report_set(err, VMSCM_EIO, "HOME: not set, so there is no place for a socket");
         return NULL;
     }
-    if (make_dirs(dir, err))
+    if (service_make_dirs(dir, 0700, err))
         goto out;
     if (stat(dir, &st) < 0)
         fail(err, dir);
@@ -371,7 +369,7 @@ int service_ensure(struct ctx *ctx, const char *socket, struct vmscm_error *err)
         }
     } else if (!answers(socket)) {
         char *dir = memory_printf("%.*s", (int)(strrchr(socket, '/') - socket), socket);
-        rc = make_dirs(dir, err);
+        rc = service_make_dirs(dir, 0700, err);
         free(dir);
         if (!rc)
             rc = start(repo, socket, err);

@@ -32,4 +32,7 @@ int service_stop(const char *socket, bool *was, struct vmscm_error *err);
  * `idle` seconds (0: never) or it is told to end. Says where on standard output once it listens. */
 int service_serve(struct ctx *ctx, const char *socket, unsigned idle, struct vmscm_error *err);
 
+/* path, which is as before afterwards, and what is above it. */
+int service_make_dirs(char *path, mode_t mode, struct vmscm_error *err);
+
 #endif

@@ -72,23 +72,6 @@ static char *unit_dir(struct vmscm_error *err)
     return NULL;
 }
 
-static int make_dirs(const char *path, struct vmscm_error *err)
-{
-    char *copy = memory_dup(path);
-    int rc = 0;
-
-    for (char *slash = copy; !rc && slash;) {
-        if ((slash = strchr(slash + 1, '/')))
-            *slash = '\0';
-        if (mkdir(copy, 0777) < 0 && errno != EEXIST)
-            rc = report_set(err, VMSCM_EIO, "%s: %s", copy, strerror(errno));
-        if (slash)
-            *slash = '/';
-    }
-    free(copy);
-    return rc;
-}
-
 static int write_unit(const char *path, const char *text, struct vmscm_error *err)
 {
     char *fresh = memory_printf("%s.new", path);
@@ -172,7 +155,7 @@ int userunit_enable(const char *repo, const char *socket, struct vmscm_error *er
 {
     char *dir = unit_dir(err), *name = unit_name(socket), *unit = memory_printf("%s.socket", name);
     bool was;
-    int rc = dir ? make_dirs(dir, err) : err->code;
+    int rc = dir ? service_make_dirs(dir, 0777, err) : err->code;
 
     /* systemd listens instead of ours; who waits for it is then answered by that. */
     if (!rc && !(rc = write_units(dir, name, repo, socket, err)) &&

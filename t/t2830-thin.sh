@@ -144,6 +144,17 @@ check 'nbdkit killed under a guest: it goes on' '
     wait $pid
     [ "$(grep -c "read .* bytes at offset" io)" = 2 ]
     grep -q "ended unasked" "$SOCKETS"/*.log'
+check 'the service holds no directory, and ends when its socket is gone' '
+    vmscm service start
+    pid=$(service_pid)
+    [ "$(readlink "/proc/$pid/cwd")" = / ]
+    vmscm service stop
+    vmscm service start
+    pid=$(service_pid)
+    rm "$(vmscm service --json | jq -r .socket)"
+    for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
+    ! kill -0 "$pid" 2>/dev/null
+    vmscm service start'
 check 'the service killed: the next command starts it again, and the guest goes on' '
     mkfifo feed3
     stdbuf -oL qemu-io -f qcow2 work/vda.qcow2 <feed3 >io 2>&1 &

@@ -21,4 +21,8 @@ check 'a push that cannot read what it is to send ends' '
     "$TEST_SOURCE/t/durability/fail.py" --at "open other.vmscm/git/objects" --every 29 push >said ||
         { cat said; exit 1; }'
 sed 's/^#*/# /' said
+check 'a clone of what cannot be read for the moment is not done' '
+    "$TEST_SOURCE/t/durability/fail.py" --at "r.vmscm/git/objects" --every 97 clone-url >said ||
+        { cat said; exit 1; }'
+sed 's/^#*/# /' said
 done_testing

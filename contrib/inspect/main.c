@@ -77,7 +77,9 @@ static json_t *new_document(const char *status, const char *why)
 
 static int print(json_t *document)
 {
-    int rc = json_dumpf(document, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout);
+    /* jansson does not look whether a key was written. */
+    int rc = json_dumpf(document, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout) ||
+        ferror(stdout);
 
     json_decref(document);
     return rc ? 3 : 0;

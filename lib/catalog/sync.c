@@ -33,30 +33,36 @@ struct sync {
     struct vmscm_error *err;
 };
 
+/* Ready a statement whose parameters are texts. */
+static int prepare(sqlite3_stmt **out, struct sync *s, const char *sql, const char *const *texts,
+    size_t count)
+{
+    int rc = vmscm_db_prepare(out, s->db, sql, s->err);
+
+    for (size_t i = 0; i < count && !rc; i++)
+        if (sqlite3_bind_text(*out, (int)i + 1, texts[i], -1, SQLITE_TRANSIENT))
+            rc = vmscm_db_error(s->db, s->err);
+    return rc;
+}
+
 static int run(struct sync *s, const char *sql, const char *const *texts, size_t count)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = vmscm_db_prepare(&statement, s->db, sql, s->err);
+    int rc = prepare(&statement, s, sql, texts, count);
 
-    for (size_t i = 0; i < count && !rc; i++)
-        if (sqlite3_bind_text(statement, (int)i + 1, texts[i], -1, SQLITE_TRANSIENT))
-            rc = vmscm_db_error(s->db, s->err);
     if (!rc)
         rc = vmscm_db_run(s->db, statement, s->err);
     sqlite3_finalize(statement);
     return rc;
 }
 
-/* Whether the query, whose parameters are texts, has a row. */
+/* Whether the query has a row. */
 static int has(bool *row, struct sync *s, const char *sql, const char *const *texts, size_t count)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = vmscm_db_prepare(&statement, s->db, sql, s->err);
+    int rc = prepare(&statement, s, sql, texts, count);
 
     *row = false;
-    for (size_t i = 0; i < count && !rc; i++)
-        if (sqlite3_bind_text(statement, (int)i + 1, texts[i], -1, SQLITE_TRANSIENT))
-            rc = vmscm_db_error(s->db, s->err);
     if (!rc)
         rc = vmscm_db_step(row, s->db, statement, s->err);
     sqlite3_finalize(statement);
@@ -249,7 +255,6 @@ static int add_note(void *data, const char *subject, const char *blob)
 
     if (!rc)
         rc = has(&same, s, "SELECT 1 FROM note WHERE kind = ?1 AND subject = ?2 AND blob = ?3", texts, 3);
-
     if (rc || same)
         return rc;
     rc = vmscm_notes_read(&note, s->repo->git, s->kind, subject, s->err);

@@ -105,29 +105,11 @@ static int refuse_file(const char *path, struct vmscm_error *err)
     return vmscm_error_set(err, VMSCM_EEXIST, "%s: already exists", path);
 }
 
-static int sync_file(const char *path, struct vmscm_error *err)
-{
-    int fd = -1, rc = vmscm_file_open(&fd, path, O_RDONLY | O_NOFOLLOW, 0, err);
-
-    if (rc)
-        return rc;
-    rc = vmscm_file_fsync(fd, path, err);
-    close(fd);
-    return rc;
-}
-
 static int remove_file(const char *path, struct vmscm_error *err)
 {
     (void)err;
     unlink(path);
     return 0;
-}
-
-static int make_file(const char *path, struct vmscm_error *err)
-{
-    int fd = -1, rc = vmscm_file_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
-
-    return rc ? rc : vmscm_file_close(&fd, path, err);
 }
 
 /* Waits for qemu-img, which says nothing on its stdout: the end of that is its end. */
@@ -243,11 +225,11 @@ int vmscm_writer_qemu_write(struct vmscm_blockdev *source, const char *path,
 
     if ((rc = make_absolute(&c, path, err)) || (rc = for_files(&c, refuse_file, err)))
         goto out;
-    if (!c.several && (rc = make_file(c.path, err)))
+    if (!c.several && (rc = vmscm_file_make(c.path, err)))
         goto out;
     ours = true;
     if ((rc = serve_and_convert(&c, err)) ||
-        (rc = for_files(&c, sync_file, err)) || (rc = vmscm_file_sync_dir(c.dir, err)))
+        (rc = for_files(&c, vmscm_file_sync, err)) || (rc = vmscm_file_sync_dir(c.dir, err)))
         goto out;
     *written = c.read;
     if (options->written && (rc = options->written(options->data, err)))

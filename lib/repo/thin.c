@@ -104,24 +104,6 @@ int vmscm_thin_probe(struct vmscm_probe **out, const struct vmscm_thin *thin, co
     return vmscm_probe_open_over(out, path, thin->backing, allow, err);
 }
 
-static int make_file(const char *path, struct vmscm_error *err)
-{
-    int fd = -1, rc = vmscm_file_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
-
-    return rc ? rc : vmscm_file_close(&fd, path, err);
-}
-
-static int sync_file(const char *path, struct vmscm_error *err)
-{
-    int fd = -1, rc = vmscm_file_open(&fd, path, O_RDONLY | O_NOFOLLOW, 0, err);
-
-    if (rc)
-        return rc;
-    rc = vmscm_file_fsync(fd, path, err);
-    close(fd);
-    return rc;
-}
-
 int vmscm_thin_create(const char *path, const char *socket, const char *base, const char *disk,
     uint64_t size, struct vmscm_error *err)
 {
@@ -144,10 +126,10 @@ int vmscm_thin_create(const char *path, const char *socket, const char *base, co
         .max_memory = MEMORY,
         .max_cpu_seconds = CPU_SECONDS,
         .confined = true};
-    if ((rc = make_file(path, err)) ||
+    if ((rc = vmscm_file_make(path, err)) ||
         (rc = vmscm_spawn_run(NULL, 0, &options, NULL, NULL, err)))
         goto out;
-    rc = sync_file(path, err);
+    rc = vmscm_file_sync(path, err);
 out:
     free(backing);
     return rc;

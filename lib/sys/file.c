@@ -154,6 +154,24 @@ int vmscm_file_close(int *fd, const char *path, struct vmscm_error *err)
     return 0;
 }
 
+int vmscm_file_make(const char *path, struct vmscm_error *err)
+{
+    int fd = -1, rc = vmscm_file_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
+
+    return rc ? rc : vmscm_file_close(&fd, path, err);
+}
+
+int vmscm_file_sync(const char *path, struct vmscm_error *err)
+{
+    int fd = -1, rc = vmscm_file_open(&fd, path, O_RDONLY | O_NOFOLLOW, 0, err);
+
+    if (rc)
+        return rc;
+    rc = vmscm_file_fsync(fd, path, err);
+    close(fd);
+    return rc;
+}
+
 int vmscm_file_sync_dir(const char *dir, struct vmscm_error *err)
 {
     int fd = -1;

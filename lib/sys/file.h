@@ -38,6 +38,12 @@ int vmscm_file_fsync(int fd, const char *path, struct vmscm_error *err);
 /* Closes *fd and sets it to -1; close's own error is reported. */
 int vmscm_file_close(int *fd, const char *path, struct vmscm_error *err);
 
+/* Make an empty file where there is none: VMSCM_EEXIST if there is. */
+int vmscm_file_make(const char *path, struct vmscm_error *err);
+
+/* fsync of a file that another program wrote. */
+int vmscm_file_sync(const char *path, struct vmscm_error *err);
+
 /* fsync of a directory, so that names made or removed in it last. */
 int vmscm_file_sync_dir(const char *dir, struct vmscm_error *err);
 

@@ -2,11 +2,12 @@
 #include "repo/segment.h"
 #include "chunk/cutter.h"
 #include "repo/leafread.h"
+#include "sys/direct.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW (512u << 10)  /* bytes read at once; more than the longest chunk */
+#define WINDOW (512u << 10)
 #define AROUND (128u << 10)  /* the same around a change: most chunks are shorter */
 #define CLUSTER (64u << 10)  /* a compressed cluster read in two parts is inflated twice */
 
@@ -21,7 +22,8 @@ int vmscm_segment_worker_init(struct vmscm_segment_worker *w, struct vmscm_inges
         (rc = vmscm_ingest_lane_new(&w->lane, ingest, err)) ||
         (store && (rc = vmscm_fetch_new(&w->fetch, store, err))))
         return rc;
-    w->window = malloc(WINDOW);
+    /* From the start of a page the kernel copies much faster. */
+    w->window = vmscm_direct_alloc(WINDOW);
     return w->window ? 0 : vmscm_error_nomem(err);
 }
 
@@ -175,9 +177,8 @@ static int scan_whole(struct vmscm_segment_worker *w, struct vmscm_blockdev *dev
             }
         }
         rc = fill(w, dev, start, at, VMSCM_CUTTER_MAX, WINDOW, limit, err);
-        /* All that cannot become longer. */
-        uint32_t end = w->from + w->have;
-        while (!rc && at < end && (end == limit || end - at >= VMSCM_CUTTER_MAX))
+        /* All but a chunk that may become longer: the less is moved to the window's start. */
+        for (len = 1; !rc && len && at < w->from + w->have;)
             rc = cut(w, segment, &at, limit, &len, err);
     }
     return rc;

@@ -80,10 +80,15 @@ void vmscm_packcache_drop(struct vmscm_packcache *cache, struct vmscm_packfile *
 struct vmscm_packfile *vmscm_packcache_find(struct vmscm_packcache *cache,
     struct vmscm_pack_entry *entry, const struct vmscm_id *id)
 {
-    for (size_t i = 0; i < VMSCM_PACKCACHE_RECENT; i++) {
+    unsigned last = atomic_load_explicit(&cache->last, memory_order_relaxed);
+
+    for (unsigned n = 0; n < VMSCM_PACKCACHE_RECENT; n++) {
+        unsigned i = (last + n) % VMSCM_PACKCACHE_RECENT;
         struct vmscm_packfile *pack =
             atomic_load_explicit(&cache->recent[i], memory_order_relaxed);
         if (pack && vmscm_packfile_find(pack, entry, id)) {
+            if (n)
+                atomic_store_explicit(&cache->last, i, memory_order_relaxed);
             if (!atomic_load_explicit(&pack->searched, memory_order_relaxed))
                 atomic_store_explicit(&pack->searched, true, memory_order_relaxed);
             return pack;

@@ -21,6 +21,7 @@ struct vmscm_packcache {
     size_t hand; /* where the next look for one to unmap starts */
     _Atomic(struct vmscm_packfile *) recent[VMSCM_PACKCACHE_RECENT];
     atomic_uint next; /* of recent, to be replaced */
+    atomic_uint last; /* of recent, where something was found last: more is likely there */
 };
 
 /* Map a pack. If it is covered, others that are and were not searched lately may be unmapped; not

@@ -173,7 +173,7 @@ static int cut(struct lane *lane, uint64_t offset, size_t have, bool last, size_
 {
     size_t at = 0;
 
-    while (at < have && (last || have - at >= VMSCM_CUTTER_MAX)) {
+    while (at < have) {
         const uint8_t *p = lane->window + at;
         size_t left = have - at, blocks = vmscm_cutter_zero_blocks(p, left), len;
         bool zero = blocks > 0, fresh;
@@ -184,6 +184,8 @@ static int cut(struct lane *lane, uint64_t offset, size_t have, bool last, size_
         if (!zero)
             blocks = vmscm_cutter_next(p, left);
         len = blocks * VMSCM_CUTTER_BLOCK < left ? blocks * VMSCM_CUTTER_BLOCK : left;
+        if (!zero && len == left && left < VMSCM_CUTTER_MAX && !last)
+            break; /* it might be longer */
         if (!zero) {
             if ((rc = vmscm_hash_compute(lane->hash, &id, p, len, err)) ||
                 (rc = look_up(lane->bound, &c, &id, len, &fresh, err)) ||
@@ -235,7 +237,7 @@ int bound_lane_init(struct lane *lane, struct bound *b, struct vmscm_error *err)
     if ((rc = vmscm_hash_new(&lane->hash, err)) ||
         (rc = vmscm_compress_new(&lane->compress, b->level, err)))
         return rc;
-    lane->window = malloc(WINDOW);
+    lane->window = vmscm_direct_alloc(WINDOW);
     lane->group = malloc(most);
     lane->packed = malloc(most);
     lane->plain = vmscm_direct_alloc(most > BOUND_WRITE ? most : BOUND_WRITE);

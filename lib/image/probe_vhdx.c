@@ -4,6 +4,7 @@
  * the block table (BAT) and the metadata are. Numbers are little-endian, checksums CRC-32C.
  */
 #include "base/endian.h"
+#include "codec/crc32c.h"
 #include "image/probe_format.h"
 
 #include <inttypes.h>
@@ -86,19 +87,10 @@ static int bad(const struct vmscm_probe_image *image, const char *why, struct vm
 /* CRC-32C over data with its checksum field, at 4, taken as zero. */
 static bool checksum_fits(const uint8_t *data, size_t len)
 {
-    static const uint32_t nibbles[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
-        0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
-    uint32_t crc = UINT32_MAX;
+    static const uint8_t zeros[4];
+    uint32_t crc = vmscm_crc32c(vmscm_crc32c(0, data, 4), zeros, 4);
 
-    for (size_t i = 0; i < len; i++) {
-        crc ^= i >= 4 && i < 8 ? 0 : data[i];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-    }
-    return ~crc == vmscm_get_le32(data + 4);
+    return vmscm_crc32c(crc, data + 8, len - 8) == vmscm_get_le32(data + 4);
 }
 
 static bool header_fits(const uint8_t *b)

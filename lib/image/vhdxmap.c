@@ -100,6 +100,8 @@ static int add_present(struct vmscm_extentmap *map, const struct vmscm_probe *pr
 {
     int rc = 0;
 
+    if (offset > INT64_MAX - len)
+        return bad(probe, "a block is where no file reaches", err);
     while (!rc && len) {
         struct vmscm_extent e = {map->end, len, VMSCM_EXTENT_FILE, file, offset};
         off_t at = lseek(fd, (off_t)offset, SEEK_DATA);

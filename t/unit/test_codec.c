@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "codec/checksum.h"
 #include "codec/compress.h"
+#include "codec/crc32c.h"
 #include "formats.h"
 
 static void hash(void **state)
@@ -75,6 +76,30 @@ static int teardown(void **state)
     free(t->base);
     free(t);
     return 0;
+}
+
+static void crc32c(void **state)
+{
+    uint8_t data[5000];
+    uint32_t zeros, whole;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i >> 3);
+    assert_int_equal(vmscm_crc32c(0, "", 0), 0);
+    assert_int_equal(vmscm_crc32c(0, "123456789", 9), 0xe3069283); /* the check value of catalogues */
+    /* In any pieces, long and short. */
+    whole = vmscm_crc32c(0, data, sizeof data);
+    for (size_t at = 0; at <= sizeof data; at += 7)
+        assert_int_equal(vmscm_crc32c(vmscm_crc32c(0, data, at), data + at, sizeof data - at), whole);
+    for (size_t i = 0, crc = 0; i < sizeof data; i++) {
+        crc = vmscm_crc32c((uint32_t)crc, data + i, 1);
+        assert_true(i + 1 < sizeof data || crc == whole);
+    }
+    /* RFC 3720, B.4: 32 bytes of zeros. */
+    memset(data, 0, 32);
+    zeros = vmscm_crc32c(0, data, 32);
+    assert_int_equal(zeros, 0x8a9136aa);
 }
 
 static void round_trip(void **state)
@@ -306,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hash),
         cmocka_unit_test(checksum),
+        cmocka_unit_test(crc32c),
         cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(must_pay, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_lengths, setup, teardown),

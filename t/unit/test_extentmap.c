@@ -3,6 +3,10 @@
 
 #include "image/extentmap.h"
 #include "image/qemumap.h"
+#include "image/vhdxmap.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void test_extentmap(void **state)
 {
@@ -124,12 +128,70 @@ static void test_map_lines(void **state)
     vmscm_extentmap_release(&map);
 }
 
+/* A VHDX of two blocks of 1 MiB, whose entries in the block table these are. */
+static int read_vhdx(struct vmscm_extentmap *map, uint64_t first, uint64_t second,
+    struct vmscm_error *err)
+{
+    static const uint8_t regions[] = "regi\0\0\0\0\2\0\0\0\0\0\0\0"
+        "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
+        "\0\0\x20\0\0\0\0\0\0\0\x10\0\1\0\0\0"
+        "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
+        "\0\0\x30\0\0\0\0\0\0\0\x10\0\1\0\0\0";
+    static const uint8_t metadata[] = "metadata\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+        "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b\0\0\1";
+    static const uint8_t block_size[8] = {0, 0, 0x10, 0, 0, 0, 0, 0};
+    static char path[] = "image";
+    const struct vmscm_probe probe = {
+        .format = VMSCM_PROBE_VHDX, .path = path, .size = 2 << 20};
+    const uint64_t table[2] = {first, second};
+    int fd = memfd_create("image", MFD_CLOEXEC), rc;
+
+    assert_true(fd >= 0 && ftruncate(fd, 8 << 20) == 0);
+    assert_int_equal(pwrite(fd, regions, sizeof regions, 192 << 10), sizeof regions);
+    assert_int_equal(pwrite(fd, table, sizeof table, 2 << 20), sizeof table);
+    assert_int_equal(pwrite(fd, metadata, sizeof metadata, 3 << 20), sizeof metadata);
+    assert_int_equal(pwrite(fd, block_size, sizeof block_size, (3 << 20) + (64 << 10)), 8);
+    assert_int_equal(pwrite(fd, "data", 4, (4 << 20) + 8192), 4);
+    memset(map, 0, sizeof *map);
+    rc = vmscm_vhdxmap_read(map, &probe, fd, 0, err);
+    close(fd);
+    return rc;
+}
+
+static void test_vhdx(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_extentmap map;
+    struct vmscm_extent e;
+
+    (void)state;
+    assert_done(read_vhdx(&map, 0, 4 << 20 | 6, &err), &err);
+    assert_int_equal(map.end, 2 << 20);
+    vmscm_extentmap_find(&map, 0, &e);
+    assert_int_equal(e.kind, VMSCM_EXTENT_ZERO);
+    assert_int_equal(e.length, (1 << 20) + 8192);
+    vmscm_extentmap_find(&map, e.length, &e);
+    assert_int_equal(e.kind, VMSCM_EXTENT_FILE);
+    assert_int_equal(e.offset, (4 << 20) + 8192);
+    vmscm_extentmap_release(&map);
+    /* Past the end of the file is zeros; where no file reaches, nothing. */
+    assert_done(read_vhdx(&map, UINT64_C(1) << 40 | 6, 0, &err), &err);
+    assert_false(vmscm_extentmap_has(&map, VMSCM_EXTENT_FILE));
+    vmscm_extentmap_release(&map);
+    assert_fails(read_vhdx(&map, UINT64_C(0xfffffffffff00006), 0, &err), &err, VMSCM_EINPUT,
+        "a block is where no file reaches");
+    vmscm_extentmap_release(&map);
+    assert_fails(read_vhdx(&map, 7, 0, &err), &err, VMSCM_EINPUT, "needs a parent");
+    vmscm_extentmap_release(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extentmap),
         cmocka_unit_test(test_extentmap_bounded),
         cmocka_unit_test(test_map_lines),
+        cmocka_unit_test(test_vhdx),
     };
     return unit_run(tests);
 }

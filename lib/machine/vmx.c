@@ -40,8 +40,8 @@ static int by_key(const void *a, const void *b)
     return order ? order : (x->key > y->key) - (x->key < y->key);
 }
 
-/* The value of a key, or NULL. */
-static const char *value_of(const struct vmx *v, const char *key)
+/* The first line whose key is not before this one. */
+static size_t lower_bound(const struct vmx *v, const char *key)
 {
     size_t low = 0, high = v->lines.len;
 
@@ -52,9 +52,37 @@ static const char *value_of(const struct vmx *v, const char *key)
         else
             high = middle;
     }
-    return low < v->lines.len && strcasecmp(v->lines.items[low].key, key) == 0
-        ? v->lines.items[low].value
+    return low;
+}
+
+/* The value of a key, or NULL. */
+static const char *value_of(const struct vmx *v, const char *key)
+{
+    size_t at = lower_bound(v, key);
+
+    return at < v->lines.len && strcasecmp(v->lines.items[at].key, key) == 0
+        ? v->lines.items[at].value
         : NULL;
+}
+
+/* Which numbers below count come right behind this in keys, with a '.' or ':' after them: to ask for each
+ * place that there can be takes thousands of look-ups. */
+static void find_numbers(bool *found, size_t count, const struct vmx *v, const char *begin)
+{
+    size_t len = strlen(begin);
+
+    memset(found, 0, count * sizeof *found);
+    for (size_t i = lower_bound(v, begin);
+         i < v->lines.len && strncasecmp(v->lines.items[i].key, begin, len) == 0; i++) {
+        const char *digits = v->lines.items[i].key + len;
+        size_t n = strspn(digits, "0123456789"), number = 0;
+        if (n == 0 || n > 3 || (*digits == '0' && n > 1) || !digits[n] || !strchr(".:", digits[n]))
+            continue;
+        for (size_t k = 0; k < n; k++)
+            number = number * 10 + (size_t)(digits[k] - '0');
+        if (number < count)
+            found[number] = true;
+    }
 }
 
 /* Of "DEVICE.NAME". */
@@ -228,18 +256,22 @@ static int add_disk(struct vmscm_vmx *out, const char *bus, const char *file,
 static int read_disks(struct vmscm_vmx *out, const struct vmx *v)
 {
     static const char *const buses[] = {"ide", "scsi", "sata", "nvme"};
+    bool controllers[CONTROLLERS], places[PLACES];
     char device[32];
     int rc;
 
-    for (size_t b = 0; b < sizeof buses / sizeof buses[0]; b++)
+    for (size_t b = 0; b < sizeof buses / sizeof buses[0]; b++) {
+        find_numbers(controllers, CONTROLLERS, v, buses[b]);
         for (unsigned c = 0; c < CONTROLLERS; c++) {
             snprintf(device, sizeof device, "%s%u", buses[b], c);
             /* IDE's controllers have no line of their own. */
-            if (is_false(get(v, device, "present")))
+            if (!controllers[c] || is_false(get(v, device, "present")))
                 continue;
+            snprintf(device, sizeof device, "%s%u:", buses[b], c);
+            find_numbers(places, PLACES, v, device);
             for (unsigned p = 0; p < PLACES; p++) {
                 snprintf(device, sizeof device, "%s%u:%u", buses[b], c, p);
-                const char *file = get(v, device, "fileName");
+                const char *file = places[p] ? get(v, device, "fileName") : NULL;
                 if (!file || !is_disk(v, device, file))
                     continue;
                 if (out->machine->disk_count == 256)
@@ -248,6 +280,7 @@ static int read_disks(struct vmscm_vmx *out, const struct vmx *v)
                     return rc;
             }
         }
+    }
     return 0;
 }
 
@@ -294,12 +327,14 @@ static int read_nic(struct vmscm_machine *m, const struct vmx *v, const char *de
 
 static int read_nics(struct vmscm_machine *m, const struct vmx *v)
 {
+    bool nics[NICS];
     char device[32];
     int rc = 0;
 
+    find_numbers(nics, NICS, v, "ethernet");
     for (unsigned n = 0; n < NICS && !rc; n++) {
         snprintf(device, sizeof device, "ethernet%u", n);
-        if (is_true(get(v, device, "present")))
+        if (nics[n] && is_true(get(v, device, "present")))
             rc = read_nic(m, v, device);
     }
     return rc;

@@ -55,6 +55,14 @@ check 'an error that has no end is an error' '
     cat text
     [ $rc = 4 ] && grep "access denied" text
 '
+check 'a list that does not get on is an error' '
+    faults "[{\"action\":\"standing\",\"match\":\"list-type\"}]"
+    rc=0
+    timeout 60 vmscm -C "$U" list 2>text || rc=$?
+    faults
+    cat text
+    [ $rc = 3 ] && grep "a list that does not get on" text
+'
 check 'history that is removed while it is about to be read is found again' '
     test "$(keys | grep -c "^c/history/")" -gt 1
     faults "[{\"action\":\"slow\",\"seconds\":8,\"times\":1,\"method\":\"GET\",\"match\":\"/history/\"}]"

@@ -2,11 +2,13 @@
 #include "s3/answer.h"
 #include "base/str.h"
 
+#include <curl/curl.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 /* Entities grow without end and name files; S3 writes no document type. */
@@ -131,4 +133,40 @@ void vmscm_answer_error(char code[64], char message[256], const void *xml, size_
     }
     if (doc)
         xmlFreeDoc(doc);
+}
+
+/* The value of a header line if it has that name; it is not terminated. */
+static const char *header(const char *line, size_t len, const char *name, size_t *value_len)
+{
+    size_t n = strlen(name);
+
+    if (len <= n || line[n] != ':' || strncasecmp(line, name, n) != 0)
+        return NULL;
+    for (n++; n < len && (line[n] == ' ' || line[n] == '\t');)
+        n++;
+    while (len > n && strchr(" \t\r\n", line[len - 1]))
+        len--;
+    *value_len = len - n;
+    return line + n;
+}
+
+void vmscm_answer_header(struct vmscm_answer_head *head, const char *line, size_t len)
+{
+    const char *value;
+    char text[64];
+    uint64_t seconds;
+    size_t n;
+
+    if ((value = header(line, len, "retry-after", &n)) && n < sizeof text) {
+        snprintf(text, sizeof text, "%.*s", (int)n, value);
+        if (vmscm_str_uint(&seconds, text, 0, 3600))
+            head->retry_after = (unsigned)seconds;
+    } else if ((value = header(line, len, "date", &n)) && n < sizeof text) {
+        snprintf(text, sizeof text, "%.*s", (int)n, value);
+        time_t there = curl_getdate(text, NULL);
+        head->date = there > 0 ? (int64_t)there : 0;
+    } else if ((value = header(line, len, "x-amz-bucket-region", &n)) && n < sizeof head->region) {
+        snprintf(text, sizeof text, "%.*s", (int)n, value);
+        copy(head->region, sizeof head->region, text);
+    }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What S3 answers in XML: lists and errors. Pure. */
+/* What S3 answers: headers, and lists and errors in XML. Pure. */
 #ifndef S3_ANSWER_H
 #define S3_ANSWER_H
 
@@ -18,5 +18,15 @@ int vmscm_answer_list(char **next, const void *xml, size_t len,
 
 /* Code and message of an error; "" where there is none. Only printable bytes. */
 void vmscm_answer_error(char code[64], char message[256], const void *xml, size_t len);
+
+/* What the headers of an answer say. Zero-initialised they say nothing. */
+struct vmscm_answer_head {
+    unsigned retry_after; /* seconds that it asks for; 0: none */
+    int64_t date;         /* what time it is there, in seconds since 1970; 0: not said */
+    char region[64];      /* where the bucket is, if it says so; only printable bytes */
+};
+
+/* A line of them, which need not be terminated. One that says none of that is passed over. */
+void vmscm_answer_header(struct vmscm_answer_head *head, const char *line, size_t len);
 
 #endif

@@ -17,7 +17,7 @@ static bool is_one_of(const char *code, const char *const *codes)
 
 static int explain_skew(const struct vmscm_http_request *r, const char *place, struct vmscm_error *err)
 {
-    int64_t off = r->date ? (int64_t)time(NULL) - r->date : 0;
+    int64_t off = r->head.date ? (int64_t)time(NULL) - r->head.date : 0;
     int64_t size = off < 0 ? -off : off;
 
     if (size < SKEW)
@@ -76,8 +76,8 @@ int vmscm_explain_answer(const struct vmscm_http_request *r, const char *place,
         strcmp(code, "RequestTimeTooSkewed") == 0)
         return explain_forbidden(r, code, place, err);
     if (r->status / 100 == 3 || strcmp(code, "AuthorizationHeaderMalformed") == 0) {
-        vmscm_error_set(err, VMSCM_EIO, "%s: is in another region%s%s", place, *r->region ? ": " : "",
-            r->region);
+        vmscm_error_set(err, VMSCM_EIO, "%s: is in another region%s%s", place, *r->head.region ? ": " : "",
+            r->head.region);
         return vmscm_error_hint(err, "add region=NAME to the URL, or set AWS_REGION");
     }
     return vmscm_error_set(err, VMSCM_EIO, "%s: answers %u%s%s%s%s", place, r->status, *code ? " " : "",

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define CONNECT_MS 15000L
 #define STALL_SECONDS 60L /* without a byte */
@@ -250,42 +249,11 @@ static int seek_body(void *user, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* The value of a header line if it has that name; it is not terminated. */
-static const char *header(const char *line, size_t len, const char *name, size_t *value_len)
-{
-    size_t n = strlen(name);
-
-    if (len <= n || line[n] != ':' || strncasecmp(line, name, n) != 0)
-        return NULL;
-    for (n++; n < len && (line[n] == ' ' || line[n] == '\t');)
-        n++;
-    while (len > n && strchr(" \t\r\n", line[len - 1]))
-        len--;
-    *value_len = len - n;
-    return line + n;
-}
-
 static size_t take_header(char *line, size_t size, size_t n, void *user)
 {
     struct running *run = user;
-    struct vmscm_http_request *r = run->r;
-    const char *value;
-    char text[64];
-    uint64_t seconds;
-    size_t len;
 
-    if ((value = header(line, size * n, "retry-after", &len)) && len < sizeof text) {
-        snprintf(text, sizeof text, "%.*s", (int)len, value);
-        if (vmscm_str_uint(&seconds, text, 0, 3600))
-            r->retry_after = (unsigned)seconds;
-    } else if ((value = header(line, size * n, "date", &len)) && len < sizeof text) {
-        snprintf(text, sizeof text, "%.*s", (int)len, value);
-        time_t there = curl_getdate(text, NULL);
-        r->date = there > 0 ? (int64_t)there : 0;
-    } else if ((value = header(line, size * n, "x-amz-bucket-region", &len)) &&
-        len < sizeof r->region) {
-        snprintf(r->region, sizeof r->region, "%.*s", (int)len, value);
-    }
+    vmscm_answer_header(&run->r->head, line, size * n);
     return size * n;
 }
 
@@ -462,9 +430,10 @@ int vmscm_http_run(struct vmscm_http *h, struct vmscm_http_request *r, struct vm
     size_t buf_len = r->buf ? r->buf->len : 0;
     int rc;
 
-    r->status = r->retry_after = 0;
+    r->status = 0;
     r->got = r->text.len = 0;
-    r->why[0] = r->region[0] = '\0';
+    r->why[0] = '\0';
+    memset(&r->head, 0, sizeof r->head);
     if ((rc = vmscm_http_canceled(h, err)) ||
         (rc = vmscm_buf_puts(&url, r->key ? h->base : h->bucket, err)) ||
         (r->key && (rc = vmscm_address_escape(&url, r->key, 1, err))) ||

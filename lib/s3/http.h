@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "s3/address.h"
+#include "s3/answer.h"
 #include "s3/settings.h"
 #include <stdbool.h>
 #include <vmscm/events.h>
@@ -49,9 +50,7 @@ struct vmscm_http_request {
 
     unsigned status;       /* of HTTP; 0: no answer came */
     size_t got;            /* bytes of the body of an answer that is good */
-    unsigned retry_after;  /* seconds that it asks for; 0: none */
-    int64_t date;          /* what time it is there; 0: not said */
-    char region[64];       /* where the bucket is, if it says so */
+    struct vmscm_answer_head head;
     struct vmscm_buf text; /* the body of an answer that is an error */
     int curl;              /* libcurl's code */
     char why[256];         /* and text */

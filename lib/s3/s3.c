@@ -131,8 +131,8 @@ static int run(struct vmscm_s3 *s3, struct vmscm_http_request *r, struct vmscm_e
         bool again = r->status ? vmscm_explain_is_passing(r) : !vmscm_http_is_final(r);
         if (!again || n >= TRIES)
             return vmscm_error_copy(err, &why);
-        if (r->retry_after) {
-            unsigned s = r->retry_after < WAIT_ASKED_MAX ? r->retry_after : WAIT_ASKED_MAX;
+        if (r->head.retry_after) {
+            unsigned asked = r->head.retry_after, s = asked < WAIT_ASKED_MAX ? asked : WAIT_ASKED_MAX;
             rc = sleep_ms(s3, s * 1000, err);
         } else {
             rc = vmscm_s3_wait(s3, n, err);
@@ -292,8 +292,10 @@ int vmscm_s3_list(struct vmscm_s3 *s3, const char *begin, size_t max,
         r.query = vmscm_buf_str(&query);
         rc = run(s3, &r, err);
         vmscm_http_release(&r);
-        if (!rc && (rc = vmscm_answer_list(&then, answer.data, answer.len, take_key, &listing, err)) ==
-                VMSCM_EINPUT)
+        if (!rc && !(rc = vmscm_answer_list(&then, answer.data, answer.len, take_key, &listing, err)) &&
+            then && next && strcmp(then, next) == 0)
+            rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that does not get on");
+        if (rc == VMSCM_EINPUT)
             vmscm_error_prefix(err, "%s", s3->place);
         free(next);
         next = then;

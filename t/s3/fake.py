@@ -19,6 +19,7 @@ PUT /_fake/faults takes a list of rules, of which the first that matches a reque
                   garbage    answer with a body that is none
                   stray      list keys, too, that were not asked for
                   behind     list without the first key
+                  standing   list a key that was not asked for, and say that it goes on there, again and again
                   endless    answer so: status, and a body that has no end
                   slow       wait so many seconds first, then answer as usual
 GET /_fake/log gives what was asked so far, a line a request: METHOD PATH STATUS BYTES-IN BYTES-OUT; DELETE
@@ -166,14 +167,16 @@ class Handler(BaseHTTPRequestHandler):
                 world.log = []
         return text.encode()
 
-    def listing(self, query, behind):
+    def listing(self, query, behind, standing):
         prefix = query.get("prefix", [""])[0]
         most = int(query.get("max-keys", ["1000"])[0])
         after = query.get("continuation-token", [""])[0]
         with world.lock:
             keys = sorted(k for k in world.objects if k.startswith(prefix) and k > after)[behind:]
             items = [(k, len(world.objects[k][0]), world.objects[k][1]) for k in keys[:most]]
-        more = len(keys) > most
+        more = len(keys) > most or standing
+        if standing:
+            items = [("elsewhere", 1, 0)]
         body = ["<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>%s</IsTruncated>" % str(more).lower()]
         for key, size, when in items:
             body.append("<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%d</Size></Contents>" % (
@@ -183,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         body.append("</ListBucketResult>")
         return 200, "".join(body).encode(), {}
 
-    def act(self, behind=0):
+    def act(self, behind=0, standing=False):
         """Status, body, headers."""
         url = urllib.parse.urlparse(self.path)
         path = urllib.parse.unquote(url.path)
@@ -191,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         if bucket != "bucket":
             return 404, b"<Error><Code>NoSuchBucket</Code></Error>", {}
         if not key:
-            return self.listing(urllib.parse.parse_qs(url.query), behind)
+            return self.listing(urllib.parse.parse_qs(url.query), behind, standing)
         with world.lock:
             there = world.objects.get(key)
             if self.command == "PUT":
@@ -244,7 +247,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if action == "slow":
             time.sleep(fault["seconds"])
-        status, body, headers = self.act(1 if action == "behind" else 0)
+        status, body, headers = self.act(1 if action == "behind" else 0, action == "standing")
         if action == "repeat":
             status, body, headers = self.act()
         if action == "lose":

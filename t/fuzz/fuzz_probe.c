@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Fuzz target of lib/image/probe and bitmap. Images are sparse and their headers far apart, so the input is a
- * list of pieces of one; checksums that the formats have are made right, or nothing behind them
- * would ever be reached.
+ * Fuzz target of lib/image/probe and bitmap. Checksums that the formats have are made right, or nothing
+ * behind them would ever be reached.
  *
  *   byte 0      bits 0-2: format to force, from 1 (0: none); bits 3-4: enum vmscm_allow
  *   bytes 1-2   least size of the file in units of 512 bytes
- *   pieces      offset in units of 16 bytes (3 bytes), length (2 bytes), data
- *
- * make-probe-corpus writes such inputs from real images.
+ *   pieces      as in pieces.h
  */
-#include "base/endian.h"
+#include "codec/crc32c.h"
 #include "image/bitmap.h"
 #include "image/probe.h"
-#include "sys/file.h"
+#include "pieces.h"
 #include "sys/tempdir.h"
 
 #include <fcntl.h>
@@ -24,6 +21,7 @@
 
 static char *dir;
 static char image[512];
+static int image_fd = -1;
 
 static void clean(void)
 {
@@ -42,6 +40,8 @@ static void prepare(void)
         abort();
     atexit(clean);
     snprintf(image, sizeof image, "%s/i", dir);
+    if ((image_fd = open(image, O_CREAT | O_RDWR, 0600)) < 0)
+        abort();
     snprintf(path, sizeof path, "%s/b", dir);
     fd = open(path, O_CREAT | O_WRONLY, 0600);
     if (fd < 0 || ftruncate(fd, 1 << 20) < 0)
@@ -52,80 +52,45 @@ static void prepare(void)
         abort();
 }
 
-static void fix_crc(int fd, off_t offset, size_t len)
+static void fix_crc(off_t offset, size_t len)
 {
-    static uint32_t table[256];
     static uint8_t b[65536];
-    uint32_t crc = UINT32_MAX;
 
-    if (!table[1]) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-            for (int bit = 0; bit < 8; bit++)
-                c = c >> 1 ^ (c & 1 ? 0x82f63b78 : 0);
-            table[i] = c;
-        }
-    }
-    if (pread(fd, b, len, offset) != (ssize_t)len)
+    if (pread(image_fd, b, len, offset) != (ssize_t)len)
         return;
     memset(b + 4, 0, 4);
-    for (size_t i = 0; i < len; i++)
-        crc = crc >> 8 ^ table[(crc ^ b[i]) & 0xff];
-    vmscm_put_le32(b, ~crc);
-    if (pwrite(fd, b, 4, offset + 4) != 4)
+    vmscm_put_le32(b, vmscm_crc32c(0, b, len));
+    if (pwrite(image_fd, b, 4, offset + 4) != 4)
         abort();
 }
 
-static void fix_footer(int fd, off_t offset)
+static void fix_footer(off_t offset)
 {
     uint8_t b[512];
     uint32_t sum = 0;
 
-    if (offset < 0 || pread(fd, b, sizeof b, offset) != sizeof b || memcmp(b, "conectix", 8) != 0)
+    if (offset < 0 || pread(image_fd, b, sizeof b, offset) != sizeof b || memcmp(b, "conectix", 8) != 0)
         return;
     memset(b + 64, 0, 4);
     for (size_t i = 0; i < sizeof b; i++)
         sum += b[i];
     vmscm_put_be32(b, ~sum);
-    if (pwrite(fd, b, 4, offset + 64) != 4)
+    if (pwrite(image_fd, b, 4, offset + 64) != 4)
         abort();
 }
 
 static void write_image(const uint8_t *data, size_t len)
 {
     char magic[8] = "";
-    off_t size = (off_t)vmscm_get_le16(data + 1) << 9;
-    int fd = open(image, O_CREAT | O_TRUNC | O_RDWR, 0600);
+    off_t size = pieces_write(image_fd, (off_t)vmscm_get_le16(data + 1) << 9, data + 3, len - 3);
 
-    if (fd < 0)
-        abort();
-    data += 3;
-    len -= 3;
-    while (len > 5) {
-        off_t offset = (off_t)(vmscm_get_le32(data) & 0xffffff) * 16;
-        size_t n = vmscm_get_le16(data + 3);
-
-        data += 5;
-        len -= 5;
-        if (n > len)
-            n = len;
-        if (pwrite(fd, data, n, offset) != (ssize_t)n)
-            abort();
-        if (offset + (off_t)n > size)
-            size = offset + (off_t)n;
-        data += n;
-        len -= n;
+    if (pread(image_fd, magic, sizeof magic, 0) > 0 && memcmp(magic, "vhdxfile", 8) == 0) {
+        fix_crc(64 << 10, 4096);
+        fix_crc(128 << 10, 4096);
+        fix_crc(192 << 10, 65536);
     }
-    if (ftruncate(fd, size) < 0)
-        abort();
-    if (pread(fd, magic, sizeof magic, 0) > 0 && memcmp(magic, "vhdxfile", 8) == 0) {
-        fix_crc(fd, 64 << 10, 4096);
-        fix_crc(fd, 128 << 10, 4096);
-        fix_crc(fd, 192 << 10, 65536);
-    }
-    fix_footer(fd, 0);
-    fix_footer(fd, size - 512);
-    close(fd);
+    fix_footer(0);
+    fix_footer(size - 512);
 }
 
 /* Whatever a bitmap says, it is in the disk. */

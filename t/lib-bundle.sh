@@ -78,3 +78,34 @@ $2
 out.close()
 END
 }
+
+# odd_machine: a libvirt domain with what other formats have no words for, of the disks vda, nvme0n1 and
+# sda; makes the third disk, c.img beside raw.img
+odd_machine() {
+    noise 1000000 >../c.img
+    truncate -s 1049088 ../c.img
+    cat <<'END'
+<domain type='kvm'>
+  <name>web &amp; "more"</name><memory unit='b'>1234567890</memory><vcpu>3</vcpu>
+  <os firmware='efi'><type arch='x86_64' machine='pc-q35-7.2'>hvm</type><loader secure='yes'/></os>
+  <devices>
+    <disk type='file' device='disk'><driver type='raw'/><source file='raw.img'/><target dev='vda' bus='virtio'/></disk>
+    <disk type='file' device='disk'><driver type='raw'/><source file='data.img'/><target dev='nvme0n1' bus='nvme'/></disk>
+    <disk type='file' device='disk'><driver type='raw'/><source file='c.img'/><target dev='sda' bus='usb'/></disk>
+    <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
+    <interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/><model type='e1000'/></interface>
+    <interface type='network'><source network='default'/><model type='rtl8139'/></interface>
+  </devices>
+</domain>
+END
+}
+
+# machine NAME: its configuration, but for what its image files were
+machine() {
+    git -C .vmscm/git cat-file blob "$1:machine.json" | jq -S 'del(.disks[].format, .disks[].options)'
+}
+
+# same_machine NAME NAME: field by field
+same_machine() {
+    diff <(machine "$1") <(machine "$2")
+}

@@ -45,7 +45,7 @@ VMSCM_API int vmscm_bundle_checkin(struct vmscm_repo *repo, const char *name, co
     struct vmscm_error *err);
 
 struct vmscm_bundle_export_options {
-    const char *format;   /* "ova", "ovf" */
+    const char *format;   /* "ova", "ovf", "libvirt", "vmx", "xva", "vagrant-libvirt", ... */
     const char *manifest; /* "sha256", "sha1", "sha512" or "none"; NULL: sha256 */
     int new_identity;     /* 1: leave out MAC addresses, so that new ones are made */
     int level;            /* of zlib, 1 to 9; 0: 6 */
@@ -59,10 +59,10 @@ struct vmscm_bundle_export_result {
 };
 
 /*
- * Write a revision as a bundle: to a new file of the name path (and, for ovf, files beside it), which is
- * there only when all of it is, and durable; or, if path is NULL and the format is a single file, to the
- * descriptor fd, from the first byte to the last. The same revision and options give the same bytes, with
- * the same zlib. What the format cannot express is a warning each, and is noted in the bundle.
+ * Write a revision as a bundle: to a new file of the name path (and, but for archives, files beside it),
+ * which is there only when all of it is, and durable; or, if path is NULL and the format is a single file,
+ * to the descriptor fd, from the first byte to the last. The same revision and options give the same bytes,
+ * with the same zlib. What the format cannot express is a warning each, and is noted in the bundle.
  * options must not be NULL; result may be.
  * Errors: VMSCM_EUSAGE: a format or manifest that is none; VMSCM_EEXIST: a file is there; VMSCM_EUNSUPPORTED:
  * the format cannot hold the machine; VMSCM_ENOTFOUND: it was pruned; VMSCM_EDAMAGED, VMSCM_EIO,

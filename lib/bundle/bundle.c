@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "bundle/kind.h"
 #include "bundle/tar.h"
+#include "bundle/vagrantin.h"
+#include "bundle/xvain.h"
 #include "image/probe.h"
 #include "repo/handle.h"
 #include "sys/file.h"
@@ -92,6 +94,23 @@ int vmscm_bundle_recognise(const char **kind, const char *path, struct vmscm_err
     return rc;
 }
 
+/* The members of a tar archive. Those of an XVA are not looked up by name, and are too many to list. */
+static int open_tar(const struct vmscm_kind **kind, char **main, struct vmscm_load *load,
+    const char *path, struct vmscm_error *err)
+{
+    bool is_xva;
+    int rc;
+
+    if ((rc = vmscm_str_dup(&load->archive, path, err)) ||
+        (rc = vmscm_xvain_match(&is_xva, path, err)))
+        return rc;
+    if (!is_xva)
+        return vmscm_members_open_tar(&load->members, path, err);
+    *kind = vmscm_kind_of_member(VMSCM_XVAIN_DESCRIPTOR);
+    rc = vmscm_str_dup(main, VMSCM_XVAIN_DESCRIPTOR, err);
+    return rc ? rc : vmscm_members_new(&load->members, err);
+}
+
 /* The members of the bundle, and what kind it is. *main is the caller's. */
 static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm_load *load,
     struct vmscm_error *err)
@@ -107,7 +126,7 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
     if (file.directory) {
         rc = vmscm_members_open_dir(&load->members, load->path, err);
     } else if (file.tar) {
-        rc = vmscm_members_open_tar(&load->members, load->path, err);
+        rc = open_tar(kind, main, load, load->path, err);
     } else if (file.packed) {
         vmscm_handle_note(load->events,
             "%s: is packed, so that it is unpacked to scratch files first", load->path);
@@ -115,7 +134,7 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
             return rc;
         if (file.packed == VMSCM_UNWRAP_COMPRESSED) {
             if (!(rc = vmscm_unwrap_file(scratch, load->path, 0, 0, 0, load->events, err)))
-                rc = vmscm_members_open_tar(&load->members, scratch, err);
+                rc = open_tar(kind, main, load, scratch, err);
         } else if (!(rc = vmscm_file_mkdirs(scratch, err)) &&
             !(rc = vmscm_members_new(&load->members, err))) {
             rc = vmscm_unwrap_zip(load->members, load->path, scratch, load->events, err);
@@ -130,7 +149,7 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
     } else {
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: no known kind of bundle", load->path);
     }
-    if (!rc)
+    if (!rc && !*kind)
         rc = vmscm_kind_find(kind, main, load->members, load->path, err);
     if (!rc && !*kind) {
         vmscm_error_set(err, VMSCM_EINPUT, "%s: holds no machine of a known kind", load->path);
@@ -221,7 +240,8 @@ int vmscm_bundle_checkin(struct vmscm_repo *repo, const char *name, const char *
         goto out;
     load.main = main;
     vmscm_handle_note(events, "%s: a bundle of the kind %s, described by %s", path, kind->name, main);
-    if ((rc = kind->load(&load, err)) || (rc = look_at_disks(&load, options->allow, err)))
+    if ((rc = kind->load(&load, err)) || (rc = vmscm_vagrantin_keep(&load, err)) ||
+        (rc = look_at_disks(&load, options->allow, err)))
         goto out;
     if (!load.disks.len) {
         rc = vmscm_error_set(err, VMSCM_EINPUT, "%s: its machine has no disk", path);

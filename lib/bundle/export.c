@@ -2,7 +2,10 @@
 #include "bundle/export.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/folderout.h"
 #include "bundle/ovfout.h"
+#include "bundle/vagrantout.h"
+#include "bundle/xvaout.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
 #include "sys/file.h"
@@ -18,10 +21,16 @@ static const struct target {
     const char *name;
     const char *suffix;
     bool several; /* files */
+    const char *stem; /* what its files are called after; NULL: the file or the machine */
     int (*write)(struct vmscm_export *x, struct vmscm_error *err);
 } targets[] = {
-    {"ova", ".ova", false, vmscm_ovfout_write_archive},
-    {"ovf", ".ovf", true, vmscm_ovfout_write_files},
+    {"ova", ".ova", false, NULL, vmscm_ovfout_write_archive},
+    {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files},
+    {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt},
+    {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx},
+    {"xva", ".xva", false, NULL, vmscm_xvaout_write},
+    {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt},
+    {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox},
 };
 
 #define TARGETS (sizeof targets / sizeof targets[0])
@@ -43,14 +52,23 @@ int vmscm_export_put(void *data, const void *bytes, size_t len, struct vmscm_err
     return rc;
 }
 
-int vmscm_export_create(int *fd, struct vmscm_export *x, const char *name, struct vmscm_error *err)
+int vmscm_export_name(char **path, struct vmscm_export *x, const char *name, struct vmscm_error *err)
 {
-    char **slot, *path = NULL;
+    char **slot;
     int rc;
 
+    if ((rc = vmscm_vec_add(&x->made, &slot, err)) || (rc = vmscm_str_dup(slot, name, err)))
+        return rc;
+    return vmscm_path_join(path, x->dir, name, err);
+}
+
+int vmscm_export_create(int *fd, struct vmscm_export *x, const char *name, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_export_name(&path, x, name, err);
+
     *fd = -1;
-    if ((rc = vmscm_vec_add(&x->made, &slot, err)) || (rc = vmscm_str_dup(slot, name, err)) ||
-        (rc = vmscm_path_join(&path, x->dir, name, err)))
+    if (rc)
         return rc;
     rc = vmscm_file_open(fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
     free(path);
@@ -87,7 +105,7 @@ static int each_config(void *data, const char *path, uint64_t size)
     size_t len = strlen(path), n = strlen(s->suffix);
 
     (void)size;
-    if (len <= n || strcasecmp(path + len - n, s->suffix) != 0)
+    if (len < n || strcasecmp(path + len - n, s->suffix) != 0)
         return 0;
     if (!s->found++ && !(s->path = strdup(path)))
         s->starved = true;
@@ -140,11 +158,12 @@ static int open_disks(struct vmscm_export *x, struct vmscm_error *err)
 }
 
 /* A plain word of the name that the user gave the file, or else of the machine's. */
-static int choose_stem(struct vmscm_export *x, const char *path, const char *suffix, bool several,
+static int choose_stem(struct vmscm_export *x, const char *path, const struct target *target,
     struct vmscm_error *err)
 {
-    const char *machine = vmscm_revision_machine_name(x->rev);
-    const char *from = several ? path : machine;
+    const char *machine = vmscm_revision_machine_name(x->rev), *suffix = target->suffix;
+    bool several = target->several;
+    const char *from = target->stem ? target->stem : several ? path : machine;
     size_t len;
     int rc = vmscm_str_dup(&x->stem, from ? vmscm_path_basename(from) : "machine", err);
 
@@ -239,6 +258,17 @@ static int check(const struct target *target, const char *path,
     return 0;
 }
 
+static int find_place(char **place, const char *path, struct vmscm_error *err)
+{
+    char *dir = NULL;
+    int rc = vmscm_path_dirname(&dir, path, err);
+
+    if (!rc)
+        rc = vmscm_file_realpath(place, dir, err);
+    free(dir);
+    return rc;
+}
+
 int vmscm_bundle_export(struct vmscm_revision *rev, const char *path, int fd,
     const struct vmscm_bundle_export_options *options, const struct vmscm_events *events,
     struct vmscm_bundle_export_result *result, struct vmscm_error *err)
@@ -258,11 +288,12 @@ int vmscm_bundle_export(struct vmscm_revision *rev, const char *path, int fd,
     lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_handle_jobs(&x.jobs, rev->repo, options->jobs, err)) ||
         (rc = open_disks(&x, err)) ||
-        (rc = choose_stem(&x, path, target->suffix, target->several, err)))
+        (rc = choose_stem(&x, path, target, err)))
         goto out;
     if (path) {
         vmscm_file_sweep(path);
-        if ((rc = vmscm_file_mkdir_beside(&lock, &x.dir, path, err)))
+        if ((rc = find_place(&x.place, path, err)) ||
+            (rc = vmscm_file_mkdir_beside(&lock, &x.dir, path, err)))
             goto out;
     }
     if (!(rc = target->write(&x, err)) && path)
@@ -279,9 +310,13 @@ out:
         vmscm_blockdev_close(x.disks[i]);
     for (size_t i = 0; i < x.made.len; i++)
         free(x.made.items[i]);
+    for (size_t i = 0; i < x.beside.len; i++)
+        vmscm_buf_release(&x.beside.items[i].bytes);
+    vmscm_vec_release(&x.beside);
     vmscm_vec_release(&x.made);
     free(x.disks);
     free(x.stem);
+    free(x.place);
     free(x.dir);
     vmscm_lease_close(lease);
     return rc;

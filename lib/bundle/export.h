@@ -12,6 +12,12 @@
 #include "image/blockdev.h"
 #include <vmscm/bundle.h>
 
+/* A small file that an archive has besides. */
+struct vmscm_export_beside {
+    const char *name; /* static */
+    struct vmscm_buf bytes;
+};
+
 struct vmscm_export {
     struct vmscm_revision *rev;
     const struct vmscm_machine *machine;
@@ -21,9 +27,11 @@ struct vmscm_export {
     unsigned jobs;
     int level;
     char *stem;    /* what the bundle's files are called after */
+    char *place;   /* absolute: the directory in which the files will be; NULL: to fd */
     char *dir;     /* NULL: to fd; else files are made in this directory, and moved when done */
     int fd;
     VMSCM_VEC(char *) made; /* names of the files in dir, the one that counts last */
+    VMSCM_VEC(struct vmscm_export_beside) beside;
     uint64_t done, total;   /* of all that is to be read */
     uint64_t written;
 };
@@ -43,6 +51,8 @@ struct vmscm_export_file {
 /* A callback for writers: data is the struct vmscm_export_file. */
 int vmscm_export_put(void *data, const void *bytes, size_t len, struct vmscm_error *err);
 
+/* The path of a file NAME that is about to be made in x->dir; the caller's. */
+int vmscm_export_name(char **path, struct vmscm_export *x, const char *name, struct vmscm_error *err);
 /* Make the file NAME in x->dir, for writing. */
 int vmscm_export_create(int *fd, struct vmscm_export *x, const char *name, struct vmscm_error *err);
 /* Sync and close it. */
@@ -51,7 +61,7 @@ int vmscm_export_close(int *fd, const char *name, struct vmscm_error *err);
 /* Tell of progress: so much of the disk at hand is done. Non-zero: canceled. */
 int vmscm_export_progress(struct vmscm_export *x, const char *disk, uint64_t done);
 
-/* The recorded configuration file with such a suffix, if there is just one; *bytes NULL: there is none. The
+/* The recorded configuration file whose path ends so, if there is just one; *bytes NULL: there is none. The
  * caller's. */
 int vmscm_export_config(void **bytes, size_t *size, struct vmscm_export *x, const char *suffix,
     struct vmscm_error *err);

@@ -5,6 +5,8 @@
 #include "bundle/folder.h"
 #include "bundle/ovfin.h"
 #include "bundle/tar.h"
+#include "bundle/vagrantin.h"
+#include "bundle/xvain.h"
 #include "machine/vmx.h"
 #include "sys/file.h"
 
@@ -80,6 +82,23 @@ static bool is_libvirt_text(const char *text, size_t len)
     return has_root(text, "domain");
 }
 
+static bool is_box_name(const char *name)
+{
+    return strcmp(vmscm_path_basename(name), "metadata.json") == 0;
+}
+
+static bool is_xva_name(const char *name)
+{
+    return strcmp(name, "ova.xml") == 0;
+}
+
+/* JSON of its own may be anything. */
+static bool is_no_text(const char *text, size_t len)
+{
+    (void)text, (void)len;
+    return false;
+}
+
 /* An XML file may be anything: see find_by_text. */
 static bool is_no_name(const char *name)
 {
@@ -91,6 +110,8 @@ static bool is_no_name(const char *name)
 static const struct vmscm_kind kinds[] = {
     {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
     {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
+    {"xva", is_xva_name, is_no_text, vmscm_xvain_load},
+    {"vagrant", is_box_name, is_no_text, vmscm_vagrantin_load},
     {"libvirt", is_no_name, is_libvirt_text, vmscm_folder_load_libvirt},
 };
 
@@ -152,7 +173,8 @@ static int each_name(void *data, const char *name, struct vmscm_error *err)
 {
     struct search *s = data;
 
-    if (has_suffix(name, ".xml") && !vmscm_members_is_noise(name) && s->count < CANDIDATES)
+    if (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_members_is_noise(name) &&
+        s->count < CANDIDATES)
         return vmscm_str_dup(&s->candidates[s->count++], name, err);
     for (size_t i = 0; i < KINDS; i++) {
         if (!kinds[i].is_descriptor(name) || vmscm_members_is_noise(name))

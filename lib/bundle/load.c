@@ -57,7 +57,8 @@ void vmscm_load_release(struct vmscm_load *load)
         close(load->scratch_lock);
     }
     free(load->scratch);
-    load->scratch = NULL;
+    free(load->archive);
+    load->scratch = load->archive = NULL;
 }
 
 int vmscm_load_scratch(char **path, struct vmscm_load *load, struct vmscm_error *err)

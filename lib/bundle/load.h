@@ -28,6 +28,7 @@ struct vmscm_load_disk {
 
 struct vmscm_load {
     const char *path; /* as the user gave it */
+    char *archive; /* the tar archive it is in, unpacked if need be; NULL: it is in none */
     const char *main; /* the descriptor's name among the members */
     struct vmscm_members *members;
     const char *repo; /* a repository's directory: scratch files are made in its tmp/ */

@@ -8,6 +8,7 @@
 #include "bundle/ovfout.h"
 #include "base/str.h"
 #include "bundle/tar.h"
+#include "bundle/tarout.h"
 #include "image/streamvmdk.h"
 #include "machine/model.h"
 #include "machine/ovf.h"
@@ -233,47 +234,18 @@ static int produce(struct package *p, size_t n, struct vmscm_export_file *file)
     return rc;
 }
 
-/* A member's header, or with a length of its bytes only the zeros after them. */
-static int put_header(struct vmscm_export_file *out, const char *name, uint64_t size,
-    struct vmscm_error *err)
-{
-    uint8_t block[BLOCK];
-
-    vmscm_tar_header(block, name, size);
-    return vmscm_export_put(out, block, sizeof block, err);
-}
-
-static int put_padding(struct vmscm_export_file *out, uint64_t size, struct vmscm_error *err)
-{
-    static const uint8_t zeros[BLOCK];
-    size_t over = size % BLOCK;
-
-    return over ? vmscm_export_put(out, zeros, BLOCK - over, err) : 0;
-}
-
-static int put_member(struct vmscm_export_file *out, const char *name,
-    const struct vmscm_buf *bytes, struct vmscm_error *err)
-{
-    int rc = put_header(out, name, bytes->len, err);
-
-    if (!rc)
-        rc = vmscm_export_put(out, bytes->data, bytes->len, err);
-    return rc ? rc : put_padding(out, bytes->len, err);
-}
-
-/* Descriptor and manifest as members. */
+/* Descriptor and manifest, and what is to be beside them, as members. */
 static int put_description(struct package *p, struct vmscm_export_file *out)
 {
-    int rc = put_member(out, p->ovf_name, &p->ovf, p->err);
+    int rc = vmscm_tarout_member(out, p->ovf_name, p->ovf.data, p->ovf.len, p->err);
 
-    return rc || !p->has_manifest ? rc : put_member(out, p->mf_name, &p->manifest, p->err);
-}
-
-static int put_end(struct vmscm_export_file *out, struct vmscm_error *err)
-{
-    static const uint8_t zeros[2 * BLOCK];
-
-    return vmscm_export_put(out, zeros, sizeof zeros, err);
+    if (!rc && p->has_manifest)
+        rc = vmscm_tarout_member(out, p->mf_name, p->manifest.data, p->manifest.len, p->err);
+    for (size_t i = 0; i < p->x->beside.len && !rc; i++) {
+        const struct vmscm_export_beside *file = &p->x->beside.items[i];
+        rc = vmscm_tarout_member(out, file->name, file->bytes.data, file->bytes.len, p->err);
+    }
+    return rc;
 }
 
 /* To a file: each member where it comes to lie, then what is before it. */
@@ -294,12 +266,12 @@ static int write_in_place(struct package *p, int fd)
             .in_place = true,
             .at = out.size + BLOCK};
         if ((rc = produce(p, i, &member)) ||
-            (rc = put_header(&out, p->files[i].name, member.size, p->err)))
+            (rc = vmscm_tarout_header(&out, p->files[i].name, member.size, p->err)))
             return rc;
         out.size += member.size;
-        rc = put_padding(&out, member.size, p->err);
+        rc = vmscm_tarout_padding(&out, member.size, p->err);
     }
-    if (rc || (rc = put_end(&out, p->err)) || (rc = finish_description(p)))
+    if (rc || (rc = vmscm_tarout_end(&out, p->err)) || (rc = finish_description(p)))
         return rc;
     out.size = 0;
     return put_description(p, &out);
@@ -321,17 +293,17 @@ static int write_in_order(struct package *p, int fd)
     for (size_t i = 0; i < p->count && !rc; i++) {
         struct vmscm_export_file member = {.export = p->x, .fd = fd, .writes = true};
         struct file before = p->files[i];
-        if ((rc = put_header(&out, before.name, before.size, p->err)) ||
+        if ((rc = vmscm_tarout_header(&out, before.name, before.size, p->err)) ||
             (rc = produce(p, i, &member)))
             return rc;
         if (p->files[i].size != before.size ||
             memcmp(p->files[i].digest, before.digest, sizeof before.digest) != 0)
             return vmscm_error_set(
                 p->err, VMSCM_EIO, "%s: zlib did not do the same twice", before.name);
-        rc = put_padding(&out, member.size, p->err);
+        rc = vmscm_tarout_padding(&out, member.size, p->err);
     }
     p->x->total /= 2;
-    return rc ? rc : put_end(&out, p->err);
+    return rc ? rc : vmscm_tarout_end(&out, p->err);
 }
 
 static void release(struct package *p)

@@ -8,3 +8,8 @@ uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data, len, seed);
 }
+
+uint64_t vmscm_checksum_xxh64(const void *data, size_t len, uint64_t seed)
+{
+    return XXH64(data, len, seed);
+}

@@ -11,4 +11,7 @@
 
 uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed);
 
+/* XXH64, an older and different function, where a foreign format has it. */
+uint64_t vmscm_checksum_xxh64(const void *data, size_t len, uint64_t seed);
+
 #endif

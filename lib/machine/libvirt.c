@@ -2,6 +2,7 @@
 #include "machine/libvirt.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "machine/hint.h"
 #include "machine/model.h"
 #include "machine/xml.h"
 
@@ -298,6 +299,28 @@ static int parse_devices(struct vmscm_machine *m, char ***sources, const xmlNode
     return rc;
 }
 
+/* What we wrote into it, if we did. */
+static int apply_hint(struct vmscm_machine *m, char **sources, const xmlNode *domain,
+    struct vmscm_error *err)
+{
+    const xmlNode *metadata = vmscm_xml_child(domain, "metadata");
+    char *as = NULL, *is = NULL;
+    int rc = 0;
+
+    for (const xmlNode *n = metadata ? metadata->children : NULL; n && !rc && !as; n = n->next) {
+        if (!vmscm_xml_is(n, "machine") || !n->ns ||
+            strcmp((const char *)n->ns->href, VMSCM_LIBVIRT_NAMESPACE) != 0)
+            continue;
+        if (!(rc = vmscm_xml_get(&as, vmscm_xml_child(n, "as"), NULL, err)))
+            rc = vmscm_xml_get(&is, vmscm_xml_child(n, "is"), NULL, err);
+    }
+    if (!rc)
+        rc = vmscm_hint_apply(m, sources, as, is, err);
+    free(as);
+    free(is);
+    return rc;
+}
+
 static int parse_domain(struct vmscm_machine *m, char ***sources, const xmlNode *domain,
     struct vmscm_error *err)
 {
@@ -313,7 +336,9 @@ static int parse_domain(struct vmscm_machine *m, char ***sources, const xmlNode 
         (rc = parse_cpus(&m->cpus, vmscm_xml_child(domain, "vcpu"), err)) ||
         (rc = parse_os(m, vmscm_xml_child(domain, "os"), err)))
         return rc;
-    return parse_devices(m, sources, vmscm_xml_child(domain, "devices"), err);
+    if ((rc = parse_devices(m, sources, vmscm_xml_child(domain, "devices"), err)))
+        return rc;
+    return apply_hint(m, *sources, domain, err);
 }
 
 static int parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,

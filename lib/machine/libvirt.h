@@ -13,6 +13,9 @@
 
 #define VMSCM_LIBVIRT_MAX (4 << 20) /* bytes of a domain XML */
 
+/* Of a machine that we wrote: <metadata><machine><as/><is/></machine></metadata>, see machine/hint.h. */
+#define VMSCM_LIBVIRT_NAMESPACE "urn:vmscm:machine"
+
 /* Where each disk of the domain was: parallel to the machine's disks; NULL where the source is not
  * a file. Free each and the array. */
 int vmscm_libvirt_parse(struct vmscm_machine **out, char ***sources, const void *xml, size_t len,

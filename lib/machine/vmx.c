@@ -2,6 +2,7 @@
 #include "machine/vmx.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "machine/hint.h"
 #include "machine/model.h"
 
 #include <ctype.h>
@@ -125,8 +126,7 @@ static void unescape(char *s)
     *to = '\0';
 }
 
-/* KEY = "VALUE" or KEY = VALUE. False: it is neither. */
-static bool split(struct line *line, char *text)
+bool vmscm_vmx_split(char **key, char **value, char *text)
 {
     char *equals = strchr(text, '='), *end;
 
@@ -137,18 +137,18 @@ static bool split(struct line *line, char *text)
     if (end == text)
         return false;
     *end = '\0';
-    line->key = text;
-    line->value = equals + 1 + strspn(equals + 1, " \t");
-    end = line->value + strlen(line->value);
-    while (end > line->value && strchr(" \t\r", end[-1]))
+    *key = text;
+    *value = equals + 1 + strspn(equals + 1, " \t");
+    end = *value + strlen(*value);
+    while (end > *value && strchr(" \t\r", end[-1]))
         *--end = '\0';
-    if (*line->value == '"') {
-        if (end - line->value < 2 || end[-1] != '"')
+    if (**value == '"') {
+        if (end - *value < 2 || end[-1] != '"')
             return false;
         end[-1] = '\0';
-        line->value++;
+        ++*value;
     }
-    unescape(line->value);
+    unescape(*value);
     return true;
 }
 
@@ -171,7 +171,7 @@ static int read_lines(struct vmx *v)
             return vmscm_error_set(v->err, VMSCM_EINPUT, "vmx: more than %d lines", LINES_MAX);
         if ((rc = vmscm_vec_add(&v->lines, &line, v->err)))
             return rc;
-        if (!split(line, p))
+        if (!vmscm_vmx_split(&line->key, &line->value, p))
             return vmscm_error_set(
                 v->err, VMSCM_EINPUT, "vmx: line %zu is not KEY = \"VALUE\"", number);
     }
@@ -373,6 +373,9 @@ int vmscm_vmx_parse(struct vmscm_vmx *out, const void *text, size_t len, struct 
     vmscm_model_remove_nics(out->machine);
     if ((rc = read_machine(out->machine, &v)) || (rc = read_disks(out, &v)) ||
         (rc = read_nics(out->machine, &v)))
+        goto out;
+    if ((rc = vmscm_hint_apply(out->machine, out->sources, value_of(&v, VMSCM_VMX_AS),
+             value_of(&v, VMSCM_VMX_IS), err)))
         goto out;
     nvram = value_of(&v, "nvram");
     if (nvram && *nvram && strlen(nvram) <= NAME_MAX_BYTES)

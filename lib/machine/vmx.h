@@ -14,6 +14,10 @@
 
 #define VMSCM_VMX_MAX (1 << 20) /* bytes */
 
+/* What we write of the machine that VMware has no words for: see machine/hint.h. */
+#define VMSCM_VMX_AS "vmscm.as"
+#define VMSCM_VMX_IS "vmscm.is"
+
 struct vmscm_vmx {
     struct vmscm_machine *machine; /* its disks' size and format are not filled in */
     char **sources; /* each disk's file, as it is written: parallel to the machine's disks */
@@ -22,6 +26,9 @@ struct vmscm_vmx {
 
 /* Whether this is the beginning of one. text: NUL-terminated. */
 bool vmscm_vmx_match(const char *text);
+
+/* KEY = "VALUE" or KEY = VALUE, in the line itself. False: it is neither. */
+bool vmscm_vmx_split(char **key, char **value, char *line);
 
 /* VMSCM_EINPUT: a line that is none, numbers out of range, too much of something. */
 int vmscm_vmx_parse(struct vmscm_vmx *out, const void *text, size_t len, struct vmscm_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "machine/xml.h"
 #include "base/str.h"
+#include "machine/xmlbound.h"
 
 #include <libxml/parser.h>
 #include <stdio.h>
@@ -53,6 +54,9 @@ int vmscm_xml_read(xmlDocPtr *out, const char *what, const void *xml, size_t len
         return vmscm_error_set(err, VMSCM_EINPUT, "%s: is empty", what);
     if (len > max)
         return vmscm_error_set(err, VMSCM_EINPUT, "%s: over %zu bytes", what, max);
+    if (!vmscm_xmlbound_fits(xml, len))
+        return vmscm_error_set(err, VMSCM_EINPUT,
+            "%s: has an element with too many attributes, or is too long for what is not UTF-8", what);
     if (!(parser = xmlNewParserCtxt()))
         return vmscm_error_nomem(err);
     parser->_private = &doctype;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "s3/answer.h"
 #include "base/str.h"
+#include "machine/xmlbound.h"
 
 #include <curl/curl.h>
 #include <libxml/parser.h>
@@ -21,7 +22,8 @@ static void refuse_doctype(void *context, const xmlChar *name, const xmlChar *ex
 
 static xmlDocPtr read_document(const void *xml, size_t len)
 {
-    xmlParserCtxtPtr parser = len && len <= VMSCM_ANSWER_MAX ? xmlNewParserCtxt() : NULL;
+    bool fits = len && len <= VMSCM_ANSWER_MAX && vmscm_xmlbound_fits(xml, len);
+    xmlParserCtxtPtr parser = fits ? xmlNewParserCtxt() : NULL;
     xmlDocPtr doc;
 
     if (!parser)

@@ -56,6 +56,7 @@ int vmscm_writer_write(struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
 {
     uint64_t size, none;
+    bool done;
     int rc = vmscm_writer_size(&size, options->format, source->size, err);
 
     for (size_t i = 0; !rc && i < options->option_count; i++)
@@ -68,5 +69,6 @@ int vmscm_writer_write(struct vmscm_blockdev *source, const char *path,
     *written = 0;
     if (options->format == VMSCM_PROBE_RAW)
         return vmscm_writer_raw_write(source, path, options, written, err);
-    return vmscm_writer_qemu_write(source, path, options, written, err);
+    rc = vmscm_writer_own_write(&done, source, path, options, written, err);
+    return done ? rc : vmscm_writer_qemu_write(source, path, options, written, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writing a disk out as an image file of any format. raw: parallel, sparse, by ourselves. Others:
- * a confined qemu-img convert reads from our own NBD server on a private socket.
+ * Writing a disk out as an image file of any format. raw, and qcow2 and streamOptimized vmdk with
+ * common options: parallel, sparse, by ourselves. Others: a confined qemu-img convert reads from our own
+ * NBD server on a private socket.
  */
 #ifndef IMAGE_WRITER_H
 #define IMAGE_WRITER_H

@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The two ways of writing an image; writer.c chooses. Contract as vmscm_writer_write. */
+/* The ways of writing an image; writer.c chooses. Contract as vmscm_writer_write. */
 #ifndef IMAGE_WRITER_PARTS_H
 #define IMAGE_WRITER_PARTS_H
 
+#include "image/qcow2layout.h"
 #include "image/writer.h"
 
 /* writer_raw.c: by ourselves, with options->jobs threads. */
 int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
+    const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err);
+
+/* writer_raw.c: the same for a file made anew, in which layout says where data go, and all else is. No
+ * readback, resume or update. */
+int vmscm_writer_raw_write_laid(struct vmscm_blockdev *source, const char *path,
+    const struct vmscm_writer_options *options, const struct vmscm_qcow2layout *layout,
+    uint64_t *written, struct vmscm_error *err);
+
+/* writer_own.c: qcow2 and streamOptimized vmdk with the options that are common, by ourselves, with
+ * options->jobs threads. *done is false, and nothing was made, if qemu-img has to do it. */
+int vmscm_writer_own_write(bool *done, struct vmscm_blockdev *source, const char *path,
     const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err);
 
 /* writer_qemu.c: qemu-img convert, reading from our NBD server. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Threads take segments of the disk in order. What is zero is left a hole: whole extents, and
- * 4 KiB blocks inside data.
+ * 4 KiB blocks inside data. A qcow2 is written the same way, to the places that its layout has.
  */
 #include "base/path.h"
 #include "image/readback.h"
@@ -31,6 +31,7 @@ struct job {
     int fd;
     int direct; /* the same file, past the page cache; -1: not */
     const struct vmscm_writer_options *options;
+    const struct vmscm_qcow2layout *layout; /* NULL: raw */
     bool compare; /* the file had contents */
     bool reserve; /* it has no holes to begin with, and gets none */
     struct vmscm_readback readback;
@@ -87,7 +88,7 @@ static enum todo block_todo(const uint8_t *data, const uint8_t *old, size_t len)
     return old ? TODO_CLEAR : TODO_NOTHING;
 }
 
-static int put(const struct job *job, const uint8_t *data, size_t len, uint64_t offset,
+static int put_at(const struct job *job, const uint8_t *data, size_t len, uint64_t offset,
     struct vmscm_error *err)
 {
     size_t done = 0;
@@ -98,6 +99,28 @@ static int put(const struct job *job, const uint8_t *data, size_t len, uint64_t 
     return rc || done == len
         ? rc
         : vmscm_file_pwrite(job->fd, data + done, len - done, offset + done, job->path, err);
+}
+
+static int put(const struct job *job, const uint8_t *data, size_t len, uint64_t offset,
+    struct vmscm_error *err)
+{
+    int rc = 0;
+
+    if (!job->layout)
+        return put_at(job, data, len, offset, err);
+    while (len && !rc) {
+        uint64_t together = 0, place = vmscm_qcow2layout_find(job->layout, offset, &together);
+        size_t n = len < together ? len : (size_t)together;
+        if (!place)
+            return vmscm_error_set(err, VMSCM_EDAMAGED,
+                "%s: data at %llu, where none was told of", job->source->name,
+                (unsigned long long)offset);
+        rc = put_at(job, data, n, place, err);
+        data += n;
+        offset += n;
+        len -= n;
+    }
+    return rc;
 }
 
 /* Runs of blocks that need the same are done at once. */
@@ -247,7 +270,9 @@ static void *work(void *data)
         uint64_t written = 0;
         int rc = write_segment(job, offset, end, buffers, &written, &err);
         /* Start writing back: there is less to wait for at the end. */
-        if (!rc && written)
+        if (!rc && written && job->layout)
+            sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        else if (!rc && written)
             sync_file_range(
                 job->fd, (off_t)offset, (off_t)(end - offset), SYNC_FILE_RANGE_WRITE);
         finish(job, end - offset, written, rc, &err);
@@ -387,9 +412,12 @@ static int sync_and_check(struct job *job, struct vmscm_error *err)
 
 static int open_target(struct job *job, struct vmscm_error *err)
 {
-    const char *prealloc = vmscm_writer_options_get(job->options, "preallocation");
-    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-        (job->options->resume || job->options->update ? 0 : O_EXCL);
+    const char *prealloc =
+        job->layout ? NULL : vmscm_writer_options_get(job->options, "preallocation");
+    bool keep = !job->layout && (job->options->resume || job->options->update);
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | (keep ? 0 : O_EXCL);
+    uint64_t length =
+        job->layout ? vmscm_qcow2layout_length(job->layout) : job->source->size;
     struct stat st;
     int rc = vmscm_file_open(&job->fd, job->path, flags, 0666, err);
 
@@ -400,7 +428,7 @@ static int open_target(struct job *job, struct vmscm_error *err)
     if (!S_ISREG(st.st_mode))
         return vmscm_error_set(err, VMSCM_EEXIST, "%s: exists, and is not a file", job->path);
     job->compare = st.st_size > 0;
-    if (ftruncate(job->fd, (off_t)job->source->size) < 0)
+    if (ftruncate(job->fd, (off_t)length) < 0)
         return vmscm_error_errno(err, errno, "%s: setting its size", job->path);
     job->reserve = prealloc && strcmp(prealloc, "falloc") == 0;
     if (job->reserve) {
@@ -408,14 +436,15 @@ static int open_target(struct job *job, struct vmscm_error *err)
         if (errnum)
             return vmscm_error_errno(err, errnum, "%s: reserving space", job->path);
     }
-    return 0;
+    return job->layout ? vmscm_qcow2layout_write(job->layout, job->fd, job->path, err) : 0;
 }
 
-int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
-    const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
+int vmscm_writer_raw_write_laid(struct vmscm_blockdev *source, const char *path,
+    const struct vmscm_writer_options *options, const struct vmscm_qcow2layout *layout,
+    uint64_t *written, struct vmscm_error *err)
 {
     struct job job = {.source = source, .path = path, .fd = -1, .direct = -1, .options = options,
-        .error = VMSCM_ERROR_INIT};
+        .layout = layout, .error = VMSCM_ERROR_INIT};
     char *dir = NULL;
     int rc;
 
@@ -434,11 +463,17 @@ int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
     }
     if (!rc && !(rc = vmscm_path_dirname(&dir, path, err)))
         rc = vmscm_file_sync_dir(dir, err);
-    if (rc && opened && !options->resume && !options->update)
+    if (rc && opened && (layout || (!options->resume && !options->update)))
         unlink(path);
     *written = job.written;
     free(dir);
     vmscm_readback_release(&job.readback);
     pthread_mutex_destroy(&job.lock);
     return rc;
+}
+
+int vmscm_writer_raw_write(struct vmscm_blockdev *source, const char *path,
+    const struct vmscm_writer_options *options, uint64_t *written, struct vmscm_error *err)
+{
+    return vmscm_writer_raw_write_laid(source, path, options, NULL, written, err);
 }

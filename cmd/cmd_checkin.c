@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm checkin: record a machine's disks as a new revision. */
 #include "cmd.h"
-#include "housekeeping.h"
 #include "format.h"
-#include "json.h"
+#include "housekeeping.h"
+#include "inspecting.h"
+#include "interrupt.h"
 #include "memory.h"
 #include "message.h"
 #include "progress.h"
@@ -33,6 +34,7 @@ struct opts {
     int allow_ambiguous;
     const char *system;
     int no_manifest;
+    const char *inspect;
 };
 
 static bool is_id_char(char c)
@@ -156,7 +158,8 @@ static int check_in_workdir(struct ctx *ctx, const struct opts *o,
     return rc;
 }
 
-static void print_json(const char *machine, const struct vmscm_checkin_result *r)
+/* Takes facts over, which may be NULL. */
+static void print_json(const char *machine, const struct vmscm_checkin_result *r, json_t *facts)
 {
     json_t *root = json_object();
 
@@ -170,6 +173,8 @@ static void print_json(const char *machine, const struct vmscm_checkin_result *r
     json_put(root, "chunks", json_number(r->chunks));
     json_put(root, "new_chunks", json_number(r->fresh_chunks));
     json_put(root, "seconds", json_real(r->seconds));
+    if (facts)
+        json_put(root, "facts", facts);
     json_print(root);
 }
 
@@ -183,6 +188,48 @@ static void print_line(const char *machine, const struct vmscm_checkin_result *r
     if (!r->unchanged)
         printf("%s new, %s stored, ", text_size(fresh, r->fresh), text_size(stored, r->stored));
     printf("%s\n", text_seconds(time, r->seconds));
+}
+
+/* The check-in is done, whatever comes of this; as JSON, the facts, or null. */
+static json_t *inspect_now(struct ctx *ctx, const char *id)
+{
+    struct inspecting w = {.ctx = ctx, .json = ctx->common.json ? json_array() : NULL};
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_revision *rev = NULL;
+    json_t *facts = NULL;
+
+    interrupt_catch();
+    if (vmscm_revision_resolve(&rev, ctx->repo, id, &err) || inspecting_one(&w, rev, &err)) {
+        report_warning(err.message);
+        report_more(&err);
+    }
+    if (w.json)
+        facts = json_incref(json_object_get(json_array_get(w.json, 0), "facts"));
+    json_decref(w.json);
+    inspecting_release(&w);
+    vmscm_revision_free(rev);
+    return facts ? facts : json_null();
+}
+
+/* What was done, and --inspect. */
+static void finish(struct ctx *ctx, const char *when, const char *machine,
+    const struct vmscm_checkin_result *result)
+{
+    bool now = when && strcmp(when, "now") == 0, no = when && strcmp(when, "no") == 0;
+    json_t *facts = NULL;
+
+    progress_clear();
+    if (!ctx->common.json && !ctx->common.quiet)
+        print_line(machine, result);
+    if (now)
+        facts = inspect_now(ctx, result->id);
+    if (ctx->common.json)
+        print_json(machine, result, facts);
+    else
+        json_decref(facts);
+    housekeeping_start(ctx);
+    if (!now && !no && (when || !result->unchanged))
+        housekeeping_inspect(ctx, when != NULL);
 }
 
 /* Options that make no sense together, or where they are. */
@@ -241,12 +288,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     }
     if (rc)
         goto out;
-    progress_clear();
-    if (ctx->common.json)
-        print_json(machine, &result);
-    else if (!ctx->common.quiet)
-        print_line(machine, &result);
-    housekeeping_start(ctx);
+    finish(ctx, o->inspect, machine, &result);
 out:
     free(message);
     free(machine);
@@ -276,6 +318,8 @@ static const struct opt table[] = {
     {0, "reread", OPT_FLAG, offsetof(struct opts, reread), NULL, NULL,
         "read disks whole, also what is known to be unchanged"},
     {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL, "zstd level, 1 to 19"},
+    {0, "inspect", OPT_CHOICE, offsetof(struct opts, inspect), "WHEN", "now|later|no",
+        "look into the disks now, in the background, or not; as inspect.auto says unless given"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
     {0, "allow-outside", OPT_FLAG, offsetof(struct opts, allow_outside), NULL, NULL,
         "follow backing and data files to other directories"},

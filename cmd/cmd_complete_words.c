@@ -53,6 +53,7 @@ static void config_keys(struct vmscm_repo *repo)
 {
     static const char *const known[] = {"core.bitmaps", "core.compression", "core.jobs", "core.pager",
         "cache.size",
+        "inspect.auto",
         "user.email",
         "user.name"};
 

@@ -114,6 +114,14 @@ static int check(const struct vmscm_machine **machine, struct vmscm_revision *re
     return 0;
 }
 
+bool inspection_is_installed(void)
+{
+    char *program = installed_find(PROGRAM, VMSCM_HELPER_DIR);
+
+    free(program);
+    return program != NULL;
+}
+
 int inspection_run(char **facts, struct ctx *ctx, struct vmscm_revision *rev,
     const struct inspection_options *options, struct vmscm_error *err)
 {

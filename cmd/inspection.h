@@ -4,12 +4,16 @@
 #define INSPECTION_H
 
 #include "cmd.h"
+#include <stdbool.h>
 #include <vmscm/revision.h>
 
 struct inspection_options {
     unsigned timeout; /* seconds; 0: the program's own limit */
     unsigned memory;  /* MiB of the appliance's; likewise */
 };
+
+/* Whether the program that looks is there. */
+bool inspection_is_installed(void);
 
 /* What is in it, as JSON that is not checked yet; *facts is the caller's. VMSCM_ETOOL: nothing can be
  * inspected here; VMSCM_ENOTFOUND: the disks are not kept any more. */

@@ -35,12 +35,17 @@ static void line(const char *prefix, const char *text)
     fputc('\n', stderr);
 }
 
+void report_more(const struct vmscm_error *err)
+{
+    if (*err->hint)
+        line("hint: ", err->hint);
+}
+
 int report_error(const struct vmscm_error *err)
 {
     progress_clear();
     line("vmscm: ", *err->message ? err->message : vmscm_error_name(err->code));
-    if (*err->hint)
-        line("hint: ", err->hint);
+    report_more(err);
     return vmscm_error_exit_status(err->code);
 }
 

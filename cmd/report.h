@@ -12,5 +12,7 @@ int report_hint(struct vmscm_error *err, const char *fmt, ...) VMSCM_PRINTF(2, 3
 /* "vmscm: WHAT: WHY" and the hint, on standard error; returns the exit status. */
 int report_error(const struct vmscm_error *err);
 void report_warning(const char *text);
+/* Just the hint, if there is one. */
+void report_more(const struct vmscm_error *err);
 
 #endif

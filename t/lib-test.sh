@@ -42,8 +42,8 @@ export PATH HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR VMSCM_TEST_CACHE TMPDIR LC_ALL 
     GIT_CONFIG_NOSYSTEM ASAN_OPTIONS UBSAN_OPTIONS VMSCM_BUILD TEST_DIR TEST_SOURCE
 unset VMSCM_DIR NO_COLOR PAGER GIT_PAGER VMSCM_PAGER GIT_DIR GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL \
     GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
-# A gc in the background would outlive the test.
-printf '[user]\n\tname = Test User\n\temail = test@example.com\n[gc]\n\tauto = false\n' >"$XDG_CONFIG_HOME/vmscm/config"
+# What works in the background would outlive the test.
+printf '[user]\n\tname = Test User\n\temail = test@example.com\n[gc]\n\tauto = false\n[inspect]\n\tauto = false\n' >"$XDG_CONFIG_HOME/vmscm/config"
 if [ "${VMSCM_TEST_VARIANT:-}" = asan ] && command -v nbdkit >/dev/null; then
     # The plugin's sanitizer has to be in nbdkit before all else; what nbdkit itself leaks is its own.
     mkdir "$TEST_DIR/bin"

@@ -46,7 +46,7 @@ check 'the repository'"'"'s configuration comes before the user'"'"'s, and git'"
     noise 1000 3 >small.raw
     vmscm -C own checkin m "$PWD/small.raw" -m x
     [ "$(command git --git-dir=own/.vmscm/git log -1 --format=%an m)" = "This One" ]
-    XDG_CONFIG_HOME=$PWD/none vmscm -C own checkin n "$PWD/disk.raw" -m x
+    XDG_CONFIG_HOME=$PWD/none vmscm -C own checkin --inspect=no n "$PWD/disk.raw" -m x
     [ "$(command git --git-dir=own/.vmscm/git log -1 --format=%ae n)" = git@example.com ]'
 for author in 'nobody' '<>' 'a <b' $'a\nb <c@d>' 'a <b@c> d'; do
     check_fails 2 "author $(printf %q "$author")" 'vmscm checkin web disk.raw -m x --author "$author"'

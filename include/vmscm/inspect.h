@@ -49,6 +49,11 @@ VMSCM_API int vmscm_inspect_record(struct vmscm_revision *rev, const void *facts
  */
 VMSCM_API int vmscm_inspect_summary(char **out, const char *facts, struct vmscm_error *err);
 
+/* *automatic: whether what is checked in is to be looked into in the background: inspect.auto, which is
+ * true unless set. Errors: VMSCM_EUSAGE: it is set to something else. */
+VMSCM_API int vmscm_inspect_automatic(int *automatic, struct vmscm_repo *repo,
+    struct vmscm_error *err);
+
 /* The right to inspect in this repository, which one process has at a time. */
 struct vmscm_inspect_turn;
 /* VMSCM_EBUSY if another has it. */

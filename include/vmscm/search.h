@@ -40,6 +40,22 @@ VMSCM_API int vmscm_search(struct vmscm_repo *repo, const char *query, int histo
     int (*each)(void *data, const struct vmscm_search_hit *hit), void *data,
     struct vmscm_error *err);
 
+/* Which revisions by what is known about their disks. */
+enum vmscm_pending {
+    VMSCM_PENDING_NEVER,  /* no facts that this library knows how to read */
+    VMSCM_PENDING_FAILED, /* these, and those whose inspection failed */
+    VMSCM_PENDING_ALL,    /* all that have disks */
+};
+
+/*
+ * Calls each(data, id) for every such revision in the machines' histories, the newest first; several may
+ * have the same disks, and some may be pruned. A non-zero return ends it and is returned. What takes time
+ * is for afterwards: the catalog is held meanwhile.
+ * Errors: as vmscm_search's.
+ */
+VMSCM_API int vmscm_pending_list(struct vmscm_repo *repo, enum vmscm_pending which,
+    int (*each)(void *data, const char *id), void *data, struct vmscm_error *err);
+
 #ifdef __cplusplus
 }
 #endif

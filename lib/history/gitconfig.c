@@ -133,7 +133,8 @@ static int check_value(const char *key, const char *value, struct vmscm_error *e
             return vmscm_error_set(err, VMSCM_EUSAGE, "%s: %.100s: not a number from %d to %d", key,
                 *value ? value : "\"\"", (int)numbers[i].min, (int)numbers[i].max);
     }
-    if (strcasecmp(key, "core.bitmaps") == 0 && git_config_parse_bool(&truth, value) < 0)
+    if ((strcasecmp(key, "core.bitmaps") == 0 || strcasecmp(key, "inspect.auto") == 0) &&
+        git_config_parse_bool(&truth, value) < 0)
         return vmscm_error_set(err, VMSCM_EUSAGE, "%s: %.100s: not true or false", key,
             *value ? value : "\"\"");
     if ((strcasecmp(key, "user.name") == 0 || strcasecmp(key, "user.email") == 0) &&

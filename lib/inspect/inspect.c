@@ -7,6 +7,7 @@
 #include <vmscm/inspect.h>
 
 #include "base/path.h"
+#include "history/gitconfig.h"
 #include "history/ident.h"
 #include "history/notes.h"
 #include "inspect/facts.h"
@@ -74,6 +75,15 @@ out:
     vmscm_ident_release(&who);
     vmscm_facts_release(&facts);
     free(line);
+    return rc;
+}
+
+int vmscm_inspect_automatic(int *automatic, struct vmscm_repo *repo, struct vmscm_error *err)
+{
+    int64_t value;
+    int rc = vmscm_gitconfig_get_int(&value, repo->config, "inspect.auto", 1, err);
+
+    *automatic = !rc && value != 0;
     return rc;
 }
 

@@ -254,7 +254,7 @@ class Base:
         os.makedirs(os.path.join(self.home, "vmscm"))
         os.makedirs(self.path)
         with open(os.path.join(self.home, "vmscm", "config"), "w") as f:
-            f.write("[user]\n\tname = Test User\n\temail = test@example.com\n")
+            f.write("[user]\n\tname = Test User\n\temail = test@example.com\n[inspect]\n\tauto = false\n")
         self.when = 1_700_000_000
         self.write("vda.raw", disk(1))
         self.write("vdb.raw", disk(2, 200_000, 100_000))

@@ -119,7 +119,7 @@ class Record:
         for path in (self.root, self.sources):
             os.makedirs(path)
         with open(os.path.join(self.home, "vmscm", "config"), "w") as f:
-            f.write("[user]\n\tname = Test User\n\temail = test@example.com\n")
+            f.write("[user]\n\tname = Test User\n\temail = test@example.com\n[inspect]\n\tauto = false\n")
         disks = {"a": labs.disk(1, 100_000, 60_000), "d": labs.disk(2, 60_000, 30_000)}
         disks["b"] = disks["a"][:20480] + b"x" * 5000 + disks["a"][25480:]
         disks["c"] = disks["b"][:40960] + disks["d"][:8192] + disks["b"][49152:]

@@ -47,7 +47,7 @@ class World:
         os.makedirs(os.path.join(top, ".config", "vmscm"))
         os.makedirs(self.base)
         with open(os.path.join(top, ".config", "vmscm", "config"), "w") as f:
-            f.write("[user]\n\tname = T\n\temail = t@example.com\n[gc]\n\tauto = false\n"
+            f.write("[user]\n\tname = T\n\temail = t@example.com\n[gc]\n\tauto = false\n[inspect]\n\tauto = false\n"
                     "[receive]\n\tpackSize = 1m\n[core]\n\tjobs = 2\n"
                     "[remote \"hub\"]\n\tprogram = %s\n" % labs.VMSCM)
         with open(self.env["VMSCM_SSH"], "w") as f:

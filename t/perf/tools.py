@@ -63,7 +63,7 @@ class Vmscm(Tool):
         """In a chain, images are the revisions of one machine; the last that was saved is ~0."""
         if chain:
             self.chain.append(name)
-        return Command(self.path(), "-C", self.repo, "checkin", "-q", "-m", name,
+        return Command(self.path(), "-C", self.repo, "checkin", "--inspect=no", "-q", "-m", name,
                        "guest" if chain else name, path)
 
     def load(self, name, out):

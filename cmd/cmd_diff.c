@@ -2,7 +2,7 @@
 /* vmscm diff: what differs between two revisions. */
 #include "cmd.h"
 #include "color.h"
-#include "json.h"
+#include "factsdiff.h"
 #include "memory.h"
 #include "pager.h"
 #include "report.h"
@@ -158,13 +158,18 @@ static int compare(struct ctx *ctx, const struct opts *o, struct vmscm_revision 
     }
     rc = vmscm_diff(before, after, &sink, &differs, err);
     if (!rc && root) {
+        json_t *inside;
         json_put(root, "differs", json_boolean(differs));
-        json_print(root);
-        root = NULL;
+        if (!(rc = factsdiff_json(&inside, before, after, err))) {
+            json_put(root, "inside", inside);
+            json_print(root);
+            root = NULL;
+        }
     } else if (!rc && !ctx->common.quiet) {
         table_print(p.table, "");
         for (size_t i = 0; i < p.ranges_len; i++)
             print_ranges(&p.ranges[i]);
+        rc = factsdiff_print(before, after, err);
     }
     for (size_t i = 0; i < p.ranges_len; i++) {
         free(p.ranges[i].disk);

@@ -49,6 +49,32 @@ VMSCM_API int vmscm_inspect_record(struct vmscm_revision *rev, const void *facts
  */
 VMSCM_API int vmscm_inspect_summary(char **out, const char *facts, struct vmscm_error *err);
 
+enum vmscm_inspect_kind {
+    VMSCM_INSPECT_ADDED,
+    VMSCM_INSPECT_REMOVED,
+    VMSCM_INSPECT_CHANGED,
+    VMSCM_INSPECT_UPGRADED, /* packages: to a version that is newer by the rules of the system's packages */
+    VMSCM_INSPECT_DOWNGRADED,
+};
+
+/* What differs between two inspections. All of it lives during the call only. Text is others': clean it. */
+struct vmscm_inspect_change {
+    const char *system; /* the device of the operating system it is in; "": it is in none */
+    const char *what;   /* "system", "package", "user", "group", "service", "kernel", "filesystem" */
+    enum vmscm_inspect_kind kind;
+    const char *name;
+    const char *before; /* a version, or what is said of it, maybe ""; NULL: it was not there */
+    const char *after;  /* likewise */
+};
+
+/*
+ * Calls each(data, change) for what differs between two documents of facts, by systems, kinds and names; a
+ * non-zero return ends it and is returned. Errors: as vmscm_inspect_record's about facts.
+ */
+VMSCM_API int vmscm_inspect_compare(const char *before, const char *after,
+    int (*each)(void *data, const struct vmscm_inspect_change *change), void *data,
+    struct vmscm_error *err);
+
 /* *automatic: whether what is checked in is to be looked into in the background: inspect.auto, which is
  * true unless set. Errors: VMSCM_EUSAGE: it is set to something else. */
 VMSCM_API int vmscm_inspect_automatic(int *automatic, struct vmscm_repo *repo,

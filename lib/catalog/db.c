@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "catalog/db.h"
-#include "catalog/vercmp.h"
+#include "inspect/vercmp.h"
 
 #include <string.h>
 

@@ -1,64 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lib/catalog: versions compared as dpkg itself does, and the language of searches. */
+/* lib/catalog: the language of searches. */
 #include "catalog/query.h"
-#include "catalog/vercmp.h"
 #include "unit.h"
-
-#include <sys/wait.h>
-#include <unistd.h>
-
-static const char *const versions[] = {"0", "1", "1.0", "1.00", "1.0-1", "1.0-2", "1.0-10", "1.0~rc1",
-    "1.0~rc1-1", "1.0~~", "1.0~~a", "1.0a", "1.0+b", "1.0.1", "1.10", "1.9", "2:0.1", "1:9", "10", "9",
-    "1.0-1~bpo11+1", "1.0-1+deb12u2", "1.0-1+deb12u10", "3.0.11-1~deb12u2", "1.1.1w-0+deb11u1",
-    "5.2.3790", "5.2", "1.0-a", "1-1-1", "007"};
-
-static int dpkg(const char *a, const char *op, const char *b)
-{
-    int status;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        execlp("dpkg", "dpkg", "--force-bad-version", "--compare-versions", a, op, b, (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WEXITSTATUS(status);
-}
-
-static void as_dpkg(void **state)
-{
-    const size_t count = sizeof versions / sizeof versions[0];
-
-    (void)state;
-    if (dpkg("1", "eq", "1") != 0) {
-        skip();
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < count; k++) {
-            int got = vmscm_vercmp(versions[i], versions[k]);
-            const char *op = got < 0 ? "lt" : got > 0 ? "gt" : "eq";
-            if (dpkg(versions[i], op, versions[k]) != 0)
-                fail_msg("dpkg does not say %s %s %s", versions[i], op, versions[k]);
-            assert_int_equal(got < 0, vmscm_vercmp(versions[k], versions[i]) > 0);
-        }
-}
-
-static void dotted(void **state)
-{
-    static const char *const ascending[] = {"", "0.9", "1.0~rc1", "1.0", "1.0.2u", "1.1.1", "1.1.1w",
-        "3.0", "3.0.11", "10.0", "99999999999999999999999999999", "999999999999999999999999999990"};
-
-    (void)state;
-    for (size_t i = 0; i + 1 < sizeof ascending / sizeof ascending[0]; i++)
-        if (vmscm_vercmp(ascending[i], ascending[i + 1]) >= 0)
-            fail_msg("%s is not below %s", ascending[i], ascending[i + 1]);
-    assert_true(vmscm_vercmp_within("12.5", "12"));
-    assert_true(vmscm_vercmp_within("12", "12"));
-    assert_true(vmscm_vercmp_within("1.0.2u", "1.0.2"));
-    assert_false(vmscm_vercmp_within("120", "12"));
-    assert_false(vmscm_vercmp_within("1", "12"));
-}
 
 /* A query in full parentheses. */
 static void write_query(char *out, size_t size, const struct vmscm_query *q)
@@ -154,8 +97,7 @@ static void mistakes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(as_dpkg), cmocka_unit_test(dotted),
-        cmocka_unit_test(language), cmocka_unit_test(mistakes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(language), cmocka_unit_test(mistakes)};
 
     return unit_run(tests);
 }

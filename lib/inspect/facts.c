@@ -28,7 +28,8 @@ static const struct member mount[] = {{"path", TEXT, NULL}, {"device", TEXT, NUL
     {"error", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member application[] = {{"name", TEXT, NULL}, {"epoch", NUMBER, NULL},
     {"version", TEXT, NULL}, {"release", TEXT, NULL}, {"arch", TEXT, NULL},
-    {"publisher", TEXT, NULL}, {"path", TEXT, NULL}, {"date", TEXT, NULL}, {"source", TEXT, NULL},
+    {"publisher", TEXT, NULL}, {"license", TEXT, NULL},
+    {"path", TEXT, NULL}, {"date", TEXT, NULL}, {"source", TEXT, NULL},
     {"origin", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member user[] = {{"name", TEXT, NULL}, {"id", TEXT, NULL}, {"group", TEXT, NULL},
     {"home", TEXT, NULL}, {"shell", TEXT, NULL}, {NULL, TEXT, NULL}};

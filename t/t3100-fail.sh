@@ -5,13 +5,11 @@
 . "$(dirname "$0")/lib-test.sh"
 [ -e "$VMSCM_BUILD/durability/shim.so" ] || skip_all "the shim was not built"
 
-# A lazy clone that could set a tag but not what the tag's machine is at there leaves a repository that fsck
-# finds something missing in, until the clone is done again: in the whole run only.
 case ${VMSCM_TEST_VARIANT:-default} in
 durability) some= ;;
-quick) some='--every 797 --but clone-lazy' ;;
-asan) some='--every 1997 --but clone-lazy' ;;
-*) some='--every 197 --but clone-lazy' ;;
+quick) some='--every 797' ;;
+asan) some='--every 1997' ;;
+*) some='--every 197' ;;
 esac
 
 check 'calls that fail' '

@@ -227,6 +227,41 @@ check 'what the remote no longer has is told' '
     vmscm -C trusting cat b | cmp - one.raw
     rm -rf trusting fickle'
 
+check 'what the remote let go of is lost, but keeps no gc from its work' '
+    vmscm init -q fickle
+    vmscm -C fickle checkin -q a "$PWD/own.raw" -m a
+    vmscm clone -q --lazy ./fickle trusting
+    was=$(tip trusting a)
+    vmscm -C fickle rm -q a
+    vmscm -C fickle checkin -q a "$PWD/one.raw" -m other
+    vmscm -C trusting fetch -q
+    ! vmscm -C trusting fsck >f
+    grep "$was: leaf .* missing" f
+    vmscm -C trusting gc -q
+    vmscm -C trusting checkin -q a "$PWD/own.raw" -m again
+    vmscm -C trusting cat a | cmp - own.raw
+    vmscm -C trusting pull -q --force
+    vmscm -C trusting cat a | cmp - one.raw
+    vmscm -C trusting fsck -q
+    vmscm -C trusting gc -q
+    rm -rf trusting fickle'
+
+check 'a lazy mirror follows, and is whole' '
+    vmscm init -q fickle
+    vmscm -C fickle checkin -q a "$PWD/own.raw" -m a
+    vmscm -C fickle tag a t
+    vmscm -C fickle checkin -q b "$PWD/one.raw" -m b
+    vmscm clone -q --lazy --mirror ./fickle mirror
+    vmscm -C mirror clone -q a own
+    vmscm -C fickle rm -q a
+    vmscm -C mirror fetch >said
+    cat said
+    [ "$(vmscm -C mirror list --json | jq -c "[.[].machine]")" = "[\"b\"]" ]
+    [ "$(git --git-dir=mirror/git for-each-ref | wc -l)" = 2 ]
+    vmscm -C mirror fsck -q
+    vmscm -C mirror gc -q
+    rm -rf mirror fickle'
+
 check 'an unknown extension is refused, and so is letting go of the remote' '
     cp -a small odd
     vmscm -C odd config extensions.later yes

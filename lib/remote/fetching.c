@@ -88,6 +88,26 @@ static bool is_whole(const struct fetch *f, const char *id)
             vmscm_pruned_has(f->pruned, commit));
 }
 
+/* Whether data stays at the remote: it is the one that has what is lacking here. */
+static bool is_lazy(const struct vmscm_fetching *f)
+{
+    return f->repo->promisor && !f->session->bundle &&
+        strcmp(f->repo->promisor, f->session->remote) == 0;
+}
+
+/* Of one name there is what is remembered, which promises data, and what is here, which needs it. The second
+ * of them that is changed, whichever that is, must not be if the first could not. */
+static bool rests(const struct fetch *f, size_t i)
+{
+    const struct vmscm_items_item *items = f->f->items->list.items, *a, *b = &items[i];
+
+    if (!i || !f->land.lazy)
+        return false;
+    a = &items[i - 1];
+    return vmscm_items_is_change(a) && a->local != b->local && strcmp(a->machine, b->machine) == 0 &&
+        (a->tag && b->tag ? strcmp(a->tag, b->tag) == 0 : a->tag == b->tag);
+}
+
 /* Updates for all that is to change, and what must come for them. */
 static int prepare(struct fetch *f, struct vmscm_error *err)
 {
@@ -103,6 +123,7 @@ static int prepare(struct fetch *f, struct vmscm_error *err)
         memcpy(u->before, item->before, sizeof u->before);
         memcpy(u->after, item->after, sizeof u->after);
         u->force = item->force;
+        u->rests = rests(f, i);
         if (item->after[0] && !is_whole(f, item->after) &&
             (rc = put_id(&f->wants, item->after, err)))
             return rc;
@@ -378,13 +399,6 @@ static void take_results(struct fetch *f)
     }
 }
 
-/* Whether data stays at the remote: it is the one that has what is lacking here. */
-static bool is_lazy(const struct vmscm_fetching *f)
-{
-    return f->repo->promisor && !f->session->bundle &&
-        strcmp(f->repo->promisor, f->session->remote) == 0;
-}
-
 static int transfer(struct fetch *f, struct vmscm_error *err)
 {
     size_t packs = 0;
@@ -395,7 +409,6 @@ static int transfer(struct fetch *f, struct vmscm_error *err)
         return rc;
     f->f->result->resumed = packs;
     f->land.receive = f->receive;
-    f->land.lazy = is_lazy(f->f);
     f->land.reason = f->f->what == VMSCM_FETCHING_CLONE ? "clone"
         : f->f->what == VMSCM_FETCHING_MIRROR           ? "mirror"
         : f->f->what == VMSCM_FETCHING_PULL             ? "pull"
@@ -424,6 +437,7 @@ int vmscm_fetching_run(struct vmscm_fetching *fetching, struct vmscm_error *err)
 
     if ((rc = vmscm_fetchlist_make(fetching, err)) || fetching->options->dry_run)
         return rc;
+    f.land.lazy = is_lazy(fetching);
     if ((rc = vmscm_novel_new(&f.known, fetching->repo->git, err)) ||
         (rc = vmscm_pruned_load(&f.pruned, fetching->repo->git, err)) ||
         (rc = vmscm_reflist_walk(fetching->repo->git, "refs/", know, &f, err)) ||

@@ -143,14 +143,27 @@ out:
     return rc;
 }
 
-/* What is remembered, and not there any more. */
+static int add_removal(struct making *m, const char *ref, const char *there, const char *id, bool local)
+{
+    struct vmscm_items_item *item;
+    int rc = vmscm_items_add(m->f->items, &item, ref, there, m->err);
+
+    if (rc)
+        return rc;
+    memcpy(item->before, id, sizeof item->before);
+    item->force = true;
+    item->local = local;
+    item->change = VMSCM_REMOTE_GONE;
+    return 0;
+}
+
+/* What is remembered, and not there any more; of a mirror, first what is here, whose data it may promise. */
 static int add_gone(void *data, const char *ref, const char *id)
 {
     struct making *m = data;
     struct vmscm_remote_options options = *m->f->options;
     bool tags = vmscm_str_starts(ref, VMSCM_REFNAMES_TAGS), force, wanted;
-    struct vmscm_items_item *item;
-    char *name = NULL, *machine = NULL;
+    char *name = NULL, *machine = NULL, here[VMSCM_GITDB_ID] = "";
     const char *tag = NULL;
     int rc = vmscm_str_printf(&name, m->err, "%s%s", tags ? VMSCM_HANDLE_TAGS : VMSCM_HANDLE_HEADS,
         ref + strlen(m->prefix));
@@ -158,40 +171,38 @@ static int add_gone(void *data, const char *ref, const char *id)
     if (rc)
         return rc;
     options.tags = 1;
-    wanted = vmscm_refnames_kind(name, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
+    wanted = id && vmscm_refnames_kind(name, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
         vmscm_wanted_match(&options, machine, tag, &force, NULL) &&
         !vmscm_session_find(m->f->session, name);
     free(machine);
-    if (wanted && id && !(rc = vmscm_items_add(m->f->items, &item, ref, name, m->err))) {
-        memcpy(item->before, id, sizeof item->before);
-        item->force = true;
-        item->change = VMSCM_REMOTE_GONE;
-    }
+    if (wanted && m->f->what == VMSCM_FETCHING_MIRROR &&
+        !(rc = read_here(here, m->f->repo, name, m->err)) && here[0])
+        rc = add_removal(m, name, name, here, true);
+    if (wanted && !rc)
+        rc = add_removal(m, ref, name, id, false);
     free(name);
     return rc;
 }
 
-/* What is here, and not there: of a mirror. */
+/* What is here, and neither there nor remembered: of a mirror. */
 static int add_gone_here(void *data, const char *ref, const char *id)
 {
     struct making *m = data;
     struct vmscm_remote_options options = *m->f->options;
-    struct vmscm_items_item *item;
-    char *machine = NULL;
+    char *machine = NULL, *tracked = NULL, remembered[VMSCM_GITDB_ID] = "";
     const char *tag = NULL;
     bool force, wanted;
     int rc = 0;
 
     options.tags = 1;
-    wanted = vmscm_refnames_kind(ref, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
+    wanted = id && vmscm_refnames_kind(ref, &machine, &tag) != VMSCM_REFNAMES_NONE && machine &&
         vmscm_wanted_match(&options, machine, tag, &force, NULL) &&
         !vmscm_session_find(m->f->session, ref);
     free(machine);
-    if (wanted && id && !(rc = vmscm_items_add(m->f->items, &item, ref, ref, m->err))) {
-        memcpy(item->before, id, sizeof item->before);
-        item->force = item->local = true;
-        item->change = VMSCM_REMOTE_GONE;
-    }
+    if (wanted && !(rc = vmscm_refnames_track(&tracked, m->f->session->remote, ref, m->err)) &&
+        !(rc = read_here(remembered, m->f->repo, tracked, m->err)) && !remembered[0])
+        rc = add_removal(m, ref, ref, id, true);
+    free(tracked);
     return rc;
 }
 

@@ -340,6 +340,12 @@ static void undo_all(struct vmscm_land *land, struct vmscm_gitdb *db,
         }
 }
 
+/* Whether one that is to be done must not be. */
+static bool is_let_down(const struct vmscm_land *land, size_t i)
+{
+    return i && land->updates.items[i].rests && land->updates.items[i - 1].why.code;
+}
+
 /* Removals come first: what is made may need the name. */
 static void do_updates(struct vmscm_land *land, struct vmscm_gitdb *db,
     const struct vmscm_signature *who)
@@ -349,7 +355,11 @@ static void do_updates(struct vmscm_land *land, struct vmscm_gitdb *db,
             struct vmscm_land_update *u = &land->updates.items[i];
             if (u->why.code || (u->after[0] != '\0') != making)
                 continue;
-            do_update(u, db, land->reason, who);
+            if (is_let_down(land, i))
+                vmscm_error_set(&u->why, VMSCM_ECONFLICT,
+                    "not done, since what is remembered of it could not be changed");
+            else
+                do_update(u, db, land->reason, who);
             if (u->why.code && land->atomic) {
                 undo_all(land, db, who);
                 return;

@@ -19,6 +19,7 @@ struct vmscm_land_update {
     char after[VMSCM_GITDB_ID];  /* "": it is to go */
     bool force;                  /* `after` need not follow from `before` */
     bool merge;                  /* notes: the union of both */
+    bool rests;                  /* only if the update before it was done, which promises its data */
     bool changed;                /* out */
     bool tried;                  /* for who undoes it: it was begun, with the ref being `was` */
     char was[VMSCM_GITDB_ID];

@@ -288,6 +288,7 @@ int vmscm_marking_update(struct vmscm_marking *m, bool look, struct vmscm_error 
         (rc = vmscm_pin_walk(m->repo->path, add_pinned, m, err)) ||
         (rc = vmscm_pruned_load(&m->pruned, m->repo->git, err)) ||
         (rc = vmscm_promises_open(&m->promises, m->repo, err)) ||
+        (m->promises && (rc = vmscm_promises_recall(m->promises, err))) ||
         (rc = mark_returned(m, err)) || (rc = mark_leased(m, err)))
         return rc;
     for (size_t i = 0; i < m->roots.count && !rc; i++) {

@@ -99,15 +99,14 @@ static int add_revision(struct vmscm_promises *p, const char *commit, struct vms
     return rc;
 }
 
-static int add_tip(void *data, const char *ref, const char *id)
+static int add_id(void *data, const char *id)
 {
     struct vmscm_promises *p = data;
     struct revision *slot;
     char commit[VMSCM_GITDB_ID];
 
-    (void)ref;
     /* What cannot be read promises nothing; fsck tells of it. */
-    if (!id || vmscm_refs_peel(commit, p->repo->git, id, NULL))
+    if (vmscm_refs_peel(commit, p->repo->git, id, NULL))
         return 0;
     if (vmscm_vec_add(&p->tips, &slot, p->err))
         return VMSCM_ENOMEM;
@@ -115,8 +114,24 @@ static int add_tip(void *data, const char *ref, const char *id)
     return 0;
 }
 
-/* What refs lead to, without what was before. */
-static int load_tips(struct vmscm_promises *p, struct vmscm_error *err)
+static int add_tip(void *data, const char *ref, const char *id)
+{
+    (void)ref;
+    return id ? add_id(data, id) : 0;
+}
+
+static int add_log(void *data, const char *ref, const char *id)
+{
+    struct vmscm_promises *p = data;
+    int rc = vmscm_refs_log_ids(p->repo->git, ref, add_id, p, NULL);
+
+    (void)id;
+    return rc == VMSCM_ENOMEM ? vmscm_error_nomem(p->err) : 0;
+}
+
+/* Of each ref that remembers something of the remote. */
+static int walk_refs(struct vmscm_promises *p, int (*each)(void *, const char *, const char *),
+    struct vmscm_error *err)
 {
     static const char *const rooms[] = {VMSCM_HANDLE_TRACKED, VMSCM_HANDLE_TRACKED_TAGS};
     char *prefix = NULL;
@@ -125,10 +140,18 @@ static int load_tips(struct vmscm_promises *p, struct vmscm_error *err)
     p->err = err;
     for (size_t i = 0; i < 2 && !rc; i++) {
         if (!(rc = vmscm_str_printf(&prefix, err, "%s%s/", rooms[i], p->remote)))
-            rc = vmscm_reflist_walk(p->repo->git, prefix, add_tip, p, err);
+            rc = vmscm_reflist_walk(p->repo->git, prefix, each, p, err);
         free(prefix);
         prefix = NULL;
     }
+    return rc;
+}
+
+/* What refs lead to, without what was before. */
+static int load_tips(struct vmscm_promises *p, struct vmscm_error *err)
+{
+    int rc = walk_refs(p, add_tip, err);
+
     for (size_t i = 0; i < p->tips.len && !rc; i++)
         rc = add_revision(p, p->tips.items[i].id, err);
     p->has_tips = !rc;
@@ -153,6 +176,16 @@ int vmscm_promises_load(struct vmscm_promises *p, struct vmscm_error *err)
         rc = vmscm_ancestry_walk(p->ancestry, p->repo->git, p->tips.items[i].id, visit, p, err);
     p->has_all = !rc;
     return rc;
+}
+
+int vmscm_promises_recall(struct vmscm_promises *p, struct vmscm_error *err)
+{
+    int rc = vmscm_promises_load(p, err);
+
+    if (rc || (rc = walk_refs(p, add_log, err)))
+        return rc;
+    p->has_all = false;
+    return vmscm_promises_load(p, err);
 }
 
 /* As much more as there is. *more is false if all is known. */

@@ -42,6 +42,10 @@ int vmscm_promises_open(struct vmscm_promises **out, struct vmscm_repo *repo,
 int vmscm_promises_load(struct vmscm_promises *promises, struct vmscm_error *err);
 bool vmscm_promises_has(const struct vmscm_promises *promises, const struct vmscm_id *leaf);
 
+/* Count as promised also what the remote once had, by the reflogs of what is remembered: it may have let go
+ * of that since. Nothing is to be built on it, but that it is not here is no damage. */
+int vmscm_promises_recall(struct vmscm_promises *promises, struct vmscm_error *err);
+
 /* The chunks of all promised leaves of which there is a copy in packs: on these the repository's own leaves
  * may rely. fetch: an own one. Into *chunks. */
 int vmscm_promises_chunks(const struct vmscm_promises *promises, struct vmscm_idset *chunks,

@@ -5,10 +5,9 @@ every error that such a call can have, once and from then on. A command that say
 that says it failed has done it whole or not at all; none crashes or hangs; all that was acknowledged
 before is there; and run again it succeeds.
 
-Usage: fail.py [--at TEXT] [--but NAME] [--every N] [COMMAND...]
-  --at TEXT   only at calls that have this in their names and paths
-  --but NAME  not this command
-  --every N   only every Nth failure
+Usage: fail.py [--at TEXT] [--every N] [COMMAND...]
+  --at TEXT  only at calls that have this in their names and paths
+  --every N  only every Nth failure
 The last line says how many there were."""
 
 import argparse
@@ -88,11 +87,10 @@ def fail_at(lab, command, done, point, error, times):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", default="")
-    parser.add_argument("--but")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("commands", nargs="*")
     options = parser.parse_args()
-    wanted = [c for c in commands.named(options.commands) if c.name != options.but]
+    wanted = commands.named(options.commands)
     base = labs.Base(labs.scratch())
     lab = labs.Lab(base, 0)
     tasks, count = [], 0

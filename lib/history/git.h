@@ -10,6 +10,10 @@
 #include <git2.h>
 #include <stdbool.h>
 
+/* Bytes of one object that is read into memory, far above what vmscm writes. */
+#define VMSCM_GIT_COMMIT_MAX ((size_t)16 << 20)
+#define VMSCM_GIT_BLOB_MAX ((size_t)1 << 30)
+
 struct vmscm_gitdb {
     git_repository *repo;
     git_odb *odb;

@@ -10,10 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds on what is read into memory, far above what vmscm writes. */
-#define COMMIT_MAX ((size_t)16 << 20)
-#define BLOB_MAX ((size_t)1 << 30)
-
 /*
  * What vmscm keeps is decided by vmscm: plain git's own housekeeping must neither expire reflogs
  * nor drop an object that a check-in wrote a moment ago and no ref names yet.
@@ -319,7 +315,7 @@ static int lookup_commit(git_commit **out, struct vmscm_gitdb *db, const char *i
         return rc;
     if (!git_odb_exists(db->odb, &oid))
         return vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: no such revision", id);
-    if ((rc = vmscm_git_expect(NULL, db->odb, &oid, GIT_OBJECT_COMMIT, COMMIT_MAX, err)))
+    if ((rc = vmscm_git_expect(NULL, db->odb, &oid, GIT_OBJECT_COMMIT, VMSCM_GIT_COMMIT_MAX, err)))
         return rc;
     if ((e = git_commit_lookup(out, db->repo, &oid)) < 0)
         return vmscm_git_error(err, e, VMSCM_EDAMAGED, "commit %s", id);
@@ -490,7 +486,8 @@ static int one_file(void *data, const char *path, const git_oid *blob, const git
     (void)tree;
     if (!blob)
         return 0;
-    if ((rc = vmscm_git_expect(NULL, f->db->odb, blob, GIT_OBJECT_BLOB, BLOB_MAX, f->err)))
+    if ((rc = vmscm_git_expect(
+             NULL, f->db->odb, blob, GIT_OBJECT_BLOB, VMSCM_GIT_BLOB_MAX, f->err)))
         return rc;
     git_oid_tostr(id, sizeof id, blob);
     /* Its header's length alone is covered by no hash. */
@@ -516,90 +513,4 @@ int vmscm_gitdb_walk_files(struct vmscm_gitdb *db, const char *id, const char *d
         return vmscm_error_set(
             err, VMSCM_ENOTFOUND, "%.200s: not a directory in revision %.12s", dir, id);
     return vmscm_treewalk_run(db, &oid, VMSCM_TREEWALK_REVISION_MAX, one_file, &files, err);
-}
-
-struct verification {
-    git_odb *odb;
-    git_oid last; /* blob that was found whole: many revisions can have one note */
-    struct vmscm_error *err;
-};
-
-/* Read an object from disk; libgit2 compares its hash with its name. */
-static int verify_object(struct verification *v, const git_oid *oid, git_object_t type, size_t max)
-{
-    git_odb_object *object = NULL;
-    char id[VMSCM_GITDB_ID];
-    int rc = vmscm_git_expect(NULL, v->odb, oid, type, max, v->err), e;
-
-    if (rc)
-        return rc;
-    git_oid_tostr(id, sizeof id, oid);
-    if ((e = git_odb_read(&object, v->odb, oid)) < 0)
-        return vmscm_git_error(
-            v->err, e, VMSCM_EDAMAGED, "%s %s", git_object_type2string(type), id);
-    if (git_odb_object_type(object) != type)
-        rc = vmscm_error_set(v->err, VMSCM_EDAMAGED, "%s: not a %s", id,
-            git_object_type2string(type));
-    git_odb_object_free(object);
-    return rc;
-}
-
-static int verify_entry(void *data, const char *path, const git_oid *blob, const git_oid *tree)
-{
-    struct verification *v = data;
-    int rc;
-
-    if (blob && git_oid_equal(blob, &v->last))
-        return 0;
-    rc = blob ? verify_object(v, blob, GIT_OBJECT_BLOB, BLOB_MAX)
-              : verify_object(v, tree, GIT_OBJECT_TREE, VMSCM_TREEWALK_TREE_MAX);
-    if (!rc && blob)
-        v->last = *blob;
-    if (rc && *path)
-        vmscm_error_prefix(v->err, "%.200s", path);
-    return rc;
-}
-
-static int verify(struct vmscm_gitdb *db, const char *id, size_t max, struct vmscm_error *err)
-{
-    struct verification v = {NULL, {{0}}, err};
-    git_commit *commit = NULL;
-    char *objects = NULL;
-    git_oid oid;
-    int rc, e;
-
-    if ((rc = vmscm_git_oid(&oid, id, err)) ||
-        (rc = vmscm_path_join(&objects, db->path, "objects", err)))
-        return rc;
-    /* A database of its own: what the open one has cached says nothing about the disk. */
-    if ((e = git_odb_open(&v.odb, objects)) < 0) {
-        rc = vmscm_git_error(err, e, VMSCM_EIO, "%s", objects);
-        goto out;
-    }
-    if ((rc = vmscm_looseodb_guard(v.odb, objects, err)))
-        goto out;
-    if (!git_odb_exists(v.odb, &oid)) {
-        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: no such revision", id);
-        goto out;
-    }
-    if ((rc = verify_object(&v, &oid, GIT_OBJECT_COMMIT, COMMIT_MAX)))
-        goto out;
-    if ((rc = lookup_commit(&commit, db, id, err)))
-        goto out;
-    rc = vmscm_treewalk_run(db, git_commit_tree_id(commit), max, verify_entry, &v, err);
-out:
-    git_commit_free(commit);
-    git_odb_free(v.odb);
-    free(objects);
-    return rc;
-}
-
-int vmscm_gitdb_verify(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
-{
-    return verify(db, id, VMSCM_TREEWALK_REVISION_MAX, err);
-}
-
-int vmscm_gitdb_verify_notes(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err)
-{
-    return verify(db, id, VMSCM_TREEWALK_NOTES_MAX, err);
 }

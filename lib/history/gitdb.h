@@ -74,10 +74,4 @@ int vmscm_gitdb_walk_files(struct vmscm_gitdb *db, const char *id, const char *d
     int (*each)(void *data, const char *path, const char *blob, uint64_t size), void *data,
     struct vmscm_error *err);
 
-/* Check that a commit, its trees and all their blobs exist, have the hash their name says, and
- * are of their type. Parents are not followed. */
-int vmscm_gitdb_verify(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err);
-/* The same for a commit of notes, of which there can be more than files in a revision. */
-int vmscm_gitdb_verify_notes(struct vmscm_gitdb *db, const char *id, struct vmscm_error *err);
-
 #endif

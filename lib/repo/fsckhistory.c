@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "history/gitverify.h"
 #include "history/reflist.h"
 #include "history/reflogcheck.h"
 #include "history/refs.h"
@@ -268,7 +269,7 @@ static int check_revision(struct vmscm_fsckhistory *w, const char *id, struct vm
 {
     struct vmscm_machine *machine = NULL;
     struct vmscm_error why = VMSCM_ERROR_INIT;
-    int rc = vmscm_gitdb_verify(w->repo->git, id, &why);
+    int rc = vmscm_gitverify_revision(w->repo->git, id, &why);
 
     w->findings->result->revisions++;
     if (!rc)
@@ -359,7 +360,7 @@ static int find_rescue(void *data, const char *id)
     for (size_t i = 0; i < r->count; i++)
         if (strcmp(r->ids[i], id) == 0)
             return 0;
-    if (!vmscm_gitdb_verify(r->git, id, NULL))
+    if (!vmscm_gitverify_revision(r->git, id, NULL))
         memcpy(r->ids[r->count++], id, VMSCM_GITDB_ID);
     return r->count == RESCUES_MAX;
 }
@@ -423,8 +424,8 @@ static int check_ref(void *data, const char *ref, const char *id)
     if (!id)
         tell_ref(w, ref, "cannot be read");
     else if ((rc = vmscm_str_starts(ref, "refs/notes/")
-                      ? vmscm_gitdb_verify_notes(w->repo->git, id, &why)
-                      : vmscm_gitdb_verify(w->repo->git, id, &why)) == VMSCM_ENOMEM)
+                      ? vmscm_gitverify_notes(w->repo->git, id, &why)
+                      : vmscm_gitverify_revision(w->repo->git, id, &why)) == VMSCM_ENOMEM)
         return vmscm_error_copy(w->err, &why);
     else if (rc)
         tell_ref(w, ref, why.message);

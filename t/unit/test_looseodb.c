@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "codec/inflate.h"
 #include "gitrepo.h"
+#include "history/gitverify.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -102,7 +103,7 @@ static void loose(void **state)
     for (size_t len = whole.len; len-- > 0;) {
         assert_int_equal(truncate(path, (off_t)len), 0);
         assert_damaged(read_again(r, id, &err));
-        assert_damaged(vmscm_gitdb_verify(r->db, id, &err));
+        assert_damaged(vmscm_gitverify_revision(r->db, id, &err));
     }
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         uLongf len = sizeof stored;
@@ -113,7 +114,7 @@ static void loose(void **state)
     }
     put(path, whole.data, whole.len);
     assert_done(read_again(r, id, &err), &err);
-    assert_done(vmscm_gitdb_verify(r->db, id, &err), &err);
+    assert_done(vmscm_gitverify_revision(r->db, id, &err), &err);
     vmscm_buf_release(&whole);
 }
 

@@ -2,6 +2,7 @@
 /* lib/history/pruned: the notes on pruned revisions, many at once, and in whatever shape of tree. */
 #include "gitrepo.h"
 
+#include "history/gitverify.h"
 #include "history/notes.h"
 #include "history/pruned.h"
 #include "history/refs.h"
@@ -128,8 +129,8 @@ static void very_many(void **state)
     assert_done(vmscm_pruned_add(r->db, list, count, "--keep-last 1", &gitrepo_who, &err), &err);
     assert_int_equal(count_loaded(r, list, count), count);
     char *id = tip(r);
-    assert_done(vmscm_gitdb_verify_notes(r->db, id, &err), &err);
-    assert_fails(vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, "more than 100000");
+    assert_done(vmscm_gitverify_notes(r->db, id, &err), &err);
+    assert_fails(vmscm_gitverify_revision(r->db, id, &err), &err, VMSCM_EDAMAGED, "more than 100000");
     free(id);
     free(ids);
     free(list);

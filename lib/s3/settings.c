@@ -139,7 +139,8 @@ static int read_file(struct vmscm_settings *s, bool *found, const char *named, c
     char *made = NULL;
     int rc = 0;
 
-    if (!path && !home)
+    /* As the AWS tools are told that there is none. */
+    if (path ? strcmp(path, "/dev/null") == 0 : !home)
         return 0;
     if (!path && !(rc = vmscm_str_printf(&made, err, "%s/.aws/%s", home, name)))
         path = made;

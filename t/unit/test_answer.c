@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lib/s3/answer: headers. Lists and errors are tested with an endpoint. */
+/* lib/s3/answer: headers. Lists and errors are in test_s3.c. */
 #include "unit.h"
 
 #include "s3/answer.h"

@@ -2,6 +2,7 @@
 /* lib/history/gitdb: commits, trees and blobs, judged by plain git. */
 #include "gitrepo.h"
 
+#include "history/gitverify.h"
 #include "history/refs.h"
 
 #define FILE_OF(path, text)                                                                        \
@@ -211,7 +212,7 @@ static void odd_trees(void **state)
         assert_fails(vmscm_gitdb_walk_files(r->db, id, "", see, &seen, &err), &err, VMSCM_EDAMAGED,
             odd[i].why);
         seen.text[0] = '\0';
-        assert_fails(vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, odd[i].why);
+        assert_fails(vmscm_gitverify_revision(r->db, id, &err), &err, VMSCM_EDAMAGED, odd[i].why);
     }
 }
 
@@ -247,8 +248,9 @@ static void damage(void **state)
 
     gitrepo_commit(id, r, "one", NULL, "m");
     gitrepo_commit(other, r, "two", NULL, "m");
-    assert_done(vmscm_gitdb_verify(r->db, id, &err), &err);
-    assert_fails(vmscm_gitdb_verify(r->db, "0123456789012345678901234567890123456789", &err), &err,
+    assert_done(vmscm_gitverify_revision(r->db, id, &err), &err);
+    assert_fails(
+        vmscm_gitverify_revision(r->db, "0123456789012345678901234567890123456789", &err), &err,
         VMSCM_ENOTFOUND, "no such revision");
     /* A whole object in another's place: only its hash tells. */
     assert_done(vmscm_gitdb_walk_files(r->db, other, "", keep_blob, blob, &err), &err);
@@ -257,26 +259,26 @@ static void damage(void **state)
     object_path(path, sizeof path, r, blob);
     overwrite(path, from);
     assert_fails(
-        vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, "machine.json: blob ");
+        vmscm_gitverify_revision(r->db, id, &err), &err, VMSCM_EDAMAGED, "machine.json: blob ");
     assert_non_null(strstr(err.message, blob));
     /* An empty file, as a power cut leaves them where nothing is fsynced. */
     overwrite(path, NULL);
-    assert_fails(vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, blob);
+    assert_fails(vmscm_gitverify_revision(r->db, id, &err), &err, VMSCM_EDAMAGED, blob);
     struct vmscm_buf buf = VMSCM_BUF_INIT;
     assert_fails(vmscm_gitdb_read_file(&buf, r->db, id, "machine.json", 99, &err), &err,
         VMSCM_EDAMAGED, "machine.json");
     vmscm_buf_release(&buf);
     assert_int_equal(unlink(path), 0);
-    assert_fails(vmscm_gitdb_verify(r->db, id, &err), &err, VMSCM_EDAMAGED, "missing");
+    assert_fails(vmscm_gitverify_revision(r->db, id, &err), &err, VMSCM_EDAMAGED, "missing");
     /* The commit itself, its copy in memory notwithstanding. */
     assert_done(vmscm_gitdb_read_commit(&info, r->db, other, &err), &err);
     vmscm_gitdb_info_release(&info);
     object_path(path, sizeof path, r, other);
     object_path(from, sizeof from, r, id);
     overwrite(path, from);
-    assert_fails(vmscm_gitdb_verify(r->db, other, &err), &err, VMSCM_EDAMAGED, other);
+    assert_fails(vmscm_gitverify_revision(r->db, other, &err), &err, VMSCM_EDAMAGED, other);
     overwrite(path, NULL);
-    assert_fails(vmscm_gitdb_verify(r->db, other, &err), &err, VMSCM_EDAMAGED, other);
+    assert_fails(vmscm_gitverify_revision(r->db, other, &err), &err, VMSCM_EDAMAGED, other);
 }
 
 static void opening(void **state)
@@ -319,8 +321,8 @@ static void housekeeping(void **state)
     assert_git(r, "", "gc", "--quiet");
     object_path(path, sizeof path, r, named);
     assert_false(vmscm_file_exists(path));
-    assert_done(vmscm_gitdb_verify(r->db, named, &err), &err);
-    assert_done(vmscm_gitdb_verify(r->db, loose, &err), &err);
+    assert_done(vmscm_gitverify_revision(r->db, named, &err), &err);
+    assert_done(vmscm_gitverify_revision(r->db, loose, &err), &err);
     assert_done(vmscm_gitdb_read_commit(&info, r->db, named, &err), &err);
     vmscm_gitdb_info_release(&info);
     assert_done(

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "machine/libvirt.h"
 #include "machine/model.h"
+#include "machine/proxmox.h"
 #include "machine/vmx.h"
 #include "repo/handle.h"
 
@@ -137,6 +138,68 @@ out:
     free(sources);
     free(nvram);
     vmscm_model_free(machine);
+    vmscm_buf_release(&text);
+    free(folder);
+    return rc;
+}
+
+/* Its format by what its name ends in: never by its content, which is the guest's. */
+static const char *format_of(const char *name)
+{
+    static const char *const formats[] = {"qcow2", "vmdk"};
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < sizeof formats / sizeof formats[0]; i++)
+        if (strcmp(dot + 1, formats[i]) == 0)
+            return formats[i];
+    return "raw";
+}
+
+static int add_volume(struct vmscm_load *load, const char *folder, const char *volume,
+    struct vmscm_error *err)
+{
+    static const char *const endings[] = {"", ".raw", ".qcow2", ".vmdk"};
+    const struct vmscm_member *member;
+
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        char *name = NULL;
+        int rc = vmscm_str_printf(&name, err, "%s%s", volume, endings[i]);
+        if (rc)
+            return rc;
+        rc = vmscm_load_find(&member, load, folder, name, err);
+        if (rc != VMSCM_ENOTFOUND) {
+            rc = rc ? rc : vmscm_load_add_member(load, member, format_of(name), err);
+            free(name);
+            return rc;
+        }
+        free(name);
+        vmscm_error_clear(err);
+    }
+    return add_disk(load, folder, volume, NULL, err);
+}
+
+int vmscm_folder_load_proxmox(struct vmscm_load *load, struct vmscm_error *err)
+{
+    struct vmscm_proxmox conf = {NULL, NULL, NULL};
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    char *folder = NULL;
+    int rc;
+
+    if ((rc = vmscm_load_folder(&folder, load->main, err)) ||
+        (rc = read_main(&text, load, VMSCM_PROXMOX_MAX, err)))
+        goto out;
+    if ((rc = vmscm_proxmox_parse(&conf, vmscm_buf_str(&text), text.len, err))) {
+        vmscm_error_prefix(err, "%s", load->main);
+        goto out;
+    }
+    for (size_t i = 0; i < conf.machine->disk_count && !rc; i++)
+        rc = add_volume(load, folder, conf.volumes[i], err);
+    if (!rc && conf.nvram)
+        rc = keep_if_there(load, folder, conf.nvram, err);
+    if (!rc)
+        rc = vmscm_model_copy(&load->machine, conf.machine, err);
+out:
+    vmscm_proxmox_release(&conf);
     vmscm_buf_release(&text);
     free(folder);
     return rc;

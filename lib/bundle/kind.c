@@ -7,6 +7,7 @@
 #include "bundle/tar.h"
 #include "bundle/vagrantin.h"
 #include "bundle/xvain.h"
+#include "machine/proxmox.h"
 #include "machine/vmx.h"
 #include "sys/file.h"
 
@@ -87,6 +88,21 @@ static bool is_box_name(const char *name)
     return strcmp(vmscm_path_basename(name), "metadata.json") == 0;
 }
 
+/* NUMBER.conf. */
+static bool is_proxmox_name(const char *name)
+{
+    const char *base = vmscm_path_basename(name);
+    size_t digits = strspn(base, "0123456789");
+
+    return digits && strcmp(base + digits, ".conf") == 0;
+}
+
+static bool is_proxmox_text(const char *text, size_t len)
+{
+    (void)len;
+    return vmscm_proxmox_match(text);
+}
+
 static bool is_xva_name(const char *name)
 {
     return strcmp(name, "ova.xml") == 0;
@@ -110,6 +126,7 @@ static bool is_no_name(const char *name)
 static const struct vmscm_kind kinds[] = {
     {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
     {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
+    {"proxmox", is_proxmox_name, is_proxmox_text, vmscm_folder_load_proxmox},
     {"xva", is_xva_name, is_no_text, vmscm_xvain_load},
     {"vagrant", is_box_name, is_no_text, vmscm_vagrantin_load},
     {"libvirt", is_no_name, is_libvirt_text, vmscm_folder_load_libvirt},

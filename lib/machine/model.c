@@ -2,6 +2,7 @@
 #include "machine/model.h"
 #include "base/str.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,20 @@ out:
     free(fresh.name);
     free(fresh.value);
     return rc;
+}
+
+int vmscm_model_set_mac(struct vmscm_machine_nic *nic, const char *value, struct vmscm_error *err)
+{
+    char mac[18];
+
+    if (!value || strlen(value) != 17)
+        return 0;
+    for (size_t i = 0; i < 18; i++)
+        mac[i] = (char)tolower((unsigned char)value[i]);
+    for (size_t i = 0; i < 17; i++)
+        if (i % 3 == 2 ? mac[i] != ':' : !isxdigit((unsigned char)mac[i]))
+            return 0;
+    return vmscm_model_set(&nic->mac, mac, err);
 }
 
 const char *vmscm_model_option(const struct vmscm_machine_disk *disk, const char *name)

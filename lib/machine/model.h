@@ -21,6 +21,8 @@ int vmscm_model_add_nic(struct vmscm_machine_nic **out, struct vmscm_machine *ma
 /* Append or replace. */
 int vmscm_model_set_option(struct vmscm_machine_disk *disk, const char *name, const char *value,
     struct vmscm_error *err);
+/* A MAC address in either case; what is none, or NULL, changes nothing. */
+int vmscm_model_set_mac(struct vmscm_machine_nic *nic, const char *value, struct vmscm_error *err);
 /* NULL if there is none. Borrowed. */
 const char *vmscm_model_option(const struct vmscm_machine_disk *disk, const char *name);
 struct vmscm_machine_disk *vmscm_model_disk(const struct vmscm_machine *machine, const char *id);

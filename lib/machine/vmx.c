@@ -284,20 +284,6 @@ static int read_disks(struct vmscm_vmx *out, const struct vmx *v)
     return 0;
 }
 
-static int set_mac(char **field, const char *value, struct vmscm_error *err)
-{
-    char mac[18];
-
-    if (!value || strlen(value) != 17)
-        return 0;
-    for (size_t i = 0; i < 18; i++)
-        mac[i] = (char)tolower((unsigned char)value[i]);
-    for (size_t i = 0; i < 17; i++)
-        if (i % 3 == 2 ? mac[i] != ':' : !isxdigit((unsigned char)mac[i]))
-            return 0;
-    return vmscm_model_set(field, mac, err);
-}
-
 static int read_nic(struct vmscm_machine *m, const struct vmx *v, const char *device)
 {
     static const struct {
@@ -322,7 +308,7 @@ static int read_nic(struct vmscm_machine *m, const struct vmx *v, const char *de
         if (strcasecmp(model, models[i].name) == 0 &&
             (rc = vmscm_model_set(&nic->model, models[i].model, v->err)))
             return rc;
-    return set_mac(&nic->mac, mac ? mac : get(v, device, "generatedAddress"), v->err);
+    return vmscm_model_set_mac(nic, mac ? mac : get(v, device, "generatedAddress"), v->err);
 }
 
 static int read_nics(struct vmscm_machine *m, const struct vmx *v)

@@ -6,7 +6,6 @@
 #include "machine/model.h"
 #include "machine/xml.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,7 +284,6 @@ static int add_nic(struct vmscm_machine *m, const struct document *d, const stru
 {
     struct vmscm_machine_nic *nic;
     char *mac = NULL, *network = NULL;
-    bool good;
     int rc;
 
     if ((rc = vmscm_model_add_nic(&nic, m, d->err)) ||
@@ -294,13 +292,7 @@ static int add_nic(struct vmscm_machine *m, const struct document *d, const stru
         (rc = set_text(&nic->network, find(d, "network", network), "name_label", d->err)) ||
         (rc = get(&mac, vif->fields, "MAC", d->err)))
         goto out;
-    good = mac && strlen(mac) == 17;
-    for (size_t i = 0; good && i < 17; i++) {
-        mac[i] = (char)tolower((unsigned char)mac[i]);
-        good = i % 3 == 2 ? mac[i] == ':' : isxdigit((unsigned char)mac[i]) != 0;
-    }
-    if (good)
-        rc = vmscm_model_set(&nic->mac, mac, d->err);
+    rc = vmscm_model_set_mac(nic, mac, d->err);
 out:
     free(network);
     free(mac);

@@ -161,24 +161,25 @@ uint64_t vmscm_qcow2layout_find(const struct vmscm_qcow2layout *layout, uint64_t
     return ((runs[low].host - runs[low].guest) << layout->bits) + offset;
 }
 
-/* What of a cluster is zeros stays a hole. */
-static int put(const uint8_t *bytes, uint64_t cluster, const struct vmscm_qcow2layout *layout,
-    int fd, const char *path, struct vmscm_error *err)
-{
-    size_t len = (size_t)1 << layout->bits;
-    int rc = 0;
+struct tables {
+    const struct vmscm_qcow2layout *layout;
+    int (*put)(void *data, const void *bytes, size_t len, struct vmscm_error *err);
+    void *data;
+    uint8_t *bytes; /* a cluster */
+    size_t len;     /* of one */
+};
 
-    for (size_t at = 0; at < len && !rc; at += VMSCM_CUTTER_BLOCK)
-        if (!vmscm_cutter_is_zero(bytes + at, VMSCM_CUTTER_BLOCK))
-            rc = vmscm_file_pwrite(fd, bytes + at, VMSCM_CUTTER_BLOCK,
-                (cluster << layout->bits) + at, path, err);
-    return rc;
+static int put(struct tables *t, struct vmscm_error *err)
+{
+    return t->put(t->data, t->bytes, t->len, err);
 }
 
-static int put_header(const struct vmscm_qcow2layout *layout, uint8_t *bytes, int fd,
-    const char *path, struct vmscm_error *err)
+static int put_header(struct tables *t, struct vmscm_error *err)
 {
-    memset(bytes, 0, (size_t)1 << layout->bits);
+    const struct vmscm_qcow2layout *layout = t->layout;
+    uint8_t *bytes = t->bytes;
+
+    memset(bytes, 0, t->len);
     memcpy(bytes, "QFI\xfb", 4);
     vmscm_put_be32(bytes + 4, 3);
     vmscm_put_be32(bytes + 20, layout->bits);
@@ -190,38 +191,58 @@ static int put_header(const struct vmscm_qcow2layout *layout, uint8_t *bytes, in
     vmscm_put_be64(bytes + 80, layout->lazy_refcounts); /* compatible features */
     vmscm_put_be32(bytes + 96, 4);                      /* refcounts of 2^4 bits */
     vmscm_put_be32(bytes + 100, HEADER); /* and a header extension that ends them: zeros */
-    return put(bytes, 0, layout, fd, path, err);
+    return put(t, err);
 }
 
-static int put_refcounts(const struct vmscm_qcow2layout *layout, uint8_t *bytes, int fd,
-    const char *path, struct vmscm_error *err)
+static int put_refcounts(struct tables *t, struct vmscm_error *err)
 {
-    size_t len = (size_t)1 << layout->bits;
+    const struct vmscm_qcow2layout *layout = t->layout;
     uint64_t block = 1 + layout->refcount_table_clusters, number = 0;
     int rc = 0;
 
     for (uint64_t i = 0; i < layout->refcount_table_clusters && !rc; i++) {
-        memset(bytes, 0, len);
-        for (size_t at = 0; at < len && number < layout->refcount_blocks; at += 8)
-            vmscm_put_be64(bytes + at, (block + number++) << layout->bits);
-        rc = put(bytes, 1 + i, layout, fd, path, err);
+        memset(t->bytes, 0, t->len);
+        for (size_t at = 0; at < t->len && number < layout->refcount_blocks; at += 8)
+            vmscm_put_be64(t->bytes + at, (block + number++) << layout->bits);
+        rc = put(t, err);
     }
     for (uint64_t i = 0; i < layout->refcount_blocks && !rc; i++) {
-        uint64_t first = i * (len / 2);
-        memset(bytes, 0, len);
-        for (size_t n = 0; n < len / 2 && first + n < layout->clusters; n++)
-            bytes[2 * n + 1] = 1;
-        rc = put(bytes, block + i, layout, fd, path, err);
+        uint64_t first = i * (t->len / 2);
+        memset(t->bytes, 0, t->len);
+        for (size_t n = 0; n < t->len / 2 && first + n < layout->clusters; n++)
+            t->bytes[2 * n + 1] = 1;
+        rc = put(t, err);
     }
     return rc;
 }
 
-/* The L2 tables that are needed, and l1, which leads to them. */
-static int put_l2(const struct vmscm_qcow2layout *layout, uint8_t *l1, uint8_t *bytes, int fd,
-    const char *path, struct vmscm_error *err)
+/* L1: the L2 tables come after it, in the order of what they are for. */
+static int put_l1(struct tables *t, struct vmscm_error *err)
 {
+    const struct vmscm_qcow2layout *layout = t->layout;
+    const struct vmscm_qcow2layout_run *run = layout->runs.items, *end = run + layout->runs.len;
+    uint64_t cluster = l1_at(layout) + layout->l1_clusters;
+    int rc = 0;
+
+    for (uint64_t i = 0, n = 0; i < layout->l1_clusters && !rc; i++) {
+        memset(t->bytes, 0, t->len);
+        for (size_t at = 0; at < t->len && n < layout->l1_entries; at += 8, n++) {
+            uint64_t first = n << (layout->bits - 3), next = (n + 1) << (layout->bits - 3);
+            while (run < end && run->guest + run->count <= first)
+                run++;
+            if (run < end && run->guest < next)
+                vmscm_put_be64(t->bytes + at, cluster++ << layout->bits | COPIED);
+        }
+        rc = put(t, err);
+    }
+    return rc;
+}
+
+static int put_l2(struct tables *t, struct vmscm_error *err)
+{
+    const struct vmscm_qcow2layout *layout = t->layout;
     unsigned bits = layout->bits - 3;
-    uint64_t cluster = l1_at(layout) + layout->l1_clusters, table = UINT64_MAX;
+    uint64_t table = UINT64_MAX;
     int rc = 0;
 
     for (size_t i = 0; i < layout->runs.len && !rc; i++) {
@@ -230,33 +251,57 @@ static int put_l2(const struct vmscm_qcow2layout *layout, uint8_t *l1, uint8_t *
             uint64_t guest = run->guest + n;
             if (guest >> bits != table) {
                 if (table != UINT64_MAX)
-                    rc = put(bytes, cluster++, layout, fd, path, err);
+                    rc = put(t, err);
                 table = guest >> bits;
-                memset(bytes, 0, (size_t)1 << layout->bits);
-                vmscm_put_be64(l1 + table * 8, cluster << layout->bits | COPIED);
+                memset(t->bytes, 0, t->len);
             }
-            vmscm_put_be64(bytes + (guest & ((UINT64_C(1) << bits) - 1)) * 8,
+            vmscm_put_be64(t->bytes + (guest & ((UINT64_C(1) << bits) - 1)) * 8,
                 (run->host + n) << layout->bits | COPIED);
         }
     }
-    if (!rc && table != UINT64_MAX)
-        rc = put(bytes, cluster, layout, fd, path, err);
+    return rc || table == UINT64_MAX ? rc : put(t, err);
+}
+
+int vmscm_qcow2layout_tables(const struct vmscm_qcow2layout *layout,
+    int (*to)(void *data, const void *bytes, size_t len, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
+{
+    struct tables t = {layout, to, data, NULL, (size_t)1 << layout->bits};
+    int rc;
+
+    if (!(t.bytes = malloc(t.len)))
+        return vmscm_error_nomem(err);
+    if (!(rc = put_header(&t, err)) && !(rc = put_refcounts(&t, err)) && !(rc = put_l1(&t, err)))
+        rc = put_l2(&t, err);
+    free(t.bytes);
+    return rc;
+}
+
+struct file {
+    int fd;
+    const char *path;
+    uint64_t offset;
+};
+
+/* What of a cluster is zeros stays a hole. */
+static int put_file(void *data, const void *bytes, size_t len, struct vmscm_error *err)
+{
+    struct file *file = data;
+    const uint8_t *p = bytes;
+    int rc = 0;
+
+    for (size_t at = 0; at < len && !rc; at += VMSCM_CUTTER_BLOCK)
+        if (!vmscm_cutter_is_zero(p + at, VMSCM_CUTTER_BLOCK))
+            rc = vmscm_file_pwrite(file->fd, p + at, VMSCM_CUTTER_BLOCK, file->offset + at,
+                file->path, err);
+    file->offset += len;
     return rc;
 }
 
 int vmscm_qcow2layout_write(const struct vmscm_qcow2layout *layout, int fd, const char *path,
     struct vmscm_error *err)
 {
-    size_t len = (size_t)1 << layout->bits;
-    uint8_t *bytes = malloc(len), *l1 = calloc((size_t)layout->l1_clusters + 1, len);
-    int rc = bytes && l1 ? 0 : vmscm_error_nomem(err);
+    struct file file = {fd, path, 0};
 
-    if (!rc && !(rc = put_header(layout, bytes, fd, path, err)) &&
-        !(rc = put_refcounts(layout, bytes, fd, path, err)))
-        rc = put_l2(layout, l1, bytes, fd, path, err);
-    for (uint64_t i = 0; i < layout->l1_clusters && !rc; i++)
-        rc = put(l1 + i * len, l1_at(layout) + i, layout, fd, path, err);
-    free(bytes);
-    free(l1);
-    return rc;
+    return vmscm_qcow2layout_tables(layout, put_file, &file, err);
 }

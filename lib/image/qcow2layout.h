@@ -49,7 +49,13 @@ uint64_t vmscm_qcow2layout_length(const struct vmscm_qcow2layout *layout);
 uint64_t vmscm_qcow2layout_find(const struct vmscm_qcow2layout *layout, uint64_t offset,
     uint64_t *len);
 
-/* Write all that is not data to an empty file, whose length is set. */
+/* All that is not data, in the file's order and clusters as they are: put gets one after the other, from
+ * the file's first byte on. */
+int vmscm_qcow2layout_tables(const struct vmscm_qcow2layout *layout,
+    int (*put)(void *data, const void *bytes, size_t len, struct vmscm_error *err), void *data,
+    struct vmscm_error *err);
+
+/* Write that to an empty file, whose length is set. */
 int vmscm_qcow2layout_write(const struct vmscm_qcow2layout *layout, int fd, const char *path,
     struct vmscm_error *err);
 

@@ -5,6 +5,7 @@
 #include "export.h"
 #include "interrupt.h"
 #include "json.h"
+#include "keep.h"
 #include "memory.h"
 #include "process.h"
 #include "report.h"
@@ -19,6 +20,7 @@
 
 struct opts {
     struct export_options export;
+    const char *writable;
     const char *run;
 };
 
@@ -40,6 +42,8 @@ static int check(struct vmscm_revision *rev, const struct opts *o, struct vmscm_
         return report_set(err, VMSCM_EUSAGE, "--port and --socket: not both");
     if (x->tls_verify && !x->tls)
         return report_set(err, VMSCM_EUSAGE, "--tls-verify: only with --tls");
+    if (x->cache_size && o->writable)
+        return report_set(err, VMSCM_EUSAGE, "--cache-size: not with --writable");
     if (x->tls && x->tls_psk)
         return report_set(err, VMSCM_EUSAGE, "--tls and --tls-psk: not both");
     if (x->disk || machine->disk_count < 2)
@@ -135,7 +139,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         (rc = check(rev, &o, err)))
         goto out;
     interrupt_catch();
-    if ((rc = export_start(&export, ctx, rev, &o.export, err)))
+    if ((o.writable && (rc = keep_open(&o.export.writable, ctx, rev, o.writable, err))) ||
+        (rc = export_start(&export, ctx, rev, &o.export, err)))
         goto out;
     if (o.run) {
         if (set_environment(export, rev, o.export.disk))
@@ -151,6 +156,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = report_set(err, VMSCM_ECANCELED, "nbd: interrupted");
 out:
     export_stop(export);
+    vmscm_workdir_close(o.export.writable);
     vmscm_revision_free(rev);
     return rc;
 }
@@ -168,6 +174,8 @@ static const struct opt table[] = {
         "only with TLS, by the pre-shared keys in FILE"},
     {0, "tls-verify", OPT_FLAG, offsetof(struct opts, export.tls_verify), NULL, NULL,
         "clients must have a certificate, too"},
+    {0, "writable", OPT_STRING, offsetof(struct opts, writable), "DIR", "dir",
+        "what is written goes to a thin checkout in DIR, made or gone on with"},
     {0, "cache-size", OPT_STRING, offsetof(struct opts, export.cache_size), "SIZE", NULL,
         "keep so much decompressed data; the default is 128M"},
     {0, "run", OPT_STRING, offsetof(struct opts, run), "COMMAND", NULL,
@@ -176,8 +184,8 @@ static const struct opt table[] = {
 };
 
 static const char *const usage[] = {"[--socket=PATH|--port=N [--listen=ADDRESS]] "
-                                    "[--tls=DIR [--tls-verify]|--tls-psk=FILE] [--cache-size=SIZE] "
-                                    "[--run=COMMAND] REV[:DISK]",
+                                    "[--tls=DIR [--tls-verify]|--tls-psk=FILE] "
+                                    "[--writable=DIR|--cache-size=SIZE] [--run=COMMAND] REV[:DISK]",
     NULL};
 
 const struct cmd cmd_nbd = {

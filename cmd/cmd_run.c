@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* vmscm run: start a revision as a machine that leaves nothing behind. */
+/* vmscm run: start a revision as a machine, which leaves nothing behind unless it is to be kept. */
+#include "agent.h"
 #include "child.h"
 #include "cmd.h"
 #include "export.h"
 #include "interrupt.h"
+#include "keep.h"
 #include "memory.h"
+#include "monitor.h"
 #include "process.h"
 #include "qemuargs.h"
 #include "report.h"
@@ -24,6 +27,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#define AGENT_SECONDS 300   /* that an agent has to answer in, where nothing was said */
+#define POWERDOWN_SECONDS 60 /* that a guest which is kept has to power down in */
+#define CLOSE_SECONDS 20     /* that qemu has to write out what it has of such disks */
+
 struct opts {
     unsigned cpus, memory;
     const char *bus;
@@ -33,7 +40,9 @@ struct opts {
     const char *kernel, *initrd, *append;
     const char *wait_for;
     unsigned timeout;
+    const char *exec;
     const char *run;
+    const char *keep;
     const char *cache_size;
     const char *console_log;
 };
@@ -43,9 +52,13 @@ struct machine {
     struct ctx *ctx;
     struct opts o;
     struct export *export;
+    struct vmscm_workdir *kept; /* instead of an export */
     const struct vmscm_machine *machine; /* the revision's */
     struct child qemu;
     struct waitfor wait;
+    struct agent agent;
+    char *agent_path;
+    int64_t end; /* when to give up */
     char *dir;
     char *forward; /* of our own, for --wait-for */
     bool terminal; /* the console is the user's terminal, by qemu itself */
@@ -55,9 +68,11 @@ struct machine {
     int log;
 };
 
-static char *uri_of(const void *data, const char *disk)
+static char *file_of(const void *data, const char *disk)
 {
-    return export_uri(data, disk);
+    const struct machine *m = data;
+
+    return m->kept ? keep_file(m->kept, disk) : export_uri(m->export, disk);
 }
 
 /* A port that is free now. */
@@ -144,12 +159,15 @@ static int start_qemu(struct machine *m, struct vmscm_error *err)
         .isolate = m->o.isolate,
         .emulate = m->emulate,
         .forwards = &m->o.forwards,
-        .uri = uri_of,
-        .data = m->export};
+        .kept = m->kept != NULL,
+        .file = file_of,
+        .data = m};
     int rc = qemuargs_machine(&args, m->machine, &options, err);
 
     if (!rc) {
         add_consoles(&args, m);
+        if (m->o.exec)
+            agent_args(&args, m->agent_path);
         rc = child_start(&m->qemu, (const char *const *)args.items, m->terminal ? 0 : CHILD_OUT,
             "qemu-system-x86", err);
         m->qemu.name = "qemu-system-x86_64";
@@ -158,8 +176,44 @@ static int start_qemu(struct machine *m, struct vmscm_error *err)
     return rc;
 }
 
-static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_error *err)
+/* The thin checkout of a machine that is new, or was kept before. */
+static int open_kept(struct machine *m, struct vmscm_revision **rev, struct vmscm_error *err)
 {
+    const char *name = m->o.keep, *slash = strrchr(name, '/'), *dir = slash ? slash + 1 : name;
+    const char *machine = vmscm_revision_machine_name(*rev);
+    struct vmscm_revision *copy = NULL;
+    char tip[VMSCM_ID_HEX + 1];
+    bool fresh = false;
+    int rc;
+
+    if (!vmscm_revision_name_check(name, err))
+        return err->code;
+    if (!machine || strcmp(machine, name) != 0) {
+        rc = vmscm_revision_clone(*rev, name, err);
+        fresh = !rc;
+        if (rc == VMSCM_EEXIST)
+            report_hint(err, "'vmscm run --keep=%s %s' goes on with that one", name, name);
+        if (rc || (rc = vmscm_revision_resolve(&copy, m->ctx->repo, name, err)))
+            return rc;
+    }
+    rc = keep_open(&m->kept, m->ctx, copy ? copy : *rev, dir, err);
+    if (!rc && strcmp(vmscm_workdir_machine(m->kept), name) != 0)
+        rc = report_set(err, VMSCM_EREFUSED, "%s: a checkout of another machine, %s", dir,
+            vmscm_workdir_machine(m->kept));
+    if (rc && fresh)
+        vmscm_revision_remove(tip, m->ctx->repo, name, NULL);
+    if (rc || !copy) {
+        vmscm_revision_free(copy);
+    } else {
+        vmscm_revision_free(*rev);
+        *rev = copy;
+    }
+    return rc;
+}
+
+static int start(struct machine *m, struct vmscm_revision **which, struct vmscm_error *err)
+{
+    struct vmscm_revision *rev = *which;
     const struct export_options export = {.cache_size = m->o.cache_size};
     int rc;
 
@@ -171,9 +225,15 @@ static int start(struct machine *m, struct vmscm_revision *rev, struct vmscm_err
     if (!(m->dir = export_private_dir(err)))
         return VMSCM_EIO;
     m->wait.monitor = memory_printf("%s/monitor", m->dir);
-    if ((rc = find_forward(m, err)) || (rc = export_start(&m->export, m->ctx, rev, &export, err)))
+    m->agent_path = memory_printf("%s/agent", m->dir);
+    agent_init(&m->agent, m->agent_path, m->o.exec);
+    if ((rc = find_forward(m, err)))
         return rc;
-    return start_qemu(m, err);
+    rc = m->o.keep ? open_kept(m, which, err)
+                   : export_start(&m->export, m->ctx, rev, &export, err);
+    if (!rc)
+        rc = vmscm_revision_machine(&m->machine, *which, err);
+    return rc ? rc : start_qemu(m, err);
 }
 
 /* qemu takes another accelerator by itself where KVM is not to be had, but where it is and does not work,
@@ -210,7 +270,7 @@ static void relay(struct machine *m)
             m->log = -1;
             report_warning("the console's log cannot be written to any more");
         }
-        if (m->log < 0 && !m->ctx->common.quiet) {
+        if (m->log < 0 && !m->ctx->common.quiet && !m->o.exec) {
             fwrite(buf, 1, (size_t)n, stdout);
             fflush(stdout);
         }
@@ -229,7 +289,6 @@ static int64_t now_ms(void)
 static int look(struct machine *m, struct vmscm_error *err)
 {
     struct pollfd p = {m->qemu.out, POLLIN, 0};
-    int rc;
 
     poll(&p, m->qemu.out >= 0 ? 1 : 0, 50);
     if (interrupt_pending())
@@ -243,9 +302,7 @@ static int look(struct machine *m, struct vmscm_error *err)
     relay(m);
     if (p.revents & POLLHUP)
         poll(NULL, 0, 50);
-    if ((rc = export_check(m->export, err)))
-        return rc;
-    return 0;
+    return m->export ? export_check(m->export, err) : 0;
 }
 
 /* The user's command, once the guest is there; its status. */
@@ -269,11 +326,53 @@ static int run_command(struct machine *m, struct vmscm_error *err)
     return rc < 0 ? rc : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Until what is waited for is there, the guest ends, or time is over. */
-static int serve(struct machine *m, struct vmscm_error *err)
+/* The command in the guest; its status. */
+static int exec_command(struct machine *m, struct vmscm_error *err)
 {
-    int64_t end = m->o.timeout ? now_ms() + (int64_t)m->o.timeout * 1000 : INT64_MAX, next = 0;
+    int64_t agent = m->o.timeout ? m->end : now_ms() + AGENT_SECONDS * 1000;
+    unsigned seconds = m->o.timeout ? m->o.timeout : AGENT_SECONDS;
+    int rc;
+
+    while (m->agent.state != AGENT_DONE) {
+        if ((rc = look(m, err)) < 0)
+            return rc;
+        if (rc > 0)
+            return report_set(err, VMSCM_ENOTFOUND, "--exec: the guest ended before the command");
+        if ((rc = agent_poll(&m->agent, now_ms(), err)))
+            return rc;
+        if (m->agent.state < AGENT_STARTS && now_ms() >= agent) {
+            report_set(err, VMSCM_ENOTFOUND, "guest agent: no answer after %u seconds", seconds);
+            return report_hint(err, "qemu-guest-agent must be installed in the guest, and start with it");
+        }
+        if (m->agent.state != AGENT_DONE && now_ms() >= m->end)
+            return report_set(err, VMSCM_ENOTFOUND, "--exec: still runs after %u seconds", seconds);
+    }
+    return m->agent.status;
+}
+
+/* So that what the guest has not written yet is on its disks. */
+static void power_down(struct machine *m)
+{
+    int64_t end = now_ms() + POWERDOWN_SECONDS * 1000;
+    bool asked;
+
+    waitfor_release(&m->wait);
+    asked = monitor_powerdown(m->wait.monitor);
+    while (asked && now_ms() < end) {
+        int rc = look(m, NULL);
+        if (rc > 0)
+            return;
+        if (rc < 0)
+            break;
+    }
+    report_warning("the guest did not power down: its disks are as after a power cut");
+}
+
+/* Until what is waited for is there, the guest ends, or time is over. */
+static int wait_for(struct machine *m, struct vmscm_error *err)
+{
     bool waits = m->wait.text || m->wait.port;
+    int64_t next = 0;
     int rc;
 
     while (!m->wait.met) {
@@ -288,13 +387,30 @@ static int serve(struct machine *m, struct vmscm_error *err)
             waitfor_poll(&m->wait);
             next = now_ms() + 300;
         }
-        if (now_ms() >= end && !m->wait.met)
+        if (now_ms() >= m->end && !m->wait.met)
             return waits ? report_set(err, VMSCM_ENOTFOUND, "%s: not there after %u seconds",
                                m->o.wait_for, m->o.timeout)
                          : report_set(err, VMSCM_ENOTFOUND, "the guest: still runs after %u seconds",
                                m->o.timeout);
     }
-    return m->o.run ? run_command(m, err) : 0;
+    return 0;
+}
+
+/* The exit status, or a failure. */
+static int serve(struct machine *m, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    m->end = m->o.timeout ? now_ms() + (int64_t)m->o.timeout * 1000 : INT64_MAX;
+    if (m->o.wait_for || !m->o.exec)
+        rc = wait_for(m, err);
+    if (!rc && m->o.exec)
+        rc = exec_command(m, err);
+    if (!rc && m->o.run)
+        rc = run_command(m, err);
+    if (rc >= 0 && m->kept && m->qemu.pid)
+        power_down(m);
+    return rc;
 }
 
 static void remove_in(const char *dir, const char *name)
@@ -307,17 +423,25 @@ static void remove_in(const char *dir, const char *name)
 
 static void stop(struct machine *m)
 {
+    if (m->kept && m->qemu.pid && child_alive(&m->qemu, false)) {
+        kill(m->qemu.pid, SIGTERM);
+        for (int i = 0; i < CLOSE_SECONDS * 20 && child_alive(&m->qemu, false); i++)
+            poll(NULL, 0, 50);
+    }
     child_stop(&m->qemu, false);
-    if (m->terminal && m->export)
+    if (m->terminal && m->machine)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &m->tty);
     if (m->qemu.out >= 0)
         close(m->qemu.out);
     export_stop(m->export);
     waitfor_release(&m->wait);
+    agent_release(&m->agent);
+    vmscm_workdir_close(m->kept);
     if (m->log >= 0)
         close(m->log);
     if (m->dir) {
         remove_in(m->dir, "monitor");
+        remove_in(m->dir, "agent");
         remove_in(m->dir, "vars");
         rmdir(m->dir);
     }
@@ -325,6 +449,7 @@ static void stop(struct machine *m)
         free(m->o.forwards.items);
     free(m->forward);
     free((char *)m->wait.monitor);
+    free(m->agent_path);
     free(m->dir);
 }
 
@@ -338,14 +463,20 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     m.qemu = (struct child)CHILD_INIT;
     if (rc)
         return rc;
-    if (m.o.run && !m.o.wait_for)
-        return report_set(err, VMSCM_EUSAGE, "--run: only with --wait-for");
+    agent_init(&m.agent, NULL, NULL);
+    if (m.o.run && !m.o.wait_for && !m.o.exec)
+        return report_set(err, VMSCM_EUSAGE, "--run: only with --wait-for or --exec");
+    if (m.o.keep && m.o.cache_size)
+        return report_set(err, VMSCM_EUSAGE, "--cache-size: not with --keep");
+    if (m.o.exec && !agent_can_say(m.o.exec))
+        return report_set(err, VMSCM_EUSAGE, "--exec: not UTF-8");
     if (m.o.vnc && m.o.spice)
         return report_set(err, VMSCM_EUSAGE, "--vnc and --spice: not both");
     if ((m.o.initrd || m.o.append) && !m.o.kernel)
         return report_set(err, VMSCM_EUSAGE, "--%s: only with --kernel",
             m.o.initrd ? "initrd" : "append");
-    m.terminal = !m.o.wait_for && !m.o.console_log && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    m.terminal = !m.o.wait_for && !m.o.exec && !m.o.console_log &&
+        isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (m.o.console_log && (m.log = open(m.o.console_log,
                                 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
         return report_set(err, VMSCM_EIO, "%s: %s", m.o.console_log, strerror(errno));
@@ -356,7 +487,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         tcgetattr(STDIN_FILENO, &m.tty);
         fputs("Ctrl-A X ends it.\n", stderr);
     }
-    if (!(rc = start(&m, rev, err)))
+    if (!(rc = start(&m, &rev, err)))
         rc = serve(&m, err);
 out:
     stop(&m);
@@ -388,8 +519,12 @@ static const struct opt table[] = {
         "end once the guest answers at port:N, or has printed text:WORDS"},
     {0, "timeout", OPT_UINT, offsetof(struct opts, timeout), "SECONDS", NULL,
         "give up after so long"},
+    {0, "exec", OPT_STRING, offsetof(struct opts, exec), "COMMAND", NULL,
+        "run this command in the guest, through its agent, then end"},
     {0, "run", OPT_STRING, offsetof(struct opts, run), "COMMAND", NULL,
         "once what was waited for is there, run this shell command, then end"},
+    {0, "keep", OPT_STRING, offsetof(struct opts, keep), "NAME", NULL,
+        "keep what it writes, as a new machine's thin checkout"},
     {0, "console-log", OPT_STRING, offsetof(struct opts, console_log), "FILE", "file",
         "write the serial console to FILE"},
     {0, "cache-size", OPT_STRING, offsetof(struct opts, cache_size), "SIZE", NULL,
@@ -401,7 +536,7 @@ static const char *const usage[] = {"[OPTION]... REV", NULL};
 
 const struct cmd cmd_run = {
     .name = "run",
-    .summary = "start a revision, and leave nothing behind",
+    .summary = "start a revision as a machine",
     .usage = usage,
     .options = table,
     .options_size = sizeof(struct opts),

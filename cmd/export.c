@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "memory.h"
 #include "report.h"
+#include "storaged.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #define ARGS 32
 
 struct export {
-    struct child nbdkit;
+    struct child server;
     char *dir;    /* private */
     char *socket; /* NULL: TCP */
     char *authority; /* HOST:PORT */
@@ -120,6 +121,22 @@ static void add_listen(struct words *w, const struct export *x, const struct exp
         add(w, "--tls-verify-peer");
 }
 
+static int start_writable(struct export *x, struct vmscm_revision *rev,
+    const struct export_options *o, const char *pidfile, struct vmscm_error *err)
+{
+    const struct storaged daemon = {x->socket, x->dir, pidfile, o};
+    const struct vmscm_machine *machine;
+    struct qemuargs args = {0};
+    int rc = vmscm_revision_machine(&machine, rev, err);
+
+    if (!rc && !(rc = storaged_args(&args, machine, &daemon, err)))
+        rc = child_start(&x->server, (const char *const *)args.items, CHILD_NULL,
+            "qemu-system-common", err);
+    x->server.name = "qemu-storage-daemon";
+    qemuargs_release(&args);
+    return rc;
+}
+
 static int start(struct export *x, struct ctx *ctx, struct vmscm_revision *rev,
     const struct export_options *o, const char *pidfile, struct vmscm_error *err)
 {
@@ -140,24 +157,24 @@ static int start(struct export *x, struct ctx *ctx, struct vmscm_revision *rev,
         add_own(&w, memory_printf("disk=%s", o->disk));
     if (o->cache_size)
         add_own(&w, memory_printf("cache-size=%s", o->cache_size));
-    rc = child_start(&x->nbdkit, w.items, CHILD_NULL, "nbdkit", err);
+    rc = child_start(&x->server, w.items, CHILD_NULL, "nbdkit", err);
     for (size_t i = 0; i < w.own_len; i++)
         free(w.own[i]);
     return rc;
 }
 
-/* nbdkit writes its id once it listens. */
+/* The server writes its id once it listens. */
 static int wait_ready(struct export *x, const char *pidfile, struct vmscm_error *err)
 {
     while (access(pidfile, F_OK) < 0) {
-        if (!child_alive(&x->nbdkit, false)) {
-            child_failed(&x->nbdkit, err);
-            if (strstr(x->nbdkit.last, "cannot open") || strstr(x->nbdkit.last, "not found"))
+        if (!child_alive(&x->server, false)) {
+            child_failed(&x->server, err);
+            if (strstr(x->server.last, "cannot open") || strstr(x->server.last, "not found"))
                 report_hint(err, "is " PLUGIN " installed? It is built where nbdkit-plugin-dev is");
             return VMSCM_ETOOL;
         }
         if (interrupt_pending())
-            return report_set(err, VMSCM_ECANCELED, "nbdkit: interrupted");
+            return report_set(err, VMSCM_ECANCELED, "%s: interrupted", x->server.name);
         poll(NULL, 0, 5);
     }
     return 0;
@@ -170,7 +187,7 @@ int export_start(struct export **out, struct ctx *ctx, struct vmscm_revision *re
     char *pidfile = NULL;
     int rc;
 
-    x->nbdkit = (struct child)CHILD_INIT;
+    x->server = (struct child)CHILD_INIT;
     x->tls = o->tls || o->tls_psk;
     if (o->socket && (rc = export_check_socket(o->socket, err)))
         goto out;
@@ -184,7 +201,9 @@ int export_start(struct export **out, struct ctx *ctx, struct vmscm_revision *re
     else
         x->socket = o->socket ? memory_dup(o->socket) : memory_printf("%s/nbd", x->dir);
     pidfile = memory_printf("%s/pid", x->dir);
-    if (!(rc = start(x, ctx, rev, o, pidfile, err)))
+    rc = o->writable ? start_writable(x, rev, o, pidfile, err)
+                     : start(x, ctx, rev, o, pidfile, err);
+    if (!rc)
         rc = wait_ready(x, pidfile, err);
 out:
     free(pidfile);
@@ -207,12 +226,13 @@ void export_stop(struct export *x)
 {
     if (!x)
         return;
-    child_stop(&x->nbdkit, false);
-    if (x->nbdkit.ended && x->socket)
+    child_stop(&x->server, false);
+    if (x->server.ended && x->socket)
         unlink(x->socket);
     if (x->dir) {
         remove_in(x->dir, "pid");
         remove_in(x->dir, "nbd");
+        storaged_clean(x->dir);
         rmdir(x->dir);
     }
     free(x->dir);
@@ -223,7 +243,7 @@ void export_stop(struct export *x)
 
 int export_check(struct export *x, struct vmscm_error *err)
 {
-    return child_alive(&x->nbdkit, true) ? 0 : child_failed(&x->nbdkit, err);
+    return child_alive(&x->server, true) ? 0 : child_failed(&x->server, err);
 }
 
 /* What may stand in a URI as it is, and %XX of all else. */

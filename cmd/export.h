@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A revision's disks served over NBD by nbdkit and our plugin for it. */
+/*
+ * A revision's disks served over NBD by nbdkit and our plugin for it; or those of a thin checkout, which can
+ * be written to, by qemu-storage-daemon.
+ */
 #ifndef EXPORT_H
 #define EXPORT_H
 
 #include "child.h"
 #include "cmd.h"
 #include <vmscm/revision.h>
+#include <vmscm/thin.h>
 
 struct export_options {
     const char *disk;       /* just this one; NULL: all */
@@ -16,6 +20,7 @@ struct export_options {
     const char *tls_psk;    /* file of pre-shared keys; NULL: none */
     int tls_verify;         /* clients need a certificate, too */
     const char *cache_size; /* NULL: the plugin's */
+    struct vmscm_workdir *writable; /* a thin checkout of the revision; NULL: read-only */
 };
 
 struct export;

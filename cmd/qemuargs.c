@@ -52,8 +52,7 @@ int qemuargs_forward(unsigned *host, unsigned *guest, const char *text, struct v
     return 0;
 }
 
-/* A value within a -drive or -device argument: a comma is doubled. */
-static char *escape(const char *s)
+char *qemuargs_escape(const char *s)
 {
     char *out = memory_zero(strlen(s) * 2 + 1), *p = out;
 
@@ -118,11 +117,18 @@ static int add_disks(struct qemuargs *args, const struct vmscm_machine *m,
     if (has_bus(m, o, "usb"))
         qemuargs_add(args, "-device"), qemuargs_add(args, "qemu-xhci,id=xhci");
     for (size_t i = 0; i < m->disk_count && !rc; i++) {
-        char *uri = o->uri(o->data, m->disks[i].id), *file = escape(uri);
+        char *name = o->file(o->data, m->disks[i].id);
+        if (!name)
+            return report_set(err, VMSCM_ENOTFOUND, "disk %s: is not there", m->disks[i].id);
+        char *file = qemuargs_escape(name);
         qemuargs_add(args, "-drive");
-        /* What the guest writes goes to a temporary file that has no name any more. */
-        qemuargs_add(args, "if=none,id=disk%zu,format=raw,snapshot=on,cache=unsafe,file=%s", i, file);
-        free(uri);
+        if (o->kept)
+            qemuargs_add(args, "if=none,id=disk%zu,format=qcow2,discard=unmap,file=%s", i, file);
+        else
+            /* What the guest writes goes to a temporary file that has no name any more. */
+            qemuargs_add(
+                args, "if=none,id=disk%zu,format=raw,snapshot=on,cache=unsafe,file=%s", i, file);
+        free(name);
         free(file);
         rc = add_device(args, &m->disks[i], o, i, &sata, err);
     }

@@ -16,6 +16,9 @@ struct qemuargs {
 void qemuargs_add(struct qemuargs *args, const char *fmt, ...) VMSCM_PRINTF(2, 3);
 void qemuargs_release(struct qemuargs *args);
 
+/* A value within an argument of qemu's that others stand beside: a comma is doubled. The caller's. */
+char *qemuargs_escape(const char *value);
+
 struct qemuargs_options {
     unsigned cpus;      /* 0: as recorded */
     unsigned memory;    /* MiB; 0: as recorded */
@@ -24,7 +27,8 @@ struct qemuargs_options {
     int isolate;        /* the guest reaches nothing */
     int emulate;        /* without KVM, even if it is there */
     const struct opt_list *forwards; /* HOST:GUEST */
-    char *(*uri)(const void *data, const char *disk); /* where a disk is; the caller's */
+    int kept;           /* disks are qcow2 images that keep what is written; else raw, and it goes */
+    char *(*file)(const void *data, const char *disk); /* path or URI of a disk, the caller's; or NULL */
     const void *data;
 };
 

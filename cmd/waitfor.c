@@ -5,6 +5,7 @@
  */
 #include "waitfor.h"
 
+#include "monitor.h"
 #include "report.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define PROMPT "(qemu) "
@@ -71,19 +71,6 @@ static int connect_port(unsigned port)
     return fd;
 }
 
-static int connect_monitor(const char *path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
 /* Whether the list has an established connection to the guest's port:
  *   TCP[ESTABLISHED]   14       127.0.0.1 45678       10.0.2.15    22     0     0 */
 static bool is_established(const char *list, unsigned port)
@@ -125,7 +112,7 @@ void waitfor_poll(struct waitfor *w)
     }
     if (w->probe < 0)
         w->probe = connect_port(w->host);
-    if (w->fd < 0 && (w->fd = connect_monitor(w->monitor)) < 0)
+    if (w->fd < 0 && (w->fd = monitor_connect(w->monitor)) < 0)
         return;
     while ((n = recv(w->fd, w->answer + w->answer_len, sizeof w->answer - 1 - w->answer_len, 0)) > 0) {
         w->answer_len += (size_t)n;

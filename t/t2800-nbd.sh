@@ -149,6 +149,78 @@ check 'what is written is refused' '
     ! vmscm nbd --run "qemu-io -f raw -c \"write 0 4k\" \"\$uri\"" web >said 2>&1
     grep -qiE "permission denied|read-only" said'
 
+if [ -n "$(missing qemu-storage-daemon)" ]; then
+    skip 'vmscm nbd --writable' 'qemu-storage-daemon is not installed'
+else
+at_exit 'VMSCM_DIR=$TEST_DIR/work/repo.vmscm vmscm service stop -q 2>/dev/null'
+cp one.raw want.raw
+check '--writable: what is written is in a thin checkout, and can be checked in' '
+    rm -rf "$XDG_RUNTIME_DIR"/vmscm-*
+    vmscm nbd --writable=copy --run "qemu-io -f raw -c \"write -P 7 1M 64k\" -c flush \"\$uri\" && nbdcopy \"\$uri\" got.raw" web
+    head -c 65536 /dev/zero | tr "\0" "\7" | put want.raw 1048576
+    cmp got.raw want.raw
+    vmscm cat web | cmp - one.raw
+    vmscm status copy | grep -q "^thin, over"
+    (cd copy && vmscm checkin -v -m written 2>../said)
+    grep -q "its overlay holds 65536 of" said
+    vmscm cat web | cmp - want.raw
+    [ -z "$(ls -d "$XDG_RUNTIME_DIR"/vmscm-* 2>/dev/null)" ]'
+check 'and gone on with, also after a kill' '
+    serve --socket=s --writable=copy web
+    qemu-io -f raw -c "write -P 3 4M 4k" -c flush "$(cat uris)"
+    rc=0
+    (cd copy && vmscm checkin) 2>busy || rc=$?
+    [ $rc = 3 ]
+    kill -9 "$(cat pid)"
+    for _ in $(seq 200); do
+        grep -lsF "$XDG_RUNTIME_DIR/vmscm-" /proc/[0-9]*/cmdline | grep -q . || break
+        sleep 0.05
+    done
+    rm -rf "$XDG_RUNTIME_DIR"/vmscm-*
+    head -c 4096 /dev/zero | tr "\0" "\3" | put want.raw 4194304
+    vmscm nbd --writable=copy --run "nbdcopy \"\$uri\" got.raw" web
+    cmp got.raw want.raw
+    (cd copy && vmscm checkin -m killed)
+    vmscm cat web | cmp - want.raw'
+check 'several disks, or one of them' '
+    vmscm nbd --writable="both, now" --run "nbdinfo --list \"\$uri\"" db >list
+    [ "$(grep -c "^export=" list)" = 2 ]
+    vmscm nbd --writable="both, now" --run "qemu-io -f raw -c \"write -P 1 0 4k\" \"\$uri\"" db:vdb
+    (cd "both, now" && vmscm checkin -m second)
+    vmscm cat db:vda | cmp - one.raw
+    ! vmscm cat db:vdb | cmp -s - two.raw
+    serve --json --writable="both, now" db
+    [ "$(jq -r ".exports[1].disk" uris)" = vdb ]
+    nbdcopy "$(jq -r ".exports[0].uri" uris)" got.raw
+    cmp got.raw one.raw
+    ended TERM'
+check -p psktool '--writable by TCP, with TLS' '
+    psktool -u alice -p keys.psk >/dev/null 2>&1
+    vmscm nbd --writable=copy --socket=s --tls-psk=keys.psk --run "
+        nbdinfo --size \"nbds+unix://alice@/vda?socket=s&tls-psk-file=$PWD/keys.psk\"" web
+    ! vmscm nbd --writable=copy --socket=s --tls-psk=keys.psk --run "nbdinfo --size nbd+unix:///vda?socket=s" web 2>/dev/null
+    port=$((20001 + $$ % 20000))
+    vmscm nbd --writable=copy --port=$port --run "nbdinfo --size \"\$uri\"" web
+    [ -z "$(ls -d "$XDG_RUNTIME_DIR"/vmscm-* 2>/dev/null)" ]'
+check_fails 4 'a checkout of another revision, and the way out' 'vmscm nbd --writable=copy --run true web~1' \
+    'copy: a checkout of .*, not of'
+check_fails 4 'a full checkout' 'vmscm checkout -q web full; vmscm nbd --writable=full --run true web' 'not a thin one'
+check_fails 4 'a directory with something in it' 'mkdir mine; touch mine/file; vmscm nbd --writable=mine --run true web' 'mine'
+check_fails 4 'an overlay over a file of ours is never opened' '
+    vmscm checkout -q --thin web trap
+    rm trap/vda.qcow2
+    qemu-img create -q -u -f qcow2 -F raw -b /etc/passwd trap/vda.qcow2 24M
+    vmscm nbd --writable=trap --run "nbdcopy \"\$uri\" got" web' 'vda.qcow2'
+check_fails 3 'nor another image in its place' '
+    cp one.raw trap/vda.qcow2
+    vmscm nbd --writable=trap --run true web' 'not a qcow2 image'
+check_fails 3 'no qemu-storage-daemon' '
+    mkdir -p bin2
+    for tool in vmscm nbdkit qemu-img; do ln -sf "$(command -v $tool)" bin2/; done
+    PATH=$PWD/bin2 vmscm nbd --writable=copy web' 'qemu-storage-daemon: not installed'
+check_fails 2 'a cache of what qemu serves' 'vmscm nbd --writable=copy --cache-size=1M web' 'not with --writable'
+fi
+
 check_fails 1 'no such revision' 'vmscm nbd --run true nosuch' 'nosuch'
 check_fails 1 'no such disk' 'vmscm nbd --run true web:vdz' 'vdz'
 check_fails 2 'a path too long for a socket' '

@@ -27,6 +27,13 @@ VMSCM_API const char *vmscm_workdir_thin_base(const struct vmscm_workdir *dir);
 VMSCM_API int vmscm_workdir_thin_hold(struct vmscm_workdir *dir, struct vmscm_repo *repo,
     struct vmscm_error *err);
 
+/*
+ * See that its disks are what another program may be given by their names: qcow2 images over what they
+ * should be over, or over nothing, which lead to no other file. Does nothing with a checkout of another
+ * kind. VMSCM_EREFUSED, VMSCM_EINPUT: a disk is not; VMSCM_ENOTFOUND: it is not there.
+ */
+VMSCM_API int vmscm_workdir_thin_check(struct vmscm_workdir *dir, struct vmscm_error *err);
+
 struct vmscm_thicken_result {
     uint64_t size;    /* bytes of guest address space */
     uint64_t written; /* bytes of data that were read for it */

@@ -102,6 +102,37 @@ out:
     return rc;
 }
 
+static int check_disk(const char *path, struct vmscm_error *err)
+{
+    struct vmscm_probe *probe = NULL;
+    struct vmscm_thin thin = {0};
+    int rc = vmscm_thin_find(&thin, path, err);
+
+    if (!rc && !thin.backing)
+        rc = vmscm_error_set(err, VMSCM_EBUSY, "%s: its checkout changed meanwhile", path);
+    if (!rc)
+        rc = vmscm_thin_probe(&probe, &thin, path, 0, err);
+    if (!rc && (probe->format != VMSCM_PROBE_QCOW2 || probe->backing || probe->files.len != 1))
+        rc = vmscm_error_set(err, VMSCM_EREFUSED, "%s: not a qcow2 image by itself", path);
+    vmscm_probe_close(probe);
+    vmscm_thin_release(&thin);
+    return rc;
+}
+
+int vmscm_workdir_thin_check(struct vmscm_workdir *dir, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; dir->work.thin.socket && i < dir->work.disks.len && !rc; i++) {
+        char *path = NULL;
+        if (!(rc = vmscm_path_join(
+                  &path, dir->path, dir->work.disks.items[i].files.items[0].name, err)))
+            rc = check_disk(path, err);
+        free(path);
+    }
+    return rc;
+}
+
 struct listing {
     int (*each)(void *data, const struct vmscm_thin_item *item);
     void *data;

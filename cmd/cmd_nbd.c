@@ -44,6 +44,8 @@ static int check(struct vmscm_revision *rev, const struct opts *o, struct vmscm_
         return report_set(err, VMSCM_EUSAGE, "--tls-verify: only with --tls");
     if (x->cache_size && o->writable)
         return report_set(err, VMSCM_EUSAGE, "--cache-size: not with --writable");
+    if (x->record && o->writable)
+        return report_set(err, VMSCM_EUSAGE, "--record: not with --writable");
     if (x->tls && x->tls_psk)
         return report_set(err, VMSCM_EUSAGE, "--tls and --tls-psk: not both");
     if (x->disk || machine->disk_count < 2)
@@ -131,7 +133,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct opts o = *(const struct opts *)values;
     struct vmscm_revision *rev = NULL;
     struct export *export = NULL;
-    int rc;
+    int kept, rc;
 
     (void)argc;
     if ((rc = ctx_repo(ctx, err)) ||
@@ -146,12 +148,16 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         if (set_environment(export, rev, o.export.disk))
             memory_die();
         rc = run_command(export, o.run, err);
+        if (rc >= 0 && o.export.record && (kept = export_record(export, rev, err)))
+            rc = kept;
         goto out;
     }
     if (!ctx->common.quiet)
         show(ctx, export, rev, o.export.disk);
     while (!interrupt_pending() && !(rc = export_check(export, err)))
         poll(NULL, 0, 100);
+    if (!rc && o.export.record)
+        rc = export_record(export, rev, err);
     if (!rc)
         rc = report_set(err, VMSCM_ECANCELED, "nbd: interrupted");
 out:
@@ -176,6 +182,8 @@ static const struct opt table[] = {
         "clients must have a certificate, too"},
     {0, "writable", OPT_STRING, offsetof(struct opts, writable), "DIR", "dir",
         "what is written goes to a thin checkout in DIR, made or gone on with"},
+    {0, "record", OPT_FLAG, offsetof(struct opts, export.record), NULL, NULL,
+        "keep what is read as the revision's boot trace"},
     {0, "cache-size", OPT_STRING, offsetof(struct opts, export.cache_size), "SIZE", NULL,
         "keep so much decompressed data; the default is 128M"},
     {0, "run", OPT_STRING, offsetof(struct opts, run), "COMMAND", NULL,
@@ -185,7 +193,8 @@ static const struct opt table[] = {
 
 static const char *const usage[] = {"[--socket=PATH|--port=N [--listen=ADDRESS]] "
                                     "[--tls=DIR [--tls-verify]|--tls-psk=FILE] "
-                                    "[--writable=DIR|--cache-size=SIZE] [--run=COMMAND] REV[:DISK]",
+                                    "[--writable=DIR|[--record] [--cache-size=SIZE]] "
+                                    "[--run=COMMAND] REV[:DISK]",
     NULL};
 
 const struct cmd cmd_nbd = {

@@ -43,6 +43,7 @@ struct opts {
     const char *exec;
     const char *run;
     const char *keep;
+    int record;
     const char *cache_size;
     const char *console_log;
 };
@@ -214,7 +215,8 @@ static int open_kept(struct machine *m, struct vmscm_revision **rev, struct vmsc
 static int start(struct machine *m, struct vmscm_revision **which, struct vmscm_error *err)
 {
     struct vmscm_revision *rev = *which;
-    const struct export_options export = {.cache_size = m->o.cache_size};
+    const struct export_options export = {
+        .cache_size = m->o.cache_size, .boot = 1, .record = m->o.record};
     int rc;
 
     if ((rc = vmscm_revision_machine(&m->machine, rev, err)))
@@ -397,9 +399,9 @@ static int wait_for(struct machine *m, struct vmscm_error *err)
 }
 
 /* The exit status, or a failure. */
-static int serve(struct machine *m, struct vmscm_error *err)
+static int serve(struct machine *m, struct vmscm_revision *rev, struct vmscm_error *err)
 {
-    int rc = 0;
+    int rc = 0, kept = 0;
 
     m->end = m->o.timeout ? now_ms() + (int64_t)m->o.timeout * 1000 : INT64_MAX;
     if (m->o.wait_for || !m->o.exec)
@@ -410,7 +412,11 @@ static int serve(struct machine *m, struct vmscm_error *err)
         rc = run_command(m, err);
     if (rc >= 0 && m->kept && m->qemu.pid)
         power_down(m);
-    return rc;
+    if (rc >= 0 && m->o.record) {
+        child_stop(&m->qemu, false);
+        kept = export_record(m->export, rev, err);
+    }
+    return kept ? kept : rc;
 }
 
 static void remove_in(const char *dir, const char *name)
@@ -466,8 +472,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     agent_init(&m.agent, NULL, NULL);
     if (m.o.run && !m.o.wait_for && !m.o.exec)
         return report_set(err, VMSCM_EUSAGE, "--run: only with --wait-for or --exec");
-    if (m.o.keep && m.o.cache_size)
-        return report_set(err, VMSCM_EUSAGE, "--cache-size: not with --keep");
+    if (m.o.keep && (m.o.cache_size || m.o.record))
+        return report_set(err, VMSCM_EUSAGE, "--%s: not with --keep",
+            m.o.record ? "record" : "cache-size");
     if (m.o.exec && !agent_can_say(m.o.exec))
         return report_set(err, VMSCM_EUSAGE, "--exec: not UTF-8");
     if (m.o.vnc && m.o.spice)
@@ -488,7 +495,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         fputs("Ctrl-A X ends it.\n", stderr);
     }
     if (!(rc = start(&m, &rev, err)))
-        rc = serve(&m, err);
+        rc = serve(&m, rev, err);
 out:
     stop(&m);
     vmscm_revision_free(rev);
@@ -525,6 +532,8 @@ static const struct opt table[] = {
         "once what was waited for is there, run this shell command, then end"},
     {0, "keep", OPT_STRING, offsetof(struct opts, keep), "NAME", NULL,
         "keep what it writes, as a new machine's thin checkout"},
+    {0, "record", OPT_FLAG, offsetof(struct opts, record), NULL, NULL,
+        "keep what is read as the revision's boot trace, by which later starts read ahead"},
     {0, "console-log", OPT_STRING, offsetof(struct opts, console_log), "FILE", "file",
         "write the serial console to FILE"},
     {0, "cache-size", OPT_STRING, offsetof(struct opts, cache_size), "SIZE", NULL,

@@ -7,6 +7,7 @@
 #include "report.h"
 #include "storaged.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <vmscm/trace.h>
 
 #define PLUGIN "nbdkit-vmscm-plugin.so"
 #define ARGS 32
+#define TRACE "trace"
+#define TRACE_MAX ((size_t)4 << 20)
 
 struct export {
     struct child server;
@@ -157,6 +161,10 @@ static int start(struct export *x, struct ctx *ctx, struct vmscm_revision *rev,
         add_own(&w, memory_printf("disk=%s", o->disk));
     if (o->cache_size)
         add_own(&w, memory_printf("cache-size=%s", o->cache_size));
+    if (o->record)
+        add_own(&w, memory_printf("record=%s/" TRACE, x->dir));
+    if (o->boot)
+        add(&w, "trace=always");
     rc = child_start(&x->server, w.items, CHILD_NULL, "nbdkit", err);
     for (size_t i = 0; i < w.own_len; i++)
         free(w.own[i]);
@@ -222,6 +230,24 @@ static void remove_in(const char *dir, const char *name)
     free(path);
 }
 
+int export_record(struct export *x, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    char *path = memory_printf("%s/" TRACE, x->dir), *text = memory_zero(TRACE_MAX);
+    ssize_t n = -1;
+    int fd, rc;
+
+    child_stop(&x->server, true);
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) {
+        n = read(fd, text, TRACE_MAX - 1);
+        close(fd);
+    }
+    rc = n > 0 ? vmscm_trace_record(rev, text, err)
+               : report_set(err, VMSCM_ENOTFOUND, "--record: nothing was read");
+    free(text);
+    free(path);
+    return rc;
+}
+
 void export_stop(struct export *x)
 {
     if (!x)
@@ -232,6 +258,7 @@ void export_stop(struct export *x)
     if (x->dir) {
         remove_in(x->dir, "pid");
         remove_in(x->dir, "nbd");
+        remove_in(x->dir, TRACE);
         storaged_clean(x->dir);
         rmdir(x->dir);
     }

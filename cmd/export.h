@@ -20,6 +20,8 @@ struct export_options {
     const char *tls_psk;    /* file of pre-shared keys; NULL: none */
     int tls_verify;         /* clients need a certificate, too */
     const char *cache_size; /* NULL: the plugin's */
+    int boot;   /* it is booted from: read ahead at once by the boot trace, if there is one */
+    int record; /* note what is read, for export_record */
     struct vmscm_workdir *writable; /* a thin checkout of the revision; NULL: read-only */
 };
 
@@ -30,6 +32,9 @@ int export_start(struct export **out, struct ctx *ctx, struct vmscm_revision *re
     const struct export_options *options, struct vmscm_error *err);
 /* Ends it and removes its socket. NULL is fine. */
 void export_stop(struct export *export);
+
+/* End it, and keep what was read as the revision's boot trace. */
+int export_record(struct export *export, struct vmscm_revision *rev, struct vmscm_error *err);
 
 /* Whether it still serves; what it has to say is told. If not, VMSCM_ETOOL. */
 int export_check(struct export *export, struct vmscm_error *err);

@@ -149,6 +149,48 @@ check 'what is written is refused' '
     ! vmscm nbd --run "qemu-io -f raw -c \"write 0 4k\" \"\$uri\"" web >said 2>&1
     grep -qiE "permission denied|read-only" said'
 
+check 'a boot trace: what was read, in order, and where' '
+    vmscm nbd --record --run "qemu-io -r -f raw -c \"read 8M 64k\" -c \"read 0 512\" -c \"read 8M 128k\" -c \"read 4M 4k\" \"\$uri\"" web:golden
+    id=$(vmscm show --json web:golden | jq -r .id)
+    git --git-dir=repo.vmscm/git notes --ref=traces list >notes
+    [ "$(wc -l <notes)" = 1 ]
+    [ "$(cut -d " " -f 2 notes)" = "$(git --git-dir=repo.vmscm/git rev-parse "$id:disks")" ]
+    git --git-dir=repo.vmscm/git cat-file blob "$(cut -d " " -f 1 notes)" >note
+    [ "$(cut -d " " -f 1,3- note)" = "1 :vda 80 0 81 40" ]
+    vmscm fsck --full'
+check 'reads that follow it are read ahead, others not' '
+    args=$(for n in $(seq 30); do printf " -c \"read %sk 4k\"" $((n * 128)); done)
+    vmscm nbd --record --run "qemu-io -r -f raw $args \"\$uri\"" web:golden
+    nbdkit -v -U - "$PLUGIN" web:golden --run "qemu-io -r -f raw $args \"\$uri\"" 2>said
+    grep -q "boot trace: vda was fetched" said
+    nbdkit -v -U - "$PLUGIN" web:golden --run "qemu-io -r -f raw -c \"read 0 4k\" -c \"read 12M 4M\" -c \"read 20M 2M\" \"\$uri\"" 2>said
+    grep -q "boot trace:" said && fail "it was taken for a boot"
+    nbdkit -v -U - "$PLUGIN" web:golden trace=always --run "nbdinfo --size \"\$uri\"; sleep 1" 2>said
+    grep -q "boot trace: vda was fetched" said
+    nbdkit -v -U - "$PLUGIN" web:golden trace=never --run "qemu-io -r -f raw $args \"\$uri\"" 2>said
+    grep -q "boot trace:" said && fail "it was followed"
+    vmscm nbd --run "nbdcopy \"\$uri\" got.raw" web:golden
+    cmp got.raw one.raw'
+check 'it travels, and a lazy clone fetches by it in few requests' '
+    unset VMSCM_DIR
+    vmscm clone --lazy "$PWD/repo.vmscm" lazy
+    git --git-dir=lazy/.vmscm/git notes --ref=traces list | grep -q .
+    cd lazy
+    before=$(du -s --block-size=1 .vmscm | cut -f 1)
+    nbdkit -v -U - "$PLUGIN" rev=origin/web:golden trace=always --run "nbdinfo --size \"\$uri\"; sleep 2" 2>../said
+    grep -q "boot trace: vda was fetched" ../said
+    after=$(du -s --block-size=1 .vmscm | cut -f 1)
+    [ "$after" -gt $((before + 100000)) ]'
+check 'notes that mean nothing are passed over' '
+    tree=$(git --git-dir=repo.vmscm/git rev-parse "$(vmscm show --json web:golden | jq -r .id):disks")
+    printf "2 99999999999 newer\n1 5 :vda ffffffffffffffffffffff\nnonsense\n1 7 :vdz 0\n1 6 :vda 3fffffffffff\n" >lines
+    git --git-dir=repo.vmscm/git -c user.name=x -c user.email=x@x notes --ref=traces add -f -F lines "$tree"
+    nbdkit -v -U - "$PLUGIN" web:golden trace=always --run "nbdcopy \"\$uri\" got.raw" 2>said
+    cmp got.raw one.raw
+    grep -q "boot trace: vda was fetched" said'
+check_fails 1 'nothing was read' 'vmscm nbd --record --run true web' 'nothing was read'
+check_fails 2 'a trace of what can be written to' 'vmscm nbd --record --writable=x --run true web' 'not with --writable'
+
 if [ -n "$(missing qemu-storage-daemon)" ]; then
     skip 'vmscm nbd --writable' 'qemu-storage-daemon is not installed'
 else

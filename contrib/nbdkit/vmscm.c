@@ -6,6 +6,9 @@
  * "ID/DISK", with the revision's 40 digits, opened when it is first connected to and closed with its
  * last connection; and with idle= it ends by itself when nobody was connected for so long.
  *
+ * Where there is a boot trace of the revision, what it has is read ahead as soon as reads follow it: see
+ * bootdisk.h. With record= what is read is noted, and written to a file at the end.
+ *
  * Threading: nbdkit's parallel model. All connections share the open disks and one cache; disks
  * are opened once nbdkit is where it stays (after_fork), since threads and locks do not survive a
  * fork, and before that to see that they can be.
@@ -13,19 +16,25 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "bootdisk.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 #include <vmscm/disk.h>
 #include <vmscm/machine.h>
 #include <vmscm/remote.h>
 #include <vmscm/repo.h>
 #include <vmscm/revision.h>
+#include <vmscm/trace.h>
 #include <vmscm/version.h>
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -40,21 +49,24 @@ struct settings {
     unsigned idle; /* seconds; 0: never */
     int64_t cache;
     unsigned threads;
+    enum bootdisk_use trace;
+    char *record;
+};
+
+/* A disk; with all=true, one that somebody is connected to. It is what connections have as handle. */
+struct shared {
+    struct bootdisk boot;
+    char *name;
+    unsigned users;
+    struct shared *next;
 };
 
 struct opened {
     struct vmscm_repo *repo;
     struct vmscm_disk_cache *cache;
-    struct vmscm_disk **disks;
+    struct shared *disks;
     size_t count;
-};
-
-/* With all=true: a disk that somebody is connected to. */
-struct shared {
-    char *name;
-    struct vmscm_disk *disk;
-    unsigned users;
-    struct shared *next;
+    struct vmscm_trace *recording; /* what is read, with record=; NULL: it is not noted */
 };
 
 static struct {
@@ -88,6 +100,19 @@ static int copy(char **to, const char *value)
     return -1;
 }
 
+static int config_trace(const char *value)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i], value) == 0) {
+            settings.trace = (enum bootdisk_use)i;
+            return 0;
+        }
+    nbdkit_error("trace=%s: auto, always or never", value);
+    return -1;
+}
+
 static int plugin_config(const char *key, const char *value)
 {
     if (strcmp(key, "repo") == 0) {
@@ -109,8 +134,14 @@ static int plugin_config(const char *key, const char *value)
     }
     if (strcmp(key, "readahead-threads") == 0)
         return nbdkit_parse_unsigned(key, value, &settings.threads);
-    nbdkit_error("unknown parameter '%s': repo, rev, disk, all, idle, cache-size and "
-                 "readahead-threads are known", key);
+    if (strcmp(key, "record") == 0) {
+        free(settings.record);
+        return (settings.record = nbdkit_absolute_path(value)) ? 0 : -1;
+    }
+    if (strcmp(key, "trace") == 0)
+        return config_trace(value);
+    nbdkit_error("unknown parameter '%s': repo, rev, disk, all, idle, cache-size, readahead-threads, "
+                 "record and trace are known", key);
     return -1;
 }
 
@@ -124,6 +155,10 @@ static int plugin_config_complete(void)
 
     if (settings.all && (settings.rev || settings.disk)) {
         nbdkit_error("all=true: not with %s=", settings.rev ? "rev" : "disk");
+        return -1;
+    }
+    if (settings.all && settings.record) {
+        nbdkit_error("all=true: not with record=");
         return -1;
     }
     if (!settings.rev && !settings.all) {
@@ -144,11 +179,20 @@ static int plugin_config_complete(void)
 static void close_all(void)
 {
     for (size_t i = 0; i < opened.count; i++)
-        vmscm_disk_close(opened.disks[i]);
+        bootdisk_close(&opened.disks[i].boot);
     free(opened.disks);
+    vmscm_trace_free(opened.recording);
     vmscm_disk_cache_free(opened.cache);
     vmscm_repo_close(opened.repo);
     memset(&opened, 0, sizeof opened);
+}
+
+static int open_disk(struct shared *s, struct vmscm_revision *rev, const char *id,
+    struct vmscm_error *err)
+{
+    /* What was read ahead would be noted. */
+    return bootdisk_open(&s->boot, rev, id, opened.cache,
+        settings.record ? BOOTDISK_NEVER : settings.trace, err);
 }
 
 static int open_disks(struct vmscm_revision *rev, struct vmscm_error *err)
@@ -158,20 +202,12 @@ static int open_disks(struct vmscm_revision *rev, struct vmscm_error *err)
 
     if (rc)
         return rc;
-    if (settings.disk || machine->disk_count < 2) {
-        opened.disks = calloc(1, sizeof *opened.disks);
-        rc = opened.disks ? vmscm_disk_open_cached(
-                                &opened.disks[0], rev, settings.disk, opened.cache, err)
-                          : VMSCM_ENOMEM;
-        opened.count = !rc;
-        return rc;
-    }
-    if (!(opened.disks = calloc(machine->disk_count, sizeof *opened.disks)))
+    bool one = settings.disk || machine->disk_count < 2;
+    opened.count = one ? 1 : machine->disk_count;
+    if (!(opened.disks = calloc(opened.count, sizeof *opened.disks)))
         return VMSCM_ENOMEM;
-    for (size_t i = 0; i < machine->disk_count && !rc; i++)
-        if (!(rc = vmscm_disk_open_cached(
-                  &opened.disks[i], rev, machine->disks[i].id, opened.cache, err)))
-            opened.count++;
+    for (size_t i = 0; i < opened.count && !rc; i++)
+        rc = open_disk(&opened.disks[i], rev, one ? settings.disk : machine->disks[i].id, err);
     return rc;
 }
 
@@ -232,6 +268,7 @@ static void *watch(void *unused)
 
 static int plugin_after_fork(void)
 {
+    struct vmscm_error err = VMSCM_ERROR_INIT;
     pthread_condattr_t attr;
     int sig = 0;
 
@@ -241,6 +278,8 @@ static int plugin_after_fork(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (open_all())
         return -1;
+    if (settings.record && vmscm_trace_new(&opened.recording, &err))
+        return fail(VMSCM_ENOMEM, &err);
     if (!settings.idle)
         return 0;
     pthread_condattr_init(&attr);
@@ -263,6 +302,26 @@ static void note_use(int change)
         pthread_cond_signal(&use.changed);
 }
 
+/* What was read, for whoever asked. */
+static void write_recording(void)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    char *text = NULL;
+    int fd, bad;
+
+    if (vmscm_trace_text(&text, opened.recording, &err)) {
+        nbdkit_debug("record: %s", err.message);
+        return;
+    }
+    fd = open(settings.record, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bad = fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text);
+    if (fd >= 0 && close(fd) < 0)
+        bad = 1;
+    if (bad)
+        nbdkit_error("%s: %m", settings.record);
+    vmscm_free(text);
+}
+
 static void plugin_unload(void)
 {
     struct vmscm_disk_cache_stats stats;
@@ -280,9 +339,12 @@ static void plugin_unload(void)
         nbdkit_debug("cache: %llu records read, %llu times found",
             (unsigned long long)stats.reads, (unsigned long long)stats.hits);
     }
+    if (opened.recording)
+        write_recording();
     close_all();
     free(settings.repo);
     free(settings.rev);
+    free(settings.record);
     free(settings.disk);
 }
 
@@ -290,7 +352,7 @@ static int plugin_list_exports(int readonly, int is_tls, struct nbdkit_exports *
 {
     (void)readonly, (void)is_tls;
     for (size_t i = 0; i < opened.count; i++)
-        if (nbdkit_add_export(exports, vmscm_disk_id(opened.disks[i]), settings.rev) < 0)
+        if (nbdkit_add_export(exports, vmscm_disk_id(opened.disks[i].boot.disk), settings.rev) < 0)
             return -1;
     return 0;
 }
@@ -298,11 +360,11 @@ static int plugin_list_exports(int readonly, int is_tls, struct nbdkit_exports *
 static const char *plugin_default_export(int readonly, int is_tls)
 {
     (void)readonly, (void)is_tls;
-    return opened.count == 1 ? vmscm_disk_id(opened.disks[0]) : "";
+    return opened.count == 1 ? vmscm_disk_id(opened.disks[0].boot.disk) : "";
 }
 
 /* A disk by "ID/DISK", shared by all who are connected to it. Under the lock. */
-static struct vmscm_disk *open_shared(const char *name)
+static struct shared *open_shared(const char *name)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_revision *rev = NULL;
@@ -314,7 +376,7 @@ static struct vmscm_disk *open_shared(const char *name)
         s = s->next;
     if (s) {
         s->users++;
-        return s->disk;
+        return s;
     }
     /* Nothing but a whole id: what else would name a revision may come to name another. */
     if (strspn(name, "0123456789abcdef") != VMSCM_ID_HEX || name[VMSCM_ID_HEX] != '/') {
@@ -330,12 +392,13 @@ static struct vmscm_disk *open_shared(const char *name)
         return NULL;
     }
     if (!(rc = vmscm_revision_resolve(&rev, opened.repo, id, &err)))
-        rc = vmscm_disk_open_cached(&s->disk, rev, name + VMSCM_ID_HEX + 1, opened.cache, &err);
+        rc = open_disk(s, rev, name + VMSCM_ID_HEX + 1, &err);
     vmscm_revision_free(rev);
     if (rc) {
         fail(rc, &err);
         if (rc == VMSCM_ENOTFOUND)
             nbdkit_set_error(ENOENT);
+        bootdisk_close(&s->boot);
         free(s->name);
         free(s);
         return NULL;
@@ -343,33 +406,34 @@ static struct vmscm_disk *open_shared(const char *name)
     s->users = 1;
     s->next = use.disks;
     use.disks = s;
-    return s->disk;
+    bootdisk_connect(&s->boot);
+    return s;
 }
 
 /* Under the lock. */
-static void close_shared(const struct vmscm_disk *disk)
+static void close_shared(struct shared *s)
 {
-    for (struct shared **at = &use.disks; *at; at = &(*at)->next) {
-        struct shared *s = *at;
-        if (s->disk != disk)
-            continue;
-        if (--s->users == 0) {
-            *at = s->next;
-            vmscm_disk_close(s->disk);
-            free(s->name);
-            free(s);
-        }
+    struct shared **at = &use.disks;
+
+    if (--s->users)
         return;
-    }
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    bootdisk_close(&s->boot);
+    free(s->name);
+    free(s);
 }
 
 static void *open_fixed(const char *name)
 {
-    if (opened.count == 1 && name && !*name)
-        return opened.disks[0];
-    for (size_t i = 0; i < opened.count && name; i++)
-        if (strcmp(name, vmscm_disk_id(opened.disks[i])) == 0)
-            return opened.disks[i];
+    for (size_t i = 0; i < opened.count && name; i++) {
+        struct shared *s = &opened.disks[i];
+        if (strcmp(name, vmscm_disk_id(s->boot.disk)) != 0 && (opened.count > 1 || *name))
+            continue;
+        bootdisk_connect(&s->boot);
+        return s;
+    }
     nbdkit_error("export '%s': %s", name ? name : "",
         name && *name ? "there is no such disk" : "there are several disks: name one of them");
     nbdkit_set_error(ENOENT);
@@ -408,13 +472,17 @@ static void plugin_close(void *handle)
 
 static int64_t plugin_get_size(void *handle)
 {
-    return (int64_t)vmscm_disk_size(handle);
+    const struct shared *s = handle;
+
+    return (int64_t)vmscm_disk_size(s->boot.disk);
 }
 
 static const char *plugin_export_description(void *handle)
 {
+    const struct shared *s = handle;
+
     return settings.rev
-        ? nbdkit_printf_intern("%s:%s", settings.rev, vmscm_disk_id(handle))
+        ? nbdkit_printf_intern("%s:%s", settings.rev, vmscm_disk_id(s->boot.disk))
         : nbdkit_export_name();
 }
 
@@ -450,9 +518,14 @@ static int plugin_can_cache(void *handle)
 static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    int rc = vmscm_disk_pread(handle, buf, count, offset, &err);
+    struct shared *s = handle;
+    int rc;
 
     (void)flags;
+    if (opened.recording)
+        vmscm_trace_add(opened.recording, vmscm_disk_id(s->boot.disk), offset, count);
+    bootdisk_watch(&s->boot, offset, count);
+    rc = vmscm_disk_pread(s->boot.disk, buf, count, offset, &err);
     return rc ? fail(rc, &err) : 0;
 }
 
@@ -460,11 +533,12 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
     struct nbdkit_extents *extents)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct shared *s = handle;
     uint64_t end = offset + count, len;
     int rc, zero;
 
     while (offset < end) {
-        if ((rc = vmscm_disk_extent(handle, offset, &len, &zero, &err)))
+        if ((rc = vmscm_disk_extent(s->boot.disk, offset, &len, &zero, &err)))
             return fail(rc, &err);
         if (nbdkit_add_extent(
                 extents, offset, len, zero ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) < 0)
@@ -489,7 +563,9 @@ static struct nbdkit_plugin plugin = {
                    "repo=<DIR>               The repository; by default that of the directory.\n"
                    "disk=<ID>                Just this disk; by default all, an export each.\n"
                    "cache-size=<SIZE>        Decompressed data to keep (default: 128M).\n"
-                   "readahead-threads=<N>    Threads that read ahead (default: one a core).",
+                   "readahead-threads=<N>    Threads that read ahead (default: one a core).\n"
+                   "record=<FILE>            Write what is read to FILE, as a boot trace.\n"
+                   "trace=auto|always|never  When to read ahead by the revision's boot trace.",
     .magic_config_key = "rev",
     .unload = plugin_unload,
     .get_ready = plugin_get_ready,

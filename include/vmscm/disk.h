@@ -55,6 +55,17 @@ VMSCM_API const char *vmscm_disk_id(const struct vmscm_disk *disk); /* borrowed 
 VMSCM_API int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t offset,
     struct vmscm_error *err);
 
+struct vmscm_disk_place {
+    uint64_t offset, len; /* bytes */
+};
+
+/* See to it that these places, some of which may be beyond its end, can be read soon: what a lazy repository
+ * lacks of them comes from its remote, in few large requests and in this order; then, as long as its cache is
+ * not three quarters full, they are read into that. For a disk with a cache. VMSCM_ECANCELED; others as the
+ * remote's; of what is damaged, who reads it is told. */
+VMSCM_API int vmscm_disk_fetch(struct vmscm_disk *disk, const struct vmscm_disk_place *places,
+    size_t count, const struct vmscm_events *events, struct vmscm_error *err);
+
 /* What is at offset: *zero is 1 if it reads as zeros, for *len bytes from there, at least one and up to
  * the end of the disk at most. Neighbours may be of the same kind. */
 VMSCM_API int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,

@@ -306,6 +306,8 @@ static int bring_up(struct sync *s, const char *hex)
 
     for (size_t i = 0; i < VMSCM_REFNAMES_NOTE_COUNT && !rc; i++) {
         s->kind = vmscm_refnames_notes[i];
+        if (strcmp(s->kind, VMSCM_REFNAMES_TRACES) == 0)
+            continue; /* nobody searches those */
         if ((rc = vmscm_db_exec(s->db,
                  "CREATE TEMP TABLE IF NOT EXISTS seen(subject TEXT PRIMARY KEY); DELETE FROM temp.seen",
                  s->err)))

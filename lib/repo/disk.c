@@ -211,6 +211,30 @@ int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t o
     return rc ? vmscm_error_prefix(err, "revision %.12s", disk->revision) : 0;
 }
 
+static bool is_full(const struct vmscm_disk_cache *cache)
+{
+    struct vmscm_recordcache_counts counts;
+
+    vmscm_recordcache_count(&counts, cache->records);
+    return counts.bytes >= cache->max / 4 * 3;
+}
+
+int vmscm_disk_fetch(struct vmscm_disk *disk, const struct vmscm_disk_place *places, size_t count,
+    const struct vmscm_events *events, struct vmscm_error *err)
+{
+    uint64_t size = disk->dev->size;
+    int rc = vmscm_storedev_bring(disk->dev, places, count, events, err);
+
+    for (size_t i = 0; i < count && !rc && disk->cache && !is_full(disk->cache); i++) {
+        const struct vmscm_disk_place *p = &places[i];
+        if (p->offset < size)
+            vmscm_storedev_warm(
+                disk->dev, p->offset, p->len < size - p->offset ? p->len : size - p->offset);
+        rc = vmscm_handle_canceled(events, err);
+    }
+    return rc;
+}
+
 int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,
     struct vmscm_error *err)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 const char *const vmscm_refnames_notes[VMSCM_REFNAMES_NOTE_COUNT] = {
-    VMSCM_NOTES_COMMENTS, VMSCM_REFNAMES_INSPECTION};
+    VMSCM_NOTES_COMMENTS, VMSCM_REFNAMES_INSPECTION, VMSCM_REFNAMES_TRACES};
 
 static bool is_note(const char *ref)
 {

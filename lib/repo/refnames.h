@@ -8,6 +8,7 @@
 
 #define VMSCM_REFNAMES_NOTES "refs/notes/"
 #define VMSCM_REFNAMES_INSPECTION VMSCM_REFNAMES_NOTES "inspection"
+#define VMSCM_REFNAMES_TRACES VMSCM_REFNAMES_NOTES "traces"
 #define VMSCM_REFNAMES_TRACKED VMSCM_HANDLE_TRACKED
 #define VMSCM_REFNAMES_TAGS VMSCM_HANDLE_TRACKED_TAGS
 
@@ -22,8 +23,8 @@ enum vmscm_refnames_kind {
  * *tag, within it, say which; tag is NULL if it is none. Either pointer may be NULL. */
 enum vmscm_refnames_kind vmscm_refnames_kind(const char *ref, char **machine, const char **tag);
 
-/* Notes that travel: comments, and what inspections found. */
-#define VMSCM_REFNAMES_NOTE_COUNT 2
+/* Notes that travel: comments, what inspections found, and boot traces. */
+#define VMSCM_REFNAMES_NOTE_COUNT 3
 extern const char *const vmscm_refnames_notes[VMSCM_REFNAMES_NOTE_COUNT];
 
 /* What a remote's ref is called here; of notes, NULL. *out is the caller's. */

@@ -2,6 +2,7 @@
 #include "repo/storedev.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "repo/handle.h"
 #include "repo/leafread.h"
 #include "repo/scatter.h"
 #include "store/batch.h"
@@ -12,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes that are brought at once beforehand: little at first, as somebody waits for it. */
+#define BRING_FIRST ((uint64_t)2 << 20)
+#define BRING_MOST ((uint64_t)16 << 20)
 #define NEARBY (128u << 10) /* brought at least, where what is read must be brought */
 
 /* What one reader at a time uses: the leaf and the chunk it read last, since reads come in order or
@@ -243,6 +247,91 @@ static int sd_pread(struct vmscm_blockdev *dev, void *data, size_t len, uint64_t
         len -= n;
     }
     return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The leaves of all segments that the places are in. */
+static int bring_leaves(struct storedev *sd, struct vmscm_batch *batch,
+    const struct vmscm_disk_place *places, size_t count, struct vmscm_error *err)
+{
+    VMSCM_VEC(uint64_t) segments = {0};
+    uint64_t *slot;
+    int rc = 0;
+
+    for (size_t i = 0; i < count && !rc; i++)
+        for (uint64_t at = places[i].offset, end = at + places[i].len; at < end && at < sd->map.size &&
+             !rc; at = ((at >> VMSCM_LEAF_SEGMENT_LOG2) + 1) << VMSCM_LEAF_SEGMENT_LOG2)
+            if (!(rc = vmscm_vec_add(&segments, &slot, err)))
+                *slot = at >> VMSCM_LEAF_SEGMENT_LOG2;
+    if (segments.len)
+        qsort(segments.items, segments.len, sizeof *segments.items, compare);
+    for (size_t i = 0; i < segments.len && !rc; i++) {
+        const struct vmscm_map_run *run = vmscm_map_run(&sd->map, segments.items[i]);
+        if (!run->zero && (i == 0 || segments.items[i] != segments.items[i - 1]))
+            rc = vmscm_batch_add_leaf(batch, &run->leaf, err);
+    }
+    vmscm_vec_release(&segments);
+    return rc ? rc : vmscm_batch_bring(batch, err);
+}
+
+/* Chunks of one segment, from byte `at` on. */
+static int want_chunks(struct storedev *sd, struct vmscm_batch *batch, uint64_t segment, uint32_t at,
+    uint64_t until, struct vmscm_error *err)
+{
+    const struct vmscm_map_run *run = vmscm_map_run(&sd->map, segment);
+    struct lane *lane = NULL;
+    int rc;
+
+    if (run->zero)
+        return 0;
+    if ((rc = take_lane(&lane, sd, segment, err)))
+        return rc;
+    if (!(rc = load_leaf(sd, lane, segment, &run->leaf, err))) {
+        const struct vmscm_leaf_entry *e = find_entry(lane, at);
+        for (; e < lane->entries + lane->entry_count && e->offset < until && !rc; e++)
+            if (!e->zero)
+                rc = vmscm_batch_add_chunk(batch, &e->id, e->length, &run->leaf, err);
+    }
+    give_lane(sd, lane);
+    return rc;
+}
+
+int vmscm_storedev_bring(struct vmscm_blockdev *dev, const struct vmscm_disk_place *places,
+    size_t count, const struct vmscm_events *events, struct vmscm_error *err)
+{
+    struct storedev *sd = (struct storedev *)dev;
+    struct vmscm_batch batch;
+    uint64_t enough = BRING_FIRST;
+    int rc;
+
+    if (!vmscm_batch_init(&batch, sd->store))
+        return 0;
+    rc = bring_leaves(sd, &batch, places, count, err);
+    for (size_t i = 0; i < count && !rc; i++) {
+        uint64_t at = places[i].offset, end = at + places[i].len;
+        while (at < end && at < sd->map.size && !rc) {
+            uint64_t segment = at >> VMSCM_LEAF_SEGMENT_LOG2, begin = segment << VMSCM_LEAF_SEGMENT_LOG2;
+            rc = want_chunks(sd, &batch, segment, (uint32_t)(at - begin), end - begin, err);
+            at = begin + VMSCM_LEAF_SEGMENT;
+        }
+        if (!rc && batch.bytes >= enough) {
+            vmscm_batch_let_go(&batch);
+            rc = vmscm_batch_bring(&batch, err);
+            enough = enough * 2 < BRING_MOST ? enough * 2 : BRING_MOST;
+        }
+        if (!rc)
+            rc = vmscm_handle_canceled(events, err);
+    }
+    if (!rc)
+        rc = vmscm_batch_bring(&batch, err);
+    vmscm_batch_release(&batch);
+    return rc;
 }
 
 void vmscm_storedev_warm(struct vmscm_blockdev *dev, uint64_t offset, uint64_t len)

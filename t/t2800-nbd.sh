@@ -215,9 +215,11 @@ check 'and gone on with, also after a kill' '
     [ $rc = 3 ]
     kill -9 "$(cat pid)"
     for _ in $(seq 200); do
-        grep -lsF "$XDG_RUNTIME_DIR/vmscm-" /proc/[0-9]*/cmdline | grep -q . || break
+        set -- /proc/[0-9]*/cmdline # now, so that grep does not find itself
+        grep -qsF "$XDG_RUNTIME_DIR/vmscm-" "$@" || break
         sleep 0.05
     done
+    ! grep -lsF "$XDG_RUNTIME_DIR/vmscm-" "$@" || fail "still running"
     rm -rf "$XDG_RUNTIME_DIR"/vmscm-*
     head -c 4096 /dev/zero | tr "\0" "\3" | put want.raw 4194304
     vmscm nbd --writable=copy --run "nbdcopy \"\$uri\" got.raw" web

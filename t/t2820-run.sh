@@ -75,7 +75,8 @@ nothing_left() {
 # sanitizer loaded into it, nbdkit hangs at its exit, and has to be helped.
 left_behind() {
     for _ in $(seq 200); do
-        pids=$(grep -lsF "$XDG_RUNTIME_DIR/vmscm-" /proc/[0-9]*/cmdline | cut -d / -f 3)
+        set -- /proc/[0-9]*/cmdline # now, so that grep does not find itself
+        pids=$(grep -lsF "$XDG_RUNTIME_DIR/vmscm-" "$@" | cut -d / -f 3)
         [ -n "$pids" ] || break
         [ "${VMSCM_TEST_VARIANT:-}" != asan ] || echo "$pids" | xargs kill -KILL 2>/dev/null || true
         sleep 0.05
@@ -160,7 +161,8 @@ check_fails 3 'one that runs already' '
     vmscm run -q --keep=twice stay &
     pid=$!
     for _ in $(seq 400); do
-        ! grep -lsF "twice/vda.qcow2" /proc/[0-9]*/cmdline | grep -q . || break
+        set -- /proc/[0-9]*/cmdline
+        ! grep -qsF "twice/vda.qcow2" "$@" || break
         sleep 0.05
     done
     sleep 2

@@ -286,7 +286,10 @@ static int receive(struct agent *a, struct vmscm_error *err)
             size_t part = (size_t)((newline ? newline : end) - at);
             if (a->len + part > LINE_MAX_BYTES)
                 return fail(err, "what it answers is too long");
-            a->line = memory_grow(a->line, a->len + part + 1, 1);
+            if (a->len + part >= a->room) {
+                a->room = (a->len + part + 1) * 2;
+                a->line = memory_grow(a->line, a->room, 1);
+            }
             memcpy(a->line + a->len, at, part);
             a->len += part;
             at += part + (newline != NULL);

@@ -32,7 +32,7 @@ struct agent {
     int64_t call;        /* the number of the last one */
     int64_t pid;
     char *line;          /* that is being received */
-    size_t len;
+    size_t len, room;
     int status;          /* once done: the command's */
 };
 

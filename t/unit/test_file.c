@@ -97,6 +97,8 @@ static void together(void **state)
                     _exit(1);
                 vmscm_buf_release(&buf);
             }
+            free(path);
+            free(dir);
             _exit(0);
         }
     }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* vmscm cat: a stored disk to standard output. */
+/* vmscm cat: a stored disk, or a file of a guest, to standard output. */
 #include "cmd.h"
 #include "diskspec.h"
 #include "format.h"
+#include "guestpath.h"
+#include "inspection.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "report.h"
 #include <unistd.h>
@@ -10,7 +13,28 @@
 
 struct opts {
     const char *format;
+    const char *device;
 };
+
+/* Read within the helper's appliance. A terminal is fine for what is text: which it is, the user knows. */
+static int cat_file(struct ctx *ctx, const struct opts *o, char *spec, struct vmscm_error *err)
+{
+    struct inspection_options how = {.device = o->device};
+    struct vmscm_revision *rev = NULL;
+    char *none = NULL;
+    int rc;
+
+    if (o->format)
+        return report_set(err, VMSCM_EUSAGE, "--format: of a disk, not of a file");
+    if ((rc = guestpath_split(&how.read, spec, err)) || (rc = ctx_repo(ctx, err)) ||
+        (rc = vmscm_revision_resolve(&rev, ctx->repo, spec, err)))
+        goto out;
+    interrupt_catch();
+    rc = inspection_run(&none, ctx, rev, &how, err);
+out:
+    vmscm_revision_free(rev);
+    return rc;
+}
 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
@@ -22,6 +46,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     int rc;
 
     (void)argc;
+    if (guestpath_is(argv[0]))
+        return cat_file(ctx, o, argv[0], err);
+    if (o->device)
+        return report_set(err, VMSCM_EUSAGE, "--device: of a file, REV:/PATH");
     if (isatty(STDOUT_FILENO)) {
         report_set(err, VMSCM_EREFUSED, "standard output: a terminal, no place for a disk");
         return report_hint(err, "send it to a file or a pipe");
@@ -47,14 +75,16 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 static const struct opt table[] = {
     {0, "format", OPT_CHOICE, offsetof(struct opts, format), "FORMAT", FORMAT_CHOICES,
         "write it in this format; the default is raw"},
+    {0, "device", OPT_STRING, offsetof(struct opts, device), "DEVICE", NULL,
+        "take the file from this file system, such as vda:1, instead of the operating system's"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--format=FORMAT] REV[:DISK]", NULL};
+static const char *const usage[] = {"[--format=FORMAT] REV[:DISK]", "[--device=DEVICE] REV:/PATH", NULL};
 
 const struct cmd cmd_cat = {
     .name = "cat",
-    .summary = "write a disk to standard output",
+    .summary = "write a disk, or a guest's file, to standard output",
     .usage = usage,
     .options = table,
     .options_size = sizeof(struct opts),

@@ -8,7 +8,7 @@
 const struct cmd *const commands_all[] = {&cmd_init, &cmd_checkin, &cmd_checkout, &cmd_thicken,
     &cmd_status, &cmd_cat, &cmd_nbd, &cmd_mount, &cmd_unmount, &cmd_run, &cmd_export, &cmd_list,
     &cmd_clone, &cmd_rename, &cmd_rm, &cmd_log, &cmd_show, &cmd_diff, &cmd_tag, &cmd_comment,
-    &cmd_inspect, &cmd_search, &cmd_sbom, &cmd_remote, &cmd_push, &cmd_bundle, &cmd_fetch, &cmd_pull,
+    &cmd_inspect, &cmd_ls, &cmd_search, &cmd_sbom, &cmd_remote, &cmd_push, &cmd_bundle, &cmd_fetch, &cmd_pull,
     &cmd_remote_serve, &cmd_stats, &cmd_prune, &cmd_gc, &cmd_fsck, &cmd_service, &cmd_config,
     &cmd_help, &cmd_version, &cmd_completions, &cmd_complete_words, NULL};
 

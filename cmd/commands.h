@@ -8,7 +8,7 @@
 
 extern const struct cmd cmd_bundle, cmd_cat, cmd_export, cmd_checkin, cmd_checkout, cmd_clone, cmd_comment,
     cmd_complete_words, cmd_completions, cmd_config, cmd_diff, cmd_fetch, cmd_fsck, cmd_gc,
-    cmd_help, cmd_init, cmd_inspect, cmd_list, cmd_log, cmd_mount, cmd_nbd, cmd_prune, cmd_pull,
+    cmd_help, cmd_init, cmd_inspect, cmd_list, cmd_log, cmd_ls, cmd_mount, cmd_nbd, cmd_prune, cmd_pull,
     cmd_push, cmd_remote, cmd_remote_serve, cmd_rename, cmd_rm, cmd_run, cmd_sbom, cmd_search, cmd_service,
     cmd_show, cmd_stats, cmd_status, cmd_tag, cmd_thicken, cmd_unmount, cmd_version;
 

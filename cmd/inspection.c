@@ -9,6 +9,7 @@
 #include "report.h"
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 struct answer {
     char *text;
     size_t len, cap;
+    bool through; /* to standard output, as it comes */
 };
 
 /* What it printed meanwhile. */
@@ -34,6 +36,11 @@ static int take(struct answer *a, int fd, struct vmscm_error *err)
         }
         n = read(fd, a->text + a->len, a->cap - a->len - 1);
         a->len += n > 0 ? (size_t)n : 0;
+        if (a->through && a->len) {
+            if (fwrite(a->text, 1, a->len, stdout) != a->len || fflush(stdout))
+                return report_set(err, VMSCM_EIO, "standard output: %s", strerror(errno));
+            a->len = 0;
+        }
         if (a->len > ANSWER_MAX)
             return report_set(err, VMSCM_ETOOL, PROGRAM ": it says too much");
     } while (n > 0);
@@ -41,7 +48,7 @@ static int take(struct answer *a, int fd, struct vmscm_error *err)
     return 0;
 }
 
-static int wait_for(struct answer *a, struct child *child, struct export *export,
+static int wait_for(struct answer *a, struct child *child, struct export *export, bool looks_for_file,
     struct vmscm_error *err)
 {
     bool alive;
@@ -62,6 +69,10 @@ static int wait_for(struct answer *a, struct child *child, struct export *export
     if (child->status == 0)
         return 0;
     child_failed(child, err);
+    if (child->status == 1 && looks_for_file) {
+        err->code = VMSCM_ENOTFOUND;
+        return VMSCM_ENOTFOUND;
+    }
     if (child->status == 3)
         report_hint(err, "it needs qemu and a kernel that can be read: apt install "
                          "qemu-system-x86 linux-image-amd64; 'libguestfs-test-tool' tells more");
@@ -72,8 +83,8 @@ static int look(struct answer *a, const char *program, struct export *export,
     const struct vmscm_machine *machine, const struct inspection_options *o,
     struct vmscm_error *err)
 {
-    const char *argv[DISKS_MAX + 5] = {program};
-    char *own[DISKS_MAX + 2];
+    const char *argv[DISKS_MAX + 8] = {program};
+    char *own[DISKS_MAX + 5];
     struct child child = CHILD_INIT;
     size_t n = 1, made = 0;
     int rc;
@@ -82,6 +93,12 @@ static int look(struct answer *a, const char *program, struct export *export,
         argv[n++] = own[made++] = memory_printf("--timeout=%u", o->timeout);
     if (o->memory)
         argv[n++] = own[made++] = memory_printf("--memory=%u", o->memory);
+    if (o->list)
+        argv[n++] = own[made++] = memory_printf("--list=%s", o->list);
+    if (o->read)
+        argv[n++] = own[made++] = memory_printf("--read=%s", o->read);
+    if (o->device)
+        argv[n++] = own[made++] = memory_printf("--device=%s", o->device);
     argv[n++] = export_socket(export);
     for (size_t i = 0; i < machine->disk_count; i++)
         argv[n++] = own[made++] = memory_printf("%s=%s", machine->disks[i].id, machine->disks[i].id);
@@ -89,7 +106,7 @@ static int look(struct answer *a, const char *program, struct export *export,
     rc = child_start(&child, argv, CHILD_OUT, "libguestfs0", err);
     child.name = PROGRAM;
     if (!rc)
-        rc = wait_for(a, &child, export, err);
+        rc = wait_for(a, &child, export, o->list || o->read, err);
     child_stop(&child, false);
     if (child.out >= 0)
         close(child.out);
@@ -128,7 +145,7 @@ int inspection_run(char **facts, struct ctx *ctx, struct vmscm_revision *rev,
     const struct export_options all = {0};
     const struct vmscm_machine *machine;
     struct export *export = NULL;
-    struct answer a = {NULL, 0, 0};
+    struct answer a = {.through = options->read != NULL};
     char *program = installed_find(PROGRAM, VMSCM_HELPER_DIR);
     int rc = 0;
 
@@ -142,7 +159,7 @@ int inspection_run(char **facts, struct ctx *ctx, struct vmscm_revision *rev,
     }
     export_stop(export);
     free(program);
-    if (rc)
+    if (rc || options->read)
         free(a.text);
     else
         *facts = a.text;

@@ -46,6 +46,13 @@ char *facts_device(const struct guest *guest, const char *device);
 void storage_read(const struct guest *guest, json_t *document);
 /* system.c: an operating system by its root. */
 json_t *system_read(const struct guest *guest, const char *root);
+/* Its file systems, read-only; which ones, and what failed, into system. */
+void system_mount(const struct guest *guest, const char *root, json_t *system);
+/* files.c: the entries of a directory, or the one that is no directory, as JSON; or a file's bytes, both to
+ * standard output. device, as facts_device() writes it, is the file system that path is in; NULL: that of
+ * the first operating system. 0, or 1 and *why, the caller's. */
+int files_list(const struct guest *guest, const char *path, const char *device, char **why);
+int files_read(const struct guest *guest, const char *path, const char *device, char **why);
 /* unix.c, windows.c: what is in a system whose file systems are mounted. */
 void unix_read(guestfs_h *g, json_t *system);
 void windows_read(guestfs_h *g, const char *root, json_t *system);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * vmscm-inspect SOCKET ID=EXPORT...: what is on the disks that an NBD server has under these names, as
- * JSON on standard output: vmscm-format-facts(5). The only user of libguestfs.
+ * JSON on standard output: vmscm-format-facts(5). Or with --list=PATH or --read=PATH the entries of a
+ * directory or a file's bytes. The only user of libguestfs.
  *
  * What looks at the guest is a process of its own, in a process group of its own with the appliance's
  * qemu, and is ended with it when time is up: whatever a guest does to it, there is an answer.
- * Status: 0, something was found out, which may be that it cannot be inspected; 2, usage; 3, nothing
- * can be inspected here.
+ * Status: 0, something was found out, which may be that it cannot be inspected; 1, there is no such file,
+ * or it cannot be had; 2, usage; 3, nothing can be inspected here.
  */
 #include "facts.h"
 
@@ -34,6 +35,7 @@
 struct options {
     int timeout; /* seconds */
     int memory;  /* MiB */
+    const char *list, *read, *device; /* of which one is what to do, or none */
     const char *socket;
     char *ids[DISKS_MAX + 1];
     const char *exports[DISKS_MAX];
@@ -85,9 +87,13 @@ static int print(json_t *document)
     return rc ? 3 : 0;
 }
 
-static int print_failure(const char *why)
+/* It cannot be inspected, or nothing of it be had. */
+static int tell_failure(const struct options *o, const char *why)
 {
-    return print(new_document("failed", why));
+    if (!o->list && !o->read)
+        return print(new_document("failed", why));
+    say("%s", why ? why : "out of memory");
+    return 1;
 }
 
 /* Of a message that goes on with what to read; the caller's. */
@@ -158,7 +164,7 @@ static guestfs_h *start(const struct options *o, const char **accelerator, int *
         char *text = NULL;
         if (asprintf(&text, "the appliance does not start with these disks: %s", why) < 0)
             text = NULL;
-        *status = print_failure(text ? text : why);
+        *status = tell_failure(o, text ? text : why);
         free(text);
     } else {
         say("the appliance does not start: %s", without);
@@ -167,6 +173,19 @@ static guestfs_h *start(const struct options *o, const char **accelerator, int *
     free(without);
     free(why);
     return NULL;
+}
+
+static int have_file(const struct options *o, const struct guest *guest)
+{
+    char *why = NULL;
+    int status = o->list ? files_list(guest, o->list, o->device, &why)
+                         : files_read(guest, o->read, o->device, &why);
+
+    if (status)
+        status = tell_failure(o, why);
+    free(why);
+    guestfs_close(guest->g);
+    return status;
 }
 
 static int inspect(const struct options *o)
@@ -181,6 +200,8 @@ static int inspect(const struct options *o)
 
     if (!g)
         return status;
+    if (o->list || o->read)
+        return have_file(o, &guest);
     document = new_document("ok", NULL);
     if ((version = guestfs_version(g))) {
         snprintf(tool, sizeof tool, "libguestfs %d.%d.%d", (int)version->major,
@@ -196,7 +217,7 @@ static int inspect(const struct options *o)
         json_decref(document);
         json_decref(systems);
         char *why = first_line(guestfs_last_error(g));
-        status = print_failure(why);
+        status = tell_failure(o, why);
         free(why);
     } else {
         for (size_t i = 0; roots[i]; i++)
@@ -247,8 +268,13 @@ static int64_t now_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* What it prints, till it closes that: 0, or why no more is waited for. */
-static const char *collect(int from, char **answer, size_t *len, int timeout)
+static int pass_on(const char *bytes, size_t size)
+{
+    return fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0 ? 0 : -1;
+}
+
+/* What it prints, till it closes that: 0, or why no more is waited for. With through, as it comes. */
+static const char *collect(int from, char **answer, size_t *len, int timeout, int through)
 {
     int64_t until = now_ms() + (int64_t)timeout * 1000;
     struct pollfd poll_on = {from, POLLIN, 0};
@@ -273,6 +299,11 @@ static const char *collect(int from, char **answer, size_t *len, int timeout)
         if (n == 0 || (n < 0 && errno != EINTR))
             return NULL;
         *len += n > 0 ? (size_t)n : 0;
+        if (through && n > 0) {
+            if (pass_on(*answer, *len))
+                return "cannot write";
+            *len = 0;
+        }
     }
 }
 
@@ -289,7 +320,7 @@ static int supervise(const struct options *o)
         say("cannot begin: %s", strerror(errno));
         return 3;
     }
-    why = collect(from, &answer, &len, o->timeout);
+    why = collect(from, &answer, &len, o->timeout, o->read != NULL);
     if (why)
         kill(-pid, SIGKILL);
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
@@ -303,12 +334,12 @@ static int supervise(const struct options *o)
     } else if (why) {
         snprintf(text, sizeof text, strcmp(why, "it took too long") ? "%s" : "%s: over %d seconds",
             why, o->timeout);
-        status = print_failure(text);
+        status = tell_failure(o, text);
     } else if (WIFSIGNALED(state)) {
         snprintf(text, sizeof text, "inspection was ended by signal %d", WTERMSIG(state));
-        status = print_failure(text);
+        status = tell_failure(o, text);
     } else if ((status = WEXITSTATUS(state)) == 0) {
-        status = fwrite(answer, 1, len, stdout) == len && fflush(stdout) == 0 ? 0 : 3;
+        status = pass_on(answer, len) ? 3 : 0;
     }
     free(answer);
     return status;
@@ -341,23 +372,32 @@ static int make_private(char *dir, size_t size)
 
 static int usage(void)
 {
-    fputs("usage: vmscm-inspect [--timeout=SECONDS] [--memory=MIB] SOCKET ID=EXPORT...\n", stderr);
+    fputs("usage: vmscm-inspect [--timeout=SECONDS] [--memory=MIB] [--list=PATH|--read=PATH]"
+          " [--device=DEVICE] SOCKET ID=EXPORT...\n", stderr);
     return 2;
 }
 
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option table[] = {{"timeout", required_argument, NULL, 't'},
-        {"memory", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+        {"memory", required_argument, NULL, 'm'}, {"list", required_argument, NULL, 'l'},
+        {"read", required_argument, NULL, 'r'}, {"device", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", table, NULL)) != -1) {
         char *rest = NULL;
+        if (letter == 'l' || letter == 'r' || letter == 'd') {
+            *(letter == 'l' ? &o->list : letter == 'r' ? &o->read : &o->device) = optarg;
+            continue;
+        }
         long value = optarg ? strtol(optarg, &rest, 10) : 0;
         if (letter == '?' || value < 1 || value > 86400 || *rest)
             return -1;
         *(letter == 't' ? &o->timeout : &o->memory) = (int)value;
     }
+    if ((o->list && (o->read || *o->list != '/')) || (o->read && *o->read != '/'))
+        return -1;
     if (argc - optind < 2 || argc - optind > DISKS_MAX + 1 || strlen(argv[optind]) > 200)
         return -1;
     o->socket = argv[optind];

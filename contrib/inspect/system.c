@@ -37,8 +37,8 @@ static int by_depth(const void *a, const void *b)
     return strlen(x) == strlen(y) ? strcmp(x, y) : strlen(x) < strlen(y) ? -1 : 1;
 }
 
-/* Read-only, those above others first; what cannot be mounted is told. */
-static void mount_all(const struct guest *guest, const char *root, json_t *system)
+/* Those above others first; what cannot be mounted is told. */
+void system_mount(const struct guest *guest, const char *root, json_t *system)
 {
     char **pairs = guestfs_inspect_get_mountpoints(guest->g, root);
     size_t count = 0;
@@ -111,7 +111,7 @@ json_t *system_read(const struct guest *guest, const char *root)
     put_known(system, "hostname", guestfs_inspect_get_hostname(g, root));
     put_known(system, "package_format", guestfs_inspect_get_package_format(g, root));
     put_known(system, "package_management", guestfs_inspect_get_package_management(g, root));
-    mount_all(guest, root, system);
+    system_mount(guest, root, system);
     read_applications(g, root, system);
     if (windows)
         windows_read(g, root, system);

@@ -88,6 +88,90 @@ check 'a pack that is too short keeps nobody from the others' '
     vmscm -C "$U" cat one >read.raw || rc=$?
     [ $rc = 1 ]
 '
+check 'headers without an end are no answer' '
+    faults "[{\"action\":\"headers\"}]"
+    rc=0
+    timeout 60 vmscm -C "$U" list 2>text || rc=$?
+    faults
+    cat text
+    [ $rc = 3 ] && grep "longer than it can be" text
+'
+check 'an answer that trickles is given up, as transfer.timeout says' '
+    vmscm config --user transfer.timeout 1
+    faults "[{\"action\":\"trickle\",\"times\":2}]"
+    requests >/dev/null
+    timeout 100 vmscm -C "$U" list >text
+    grep "^one" text
+    vmscm config --user --unset transfer.timeout
+    [ "$(requests | grep -c "GET .*list-type")" -ge 1 ]
+'
+V=$(url v)
+# goes_on ACTION PREFIX WHY: gc, which lists all, and an endless list of that kind
+goes_on() {
+    faults "[{\"action\":\"$1\",\"match\":\"prefix=${2//\//%2F}\",\"prefix\":\"$2\"}]"
+    rc=0
+    timeout 300 vmscm gc "$V" 2>text || rc=$?
+    faults
+    cat text
+    [ "$(wc -l <text)" = 1 ] && [ $rc = 3 ] && grep "$3" text
+}
+check 'lists that go on for ever end' '
+    noise 16777216 21 >"$TEST_DIR/x.raw" && noise 1000000 22 >"$TEST_DIR/y.raw"
+    cat "$TEST_DIR/x.raw" "$TEST_DIR/y.raw" >"$TEST_DIR/xy.raw"
+    vmscm init -q v && vmscm init -q "$V"
+    vmscm -C v checkin -q xy "$TEST_DIR/xy.raw" && vmscm -C v push -q "$V" xy
+    vmscm -C v checkin -q y "$TEST_DIR/y.raw" && vmscm -C v push -q "$V" y
+    vmscm -C v push -q --delete "$V" xy
+    goes_on round v/packs/ "round in circles"
+    goes_on empty v/packs/ "has no end"
+    goes_on empty v/log/ "has no end"
+'
+check 'packs that gc wrote anew while they were read are found where they are now' '
+    anew -C "$V" list >/dev/null
+    # Only index and header are had before the pack is gone.
+    faults "[{\"action\":\"slow\",\"seconds\":10,\"method\":\"GET\",\"match\":\"/v/packs/\",\"after\":2,\"times\":1}]"
+    requests >/dev/null
+    XDG_CACHE_HOME=$TEST_DIR/other vmscm -C "$V" cat y >y.raw 2>text &
+    reader=$!
+    while [ "$(curl -sf "$FAKE/_fake/log" | grep -c "GET .*/v/packs/")" -lt 2 ]; do sleep 0.1; done
+    sleep 1
+    vmscm gc -q --grace 0 "$V" && vmscm gc -q --grace 0 "$V"
+    wait $reader || { cat text; exit 1; }
+    requests >log
+    faults
+    grep "GET .*/v/packs/.* 404" log
+    cmp y.raw "$TEST_DIR/y.raw"
+'
+check 'packs that are gone for good are told in a line, and soon' '
+    faults "[{\"action\":\"status\",\"status\":404,\"code\":\"NoSuchKey\",\"match\":\"/v/packs/\"}]"
+    requests >/dev/null
+    rc=0
+    anew -C "$V" cat y >y.raw 2>text || rc=$?
+    faults
+    cat text
+    [ $rc = 1 ] && grep "1 packs are gone" text && [ "$(grep -c "^vmscm: .*missing" text)" = 1 ]
+    [ "$(requests | wc -l)" -lt 40 ]
+'
+python=
+for candidate in python3 /usr/bin/python3; do
+    "$candidate" -c 'import xxhash' 2>/dev/null && python=$candidate && break
+done
+[ -n "$python" ] || skip "a newest generation whose last whole one is far away is refused at once" "python3-xxhash is not installed"
+[ -z "$python" ] || check 'a newest generation whose last whole one is far away is refused at once' '
+    "$python" - >forged <<END
+import struct, sys, xxhash
+body = b"VMSCMGEN" + bytes([1, 0, 0, 0, 0, 0, 0, 0]) + struct.pack("<QQQ", 1 << 20, 1, 0) + b"t" * 16 + b"p" * 32
+body += bytes(16)
+sys.stdout.buffer.write(body + struct.pack("<Q", xxhash.xxh3_64_intdigest(body)))
+END
+    curl -sf -X PUT --data-binary @forged "$FAKE/_fake/object?v/log/$(printf %016x $((~(1 << 20))))"
+    requests >/dev/null
+    rc=0
+    anew -C "$V" list 2>text || rc=$?
+    cat text
+    [ $rc = 1 ] && grep "no base near it" text
+    [ "$(requests | wc -l)" -lt 10 ]
+'
 check_fails 2 'a prefix does not end at a NUL' 'vmscm init "s3://bucket/c%00/x?endpoint=$FAKE"' '%00'
 
 done_testing

@@ -20,6 +20,7 @@
 #define BLOCK ((uint64_t)1 << 20)
 #define SUM_SIZE 8
 #define RUN_MAX 16u /* blocks that are got at once */
+#define FOLLOW_MAX 8u /* times that what was known of the bucket may be out of date */
 #define STREAMS 16u /* places where somebody reads on that are remembered */
 
 enum state { UNKNOWN, BUSY, GOOD };
@@ -28,6 +29,7 @@ struct pack {
     uint8_t name[VMSCM_MIDX_NAME_SIZE];
     uint64_t size;
     uint32_t count;
+    bool gone;       /* it is not in the bucket any more */
     uint8_t *states; /* of each block */
 };
 
@@ -47,6 +49,10 @@ struct vmscm_blocks {
     VMSCM_VEC(struct pack *) packs; /* sorted by name */
     struct stream streams[STREAMS];
     unsigned hand;
+    pthread_mutex_t following; /* guards what follows */
+    int (*follow)(void *data, struct vmscm_error *err);
+    void *data;
+    unsigned followed;
 };
 
 void vmscm_blocks_key(char out[VMSCM_BLOCKS_KEY], const uint8_t name[VMSCM_MIDX_NAME_SIZE])
@@ -134,6 +140,7 @@ int vmscm_blocks_open(struct vmscm_blocks **out, struct vmscm_s3 *s3, const char
     if (!b)
         return vmscm_error_nomem(err);
     pthread_mutex_init(&b->lock, NULL);
+    pthread_mutex_init(&b->following, NULL);
     pthread_cond_init(&b->changed, NULL);
     b->s3 = s3;
     b->limit = limit;
@@ -156,8 +163,30 @@ void vmscm_blocks_close(struct vmscm_blocks *b)
     vmscm_vec_release(&b->packs);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
+    pthread_mutex_destroy(&b->following);
     free(b->dir);
     free(b);
+}
+
+void vmscm_blocks_follow(struct vmscm_blocks *b, int (*follow)(void *data, struct vmscm_error *err),
+    void *data)
+{
+    b->follow = follow;
+    b->data = data;
+}
+
+/* A pack is gone. Who collected garbage put elsewhere what is needed of it, which is where whoever missed it
+ * here looks next: G12. */
+static void miss(struct vmscm_blocks *b, struct pack *pack)
+{
+    pthread_mutex_lock(&b->following);
+    pthread_mutex_lock(&b->lock);
+    bool first = !pack->gone;
+    pack->gone = true;
+    pthread_mutex_unlock(&b->lock);
+    if (first && b->follow && b->followed++ < FOLLOW_MAX)
+        b->follow(b->data, NULL);
+    pthread_mutex_unlock(&b->following);
 }
 
 /* The pack of that name, which is remembered from then on. The lock is held. */
@@ -376,6 +405,8 @@ static int enter(struct vmscm_blocks *b, struct pack **pack, const uint8_t *name
     pthread_mutex_lock(&b->lock);
     if (!(rc = get_pack(pack, b, name, size, err)) && (*pack)->size != size)
         rc = vmscm_error_set(err, VMSCM_EDAMAGED, "a pack has two sizes");
+    else if (!rc && (*pack)->gone)
+        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "%s: a pack is gone", vmscm_s3_identity(b->s3));
     while (!rc && (*pack)->states[n] == BUSY)
         pthread_cond_wait(&b->changed, &b->lock);
     *good = !rc && (*pack)->states[n] == GOOD;
@@ -414,6 +445,8 @@ int vmscm_blocks_read(void *blocks, const uint8_t name[VMSCM_MIDX_NAME_SIZE], ui
             if (take > count * BLOCK - from)
                 take = (size_t)(count * BLOCK - from);
             memcpy(at, data + from, take);
+        } else if (rc == VMSCM_ENOTFOUND) {
+            miss(b, pack);
         }
         free(data);
         at += take;

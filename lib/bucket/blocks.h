@@ -18,6 +18,11 @@ int vmscm_blocks_open(struct vmscm_blocks **out, struct vmscm_s3 *s3, const char
     uint64_t limit, struct vmscm_error *err);
 void vmscm_blocks_close(struct vmscm_blocks *blocks); /* NULL is fine */
 
+/* What to do when a pack turns out to be gone, before who reads is told so (VMSCM_ENOTFOUND): find out what
+ * there is now. Not by two threads at once, and only some times. Before the first read. */
+void vmscm_blocks_follow(struct vmscm_blocks *blocks,
+    int (*follow)(void *data, struct vmscm_error *err), void *data);
+
 /* As struct vmscm_packsource's read. */
 int vmscm_blocks_read(void *blocks, const uint8_t name[VMSCM_MIDX_NAME_SIZE], uint64_t size,
     void *out, size_t len, uint64_t offset, struct vmscm_error *err);

@@ -65,15 +65,15 @@ static int digest_of(uint8_t digest[VMSCM_GENERATION_DIGEST], const struct vmscm
     return rc;
 }
 
-int vmscm_genlog_read(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERATION_DIGEST],
-    uint64_t *bytes, struct vmscm_s3 *s3, uint64_t number, struct vmscm_error *err)
+int vmscm_genlog_read_short(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERATION_DIGEST],
+    uint64_t *bytes, size_t max, struct vmscm_s3 *s3, uint64_t number, struct vmscm_error *err)
 {
     struct vmscm_buf buf = VMSCM_BUF_INIT;
     char key[KEY_SIZE];
     int rc;
 
     key_of(key, number);
-    if ((rc = vmscm_s3_get(s3, key, &buf, VMSCM_GENERATION_MAX, err)) ||
+    if ((rc = vmscm_s3_get(s3, key, &buf, max, err)) ||
         (rc = digest_of(digest, &buf, err)))
         goto out;
     *bytes = buf.len;
@@ -86,6 +86,12 @@ int vmscm_genlog_read(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERAT
 out:
     vmscm_buf_release(&buf);
     return rc;
+}
+
+int vmscm_genlog_read(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERATION_DIGEST],
+    uint64_t *bytes, struct vmscm_s3 *s3, uint64_t number, struct vmscm_error *err)
+{
+    return vmscm_genlog_read_short(out, digest, bytes, VMSCM_GENERATION_MAX, s3, number, err);
 }
 
 /* Whose it is that is there. */

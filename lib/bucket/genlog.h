@@ -21,6 +21,10 @@ int vmscm_genlog_newest(uint64_t *number, struct vmscm_s3 *s3, struct vmscm_erro
 int vmscm_genlog_read(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERATION_DIGEST],
     uint64_t *bytes, struct vmscm_s3 *s3, uint64_t number, struct vmscm_error *err);
 
+/* The same of one of at most max bytes. VMSCM_EINPUT: it is longer, or no generation. */
+int vmscm_genlog_read_short(struct vmscm_generation *out, uint8_t digest[VMSCM_GENERATION_DIGEST],
+    uint64_t *bytes, size_t max, struct vmscm_s3 *s3, uint64_t number, struct vmscm_error *err);
+
 /* Make a generation; its transaction is chosen here. VMSCM_ECONFLICT: somebody else made one of that number.
  * VMSCM_EIO: no answer came, and it is not known whether it was made. */
 int vmscm_genlog_create(struct vmscm_generation *generation, uint8_t digest[VMSCM_GENERATION_DIGEST],

@@ -9,12 +9,14 @@
 #include "sys/file.h"
 #include "sys/lockfile.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define CACHE_SIZE ((int64_t)4 << 30) /* bytes of records that are kept, unless s3.cacheSize says otherwise */
 #define CACHE_MIN ((int64_t)64 << 20)
+#define PATIENCE 60 /* seconds, unless transfer.timeout says otherwise */
 
 int vmscm_mirror_path(char **out, const struct vmscm_mirror *m, const char *name, struct vmscm_error *err)
 {
@@ -99,25 +101,36 @@ static int prepare(void *data, struct vmscm_error *err)
 {
     struct vmscm_mirror *m = data;
     int lock = -1, rc = vmscm_mirror_lock(&lock, m, err);
+    size_t gone = 0;
 
     /* Another process may have gone further, and needs what is new. */
-    if (!rc && !(rc = vmscm_sync_load(m, err)))
-        rc = vmscm_stubs_update(m, err);
+    if (!rc && !(rc = vmscm_sync_load(m, err)) && !(rc = vmscm_stubs_update(m, &gone, err)) && gone)
+        rc = vmscm_sync_packs(m, err);
     vmscm_lockfile_release(&lock);
     return rc;
 }
 
+static int follow(void *data, struct vmscm_error *err)
+{
+    return vmscm_sync_packs(data, err);
+}
+
 static int open_blocks(struct vmscm_mirror *m, struct vmscm_error *err)
 {
-    int64_t size = CACHE_SIZE;
+    int64_t size = CACHE_SIZE, patience = PATIENCE;
     char *dir = NULL;
     int rc;
 
     if ((rc = vmscm_gitconfig_get_int(&size, m->repo->config, "s3.cachesize", CACHE_SIZE, err)) ||
+        (rc = vmscm_gitconfig_get_int(
+             &patience, m->repo->config, "transfer.timeout", PATIENCE, err)) ||
         (rc = vmscm_mirror_path(&dir, m, "blocks", err)))
         return rc;
     rc = vmscm_blocks_open(
         &m->blocks, m->s3, dir, (uint64_t)(size < CACHE_MIN ? CACHE_MIN : size), err);
+    if (!rc)
+        vmscm_blocks_follow(m->blocks, follow, m);
+    vmscm_s3_patience(m->s3, patience < 0 || patience > INT_MAX / 1000 ? 0 : (unsigned)patience);
     m->source = (struct vmscm_packsource){vmscm_blocks_read, m->blocks};
     free(dir);
     return rc;

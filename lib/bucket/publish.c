@@ -25,6 +25,7 @@
 
 #define JOBS 4u
 #define WHOLE_EVERY 64u /* generations: so many are read at most by who comes anew */
+#define LOOK_BACK 4096u /* generations that are read to learn what was removed */
 #define PROBED "probed" /* a file that says that the condition was seen to be honoured */
 
 struct upload {
@@ -305,7 +306,7 @@ int vmscm_publish_begin(struct vmscm_publish *p, struct vmscm_error *err)
     if (!p->m->repo->store)
         return 0;
     /* What another process took in has stubs, maybe, that this one did not look for. */
-    if ((rc = vmscm_stubs_update(p->m, err)))
+    if ((rc = vmscm_stubs_update(p->m, NULL, err)))
         return rc;
     return vmscm_store_reload(p->m->repo->store, &changed, err);
 }
@@ -334,6 +335,12 @@ static int upload_again(struct vmscm_publish *p, struct vmscm_error *err)
     uint64_t bytes;
     int rc = 0;
 
+    /* So many make it likely that all was removed, and nobody's word is taken that they exist. */
+    if (p->m->number > p->seen && p->m->number - p->seen > LOOK_BACK) {
+        for (size_t k = 0; k < p->uploads.len; k++)
+            p->uploads.items[k].done = false;
+        p->seen = p->m->number;
+    }
     for (uint64_t n = p->seen + 1; p->uploads.len && n <= p->m->number && !rc; n++) {
         if ((rc = vmscm_genlog_read(&g, digest, &bytes, p->m->s3, n, err)))
             break;
@@ -453,12 +460,15 @@ static int fill(struct vmscm_publish *p, struct vmscm_generation *g, bool *any,
 static int complete(struct vmscm_publish *p, struct vmscm_generation *g, struct vmscm_error *err)
 {
     const struct vmscm_mirror *m = p->m;
-    uint64_t whole = 0;
+    uint64_t whole = vmscm_generation_size(&m->state), more = g->steps.len * (uint64_t)48;
     int rc;
 
-    for (size_t i = 0; i < m->state.refs.len; i++)
-        whole += VMSCM_GENERATION_OID + 2 + strlen(m->state.refs.items[i].name);
-    whole += m->state.objects.len * 48;
+    for (size_t i = 0; i < g->changes.len; i++)
+        more += VMSCM_GENERATION_OID + 2 + strlen(g->changes.items[i].name);
+    /* Nobody could read on from there. */
+    if (whole + more > VMSCM_GENERATION_MAX / 2)
+        return vmscm_error_set(err, VMSCM_EREFUSED, "%s: more refs and packs than one repository can have",
+            vmscm_s3_identity(m->s3));
     g->base = m->base;
     if (g->number - m->base < WHOLE_EVERY && (m->since < whole || g->number - m->base < WHOLE_EVERY / 4))
         return 0;

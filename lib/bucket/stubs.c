@@ -18,6 +18,7 @@
 
 #define JOBS 8u
 #define WHOLE ((uint64_t)256 << 10) /* a pack of fewer bytes is got whole */
+#define PIECE ((uint64_t)4 << 20)   /* of an index that is long */
 
 /* Where the bytes come from: a pack that is here, or one in the bucket. */
 struct from {
@@ -36,14 +37,14 @@ static int read_from(const struct from *from, void *out, size_t len, uint64_t of
                     : vmscm_file_pread(from->fd, out, len, offset, key, err);
 }
 
-/* The last bytes of a pack, from its index on, and its header. A guess at how long the index is saves a
- * request: an entry is 48 bytes, and a chunk some 32 KiB. */
+/* The last bytes of a pack, its header, and where its index begins, which may be before those bytes. A guess
+ * at how long it is saves a request: an entry is 48 bytes, and a chunk some 32 KiB. */
 static int read_ends(struct vmscm_buf *tail, uint8_t header[VMSCM_PACK_HEADER_SIZE],
-    const struct from *from, uint64_t size, struct vmscm_error *err)
+    uint64_t *index, const struct from *from, uint64_t size, struct vmscm_error *err)
 {
     struct vmscm_pack_trailer trailer;
     uint64_t guess = size / 400 + WHOLE / 4;
-    size_t len = size < WHOLE ? (size_t)size : (size_t)guess, more;
+    size_t len = size < WHOLE ? (size_t)size : (size_t)guess;
     int rc;
 
     if ((rc = vmscm_buf_reserve(tail, len, err)) ||
@@ -54,15 +55,7 @@ static int read_ends(struct vmscm_buf *tail, uint8_t header[VMSCM_PACK_HEADER_SI
              &trailer, tail->data + len - VMSCM_PACK_TRAILER_SIZE, size, err)))
         return rc;
     uint64_t wanted = size - trailer.index_offset;
-    if (wanted > len) {
-        more = (size_t)(wanted - len);
-        if ((rc = vmscm_buf_reserve(tail, more, err)))
-            return rc;
-        memmove(tail->data + more, tail->data, len);
-        tail->len += more;
-        if ((rc = read_from(from, tail->data, more, trailer.index_offset, err)))
-            return rc;
-    }
+    *index = trailer.index_offset;
     if (len == size) {
         memcpy(header, tail->data, VMSCM_PACK_HEADER_SIZE);
         rc = 0;
@@ -76,13 +69,31 @@ static int read_ends(struct vmscm_buf *tail, uint8_t header[VMSCM_PACK_HEADER_SI
     return rc ? rc : vmscm_pack_decode_header(header, err);
 }
 
-static int write_stub(struct vmscm_mirror *m, const uint8_t *name, const struct vmscm_buf *tail,
-    const uint8_t header[VMSCM_PACK_HEADER_SIZE], uint64_t size, struct vmscm_error *err)
+/* Bytes of a pack to the same place of a file, some at a time: an index is as long as it says. */
+static int copy_pieces(int fd, const char *path, const struct from *from, uint64_t at, uint64_t end,
+    struct vmscm_error *err)
+{
+    uint8_t *piece = at < end ? malloc(PIECE) : NULL;
+    int rc = at < end && !piece ? vmscm_error_nomem(err) : 0;
+
+    while (!rc && at < end) {
+        size_t n = end - at < PIECE ? (size_t)(end - at) : (size_t)PIECE;
+        if (!(rc = read_from(from, piece, n, at, err)))
+            rc = vmscm_file_pwrite(fd, piece, n, at, path, err);
+        at += n;
+    }
+    free(piece);
+    return rc;
+}
+
+static int write_stub(struct vmscm_mirror *m, const struct from *from, const struct vmscm_buf *tail,
+    const uint8_t header[VMSCM_PACK_HEADER_SIZE], uint64_t index, uint64_t size,
+    struct vmscm_error *err)
 {
     char file[VMSCM_PACKFILE_NAME], *to = NULL, *tmp = NULL;
     int fd = -1, rc;
 
-    vmscm_packfile_format_name(file, name);
+    vmscm_packfile_format_name(file, from->name);
     if ((rc = vmscm_str_printf(&to, err, "%s/packs/%s", m->dir, file)) ||
         (rc = vmscm_str_printf(&tmp, err, "%s/tmp/%s.%ld", m->dir, file, (long)getpid())) ||
         (rc = vmscm_file_open(&fd, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0600, err)))
@@ -90,6 +101,7 @@ static int write_stub(struct vmscm_mirror *m, const uint8_t *name, const struct 
     if (ftruncate(fd, (off_t)size) < 0)
         rc = vmscm_error_errno(err, errno, "%s", tmp);
     if (!rc && !(rc = vmscm_file_pwrite(fd, header, VMSCM_PACK_HEADER_SIZE, 0, tmp, err)) &&
+        !(rc = copy_pieces(fd, tmp, from, index, size - tail->len, err)) &&
         !(rc = vmscm_file_pwrite(fd, tail->data, tail->len, size - tail->len, tmp, err)))
         rc = vmscm_file_fsync(fd, tmp, err);
     if (!rc && rename(tmp, to) < 0)
@@ -107,12 +119,13 @@ static int make(struct vmscm_mirror *m, const struct from *from, uint64_t size, 
 {
     uint8_t header[VMSCM_PACK_HEADER_SIZE];
     struct vmscm_buf tail = VMSCM_BUF_INIT;
+    uint64_t index;
     int rc;
 
     if (size < VMSCM_PACK_HEADER_SIZE + VMSCM_PACK_TRAILER_SIZE || size > VMSCM_PACK_FILE_MAX)
         rc = vmscm_error_set(err, VMSCM_EDAMAGED, "not a pack");
-    else if (!(rc = read_ends(&tail, header, from, size, err)))
-        rc = write_stub(m, from->name, &tail, header, size, err);
+    else if (!(rc = read_ends(&tail, header, &index, from, size, err)))
+        rc = write_stub(m, from, &tail, header, index, size, err);
     vmscm_buf_release(&tail);
     return rc;
 }
@@ -128,7 +141,7 @@ int vmscm_stubs_make(struct vmscm_mirror *m, int fd, uint64_t size,
 struct work {
     struct vmscm_mirror *m;
     VMSCM_VEC(const struct vmscm_generation_object *) missing;
-    atomic_size_t next, damaged;
+    atomic_size_t next, damaged, gone;
 };
 
 static int get_some(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
@@ -144,7 +157,7 @@ static int get_some(struct vmscm_parallel *p, unsigned index, struct vmscm_error
         rc = make(work->m, &from, o->size, err);
         /* One that is damaged or has gone is missed when something in it is asked for. */
         if (rc == VMSCM_EDAMAGED || rc == VMSCM_ENOTFOUND) {
-            atomic_fetch_add(&work->damaged, 1);
+            atomic_fetch_add(rc == VMSCM_ENOTFOUND ? &work->gone : &work->damaged, 1);
             vmscm_error_clear(err);
             rc = 0;
         }
@@ -204,7 +217,8 @@ static int remove_others(struct vmscm_mirror *m, const struct vmscm_packlist *li
     return rc;
 }
 
-int vmscm_stubs_update(struct vmscm_mirror *m, struct vmscm_error *err)
+/* others: those that are not to be here go. */
+static int update(struct vmscm_mirror *m, bool others, size_t *gone, struct vmscm_error *err)
 {
     struct work work = {.m = m};
     struct vmscm_packlist list = {0};
@@ -212,8 +226,11 @@ int vmscm_stubs_update(struct vmscm_mirror *m, struct vmscm_error *err)
     char *dir = NULL;
     int rc;
 
+    if (gone)
+        *gone = 0;
     if ((rc = vmscm_mirror_path(&dir, m, "packs", err)) ||
-        (rc = vmscm_packlist_read(&list, dir, err)) || (rc = remove_others(m, &list, err)))
+        (rc = vmscm_packlist_read(&list, dir, err)) ||
+        (others && (rc = remove_others(m, &list, err))))
         goto out;
     for (size_t i = 0; i < m->state.objects.len; i++) {
         const struct vmscm_generation_object *o = &m->state.objects.items[i];
@@ -227,6 +244,10 @@ int vmscm_stubs_update(struct vmscm_mirror *m, struct vmscm_error *err)
         goto out;
     rc = vmscm_parallel_run(
         work.missing.len < JOBS ? (unsigned)work.missing.len : JOBS, get_some, &work, err);
+    if (!rc && gone)
+        *gone = work.gone;
+    else
+        work.damaged += work.gone;
     if (!rc && work.damaged)
         vmscm_handle_warn(m->events, "%zu packs are damaged or gone", (size_t)work.damaged);
     if (!rc)
@@ -236,4 +257,14 @@ out:
     vmscm_vec_release(&work.missing);
     free(dir);
     return rc;
+}
+
+int vmscm_stubs_update(struct vmscm_mirror *m, size_t *gone, struct vmscm_error *err)
+{
+    return update(m, true, gone, err);
+}
+
+int vmscm_stubs_add(struct vmscm_mirror *m, size_t *gone, struct vmscm_error *err)
+{
+    return update(m, false, gone, err);
 }

@@ -8,8 +8,12 @@
 
 #include "bucket/mirror.h"
 
-/* Let the directory of packs have those of the state, and no others. The mirror's lock is held. */
-int vmscm_stubs_update(struct vmscm_mirror *m, struct vmscm_error *err);
+/* Let the directory of packs have those of the state, and no others. The mirror's lock is held. *gone (may be
+ * NULL): how many of them are not in the bucket any more; else there is a warning. */
+int vmscm_stubs_update(struct vmscm_mirror *m, size_t *gone, struct vmscm_error *err);
+
+/* The same, but others stay, and no lock is needed. */
+int vmscm_stubs_add(struct vmscm_mirror *m, size_t *gone, struct vmscm_error *err);
 
 /* Make one of a pack that is here whole. */
 int vmscm_stubs_make(struct vmscm_mirror *m, int fd, uint64_t size,

@@ -21,7 +21,10 @@
 
 #define STATE_FILE "generation"
 #define STATE_HEAD 16 /* base and bytes since it, before a generation that is whole */
-#define JOBS 8u
+#define JOBS 8u             /* generations that are read at once */
+#define SHORT (8u << 20)    /* bytes of one that is; longer ones are read by themselves */
+#define APART_MAX 1024u     /* generations from a whole one to the next: G9 */
+#define ANEW_MAX 8          /* times that what is listed may be gone */
 
 static void forget(struct vmscm_mirror *m)
 {
@@ -86,18 +89,32 @@ static int save(struct vmscm_mirror *m, struct vmscm_error *err)
     return rc;
 }
 
+struct one {
+    struct vmscm_generation g;
+    uint8_t digest[VMSCM_GENERATION_DIGEST];
+    uint64_t bytes;
+    bool is_long; /* it is not read yet */
+};
+
 /* Generations that are to be read, `first` and those after it. */
 struct work {
     struct vmscm_mirror *m;
     uint64_t first;
     size_t count;
-    struct one {
-        struct vmscm_generation g;
-        uint8_t digest[VMSCM_GENERATION_DIGEST];
-        uint64_t bytes;
-    } *list;
+    struct one list[JOBS];
     atomic_size_t next;
 };
+
+static int read_one(struct work *work, size_t i, size_t max, struct vmscm_error *err)
+{
+    struct one *one = &work->list[i];
+    int rc = vmscm_genlog_read_short(
+        &one->g, one->digest, &one->bytes, max, work->m->s3, work->first + i, err);
+
+    if (rc == VMSCM_ENOTFOUND && err)
+        err->code = VMSCM_EDAMAGED;
+    return rc == VMSCM_ENOTFOUND ? VMSCM_EDAMAGED : rc;
+}
 
 static int read_some(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
@@ -107,12 +124,11 @@ static int read_some(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
 
     (void)index;
     while (!rc && !p->stop && (i = atomic_fetch_add(&work->next, 1)) < work->count) {
-        struct one *one = &work->list[i];
-        rc = vmscm_genlog_read(
-            &one->g, one->digest, &one->bytes, work->m->s3, work->first + i, err);
-        if (rc == VMSCM_ENOTFOUND && err)
-            err->code = VMSCM_EDAMAGED;
-        rc = rc == VMSCM_ENOTFOUND ? VMSCM_EDAMAGED : rc;
+        if ((rc = read_one(work, i, SHORT, err)) == VMSCM_EINPUT) {
+            work->list[i].is_long = true;
+            vmscm_error_clear(err);
+            rc = 0;
+        }
     }
     return rc;
 }
@@ -143,40 +159,46 @@ static int take(struct vmscm_mirror *m, struct one *one, bool first, struct vmsc
     return 0;
 }
 
+/* Up to JOBS generations from number on, which are read and taken in. */
+static int take_some(struct vmscm_mirror *m, uint64_t number, size_t count, bool anew,
+    struct vmscm_error *err)
+{
+    struct work work = {.m = m, .first = number, .count = count};
+    int rc = vmscm_parallel_run((unsigned)count, read_some, &work, err);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!rc && work.list[i].is_long)
+            rc = read_one(&work, i, VMSCM_GENERATION_MAX, err);
+        if (!rc)
+            rc = take(m, &work.list[i], anew && i == 0, err);
+        vmscm_generation_release(&work.list[i].g);
+    }
+    return rc ? rc : vmscm_handle_canceled(m->events, err);
+}
+
 /* From the newest, whose number is known, or from its base, to it. */
 static int advance(struct vmscm_mirror *m, uint64_t newest, struct vmscm_error *err)
 {
-    struct work work = {.m = m};
     struct one last = {0};
+    uint64_t next;
     bool anew;
     int rc = vmscm_genlog_read(&last.g, last.digest, &last.bytes, m->s3, newest, err);
 
     if (rc)
         return rc;
     anew = m->number < last.g.base;
-    work.first = anew ? last.g.base : m->number + 1;
-    work.count = (size_t)(newest - work.first);
-    if (newest - work.first > (1u << 20)) {
+    next = anew ? last.g.base : m->number + 1;
+    if (newest - next >= APART_MAX)
         rc = vmscm_error_set(err, VMSCM_EDAMAGED, "%s: its newest generation has no base near it",
             vmscm_s3_identity(m->s3));
-        goto out;
+    while (!rc && next < newest) {
+        size_t count = newest - next < JOBS ? (size_t)(newest - next) : JOBS;
+        rc = take_some(m, next, count, anew, err);
+        next += count;
+        anew = false;
     }
-    if (!(work.list = calloc(work.count + 1, sizeof *work.list))) {
-        rc = vmscm_error_nomem(err);
-        goto out;
-    }
-    if (work.count &&
-        (rc = vmscm_parallel_run(
-             work.count < JOBS ? (unsigned)work.count : JOBS, read_some, &work, err)))
-        goto out;
-    for (size_t i = 0; i < work.count && !rc; i++)
-        rc = take(m, &work.list[i], anew && i == 0, err);
     if (!rc)
-        rc = take(m, &last, anew && !work.count, err);
-out:
-    for (size_t i = 0; work.list && i < work.count; i++)
-        vmscm_generation_release(&work.list[i].g);
-    free(work.list);
+        rc = take(m, &last, anew, err);
     vmscm_generation_release(&last.g);
     return rc;
 }
@@ -281,7 +303,7 @@ static int follow(struct vmscm_mirror *m, struct vmscm_error *err)
 
     if ((rc = take_history(m, err)) || (rc = set_refs(m, err)))
         return rc;
-    if (m->repo->store && ((rc = vmscm_stubs_update(m, err)) ||
+    if (m->repo->store && ((rc = vmscm_stubs_update(m, NULL, err)) ||
                               (rc = vmscm_store_reload(m->repo->store, &changed, err))))
         return rc;
     return save(m, err);
@@ -327,6 +349,7 @@ int vmscm_sync_run(struct vmscm_mirror *m, struct vmscm_error *err)
 {
     struct vmscm_error why = VMSCM_ERROR_INIT;
     uint64_t newest, before;
+    int anew = 0;
     bool same;
     int rc;
 
@@ -348,8 +371,39 @@ int vmscm_sync_run(struct vmscm_mirror *m, struct vmscm_error *err)
     do {
         vmscm_error_clear(&why);
         rc = catch_up(m, before = newest, &why);
-    } while (rc == VMSCM_ENOTFOUND && !find_newest(&newest, m, NULL) && newest > before);
+    } while (rc == VMSCM_ENOTFOUND && !find_newest(&newest, m, NULL) && newest > before &&
+        ++anew < ANEW_MAX);
+    if (rc == VMSCM_ENOTFOUND && anew == ANEW_MAX) {
+        vmscm_error_set(err, VMSCM_EIO, "%s: what it lists is gone, and so %d times in a row: %s",
+            vmscm_s3_identity(m->s3), ANEW_MAX, why.message);
+        return vmscm_error_hint(err, "somebody collects garbage there with too short a grace, over and over");
+    }
     return rc ? vmscm_error_copy(err, &why) : 0;
+}
+
+int vmscm_sync_packs(struct vmscm_mirror *m, struct vmscm_error *err)
+{
+    struct vmscm_mirror now = {
+        .s3 = m->s3, .url = m->url, .dir = m->dir, .events = m->events, .apart = m->apart};
+    uint64_t newest = 0, before = 0;
+    size_t gone = 0;
+    int rc = vmscm_sync_load(&now, err);
+
+    for (int anew = 0; !rc && anew < ANEW_MAX; anew++, before = newest) {
+        if ((rc = vmscm_genlog_newest(&newest, now.s3, err)) || (anew && newest <= before))
+            break;
+        if (newest > now.number && (rc = advance(&now, newest, err)) == VMSCM_EDAMAGED && now.number) {
+            vmscm_error_clear(err);
+            forget(&now);
+            rc = advance(&now, newest, err);
+        }
+        if (rc || (rc = vmscm_stubs_add(&now, &gone, err)) || !gone)
+            break;
+    }
+    if (!rc && gone)
+        vmscm_handle_warn(m->events, "%zu packs are gone", gone);
+    forget(&now);
+    return rc;
 }
 
 int vmscm_sync_advance(struct vmscm_mirror *m, const struct vmscm_generation *g,

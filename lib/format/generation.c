@@ -354,62 +354,72 @@ struct vmscm_generation_ref *vmscm_generation_find_ref(const struct vmscm_genera
         : NULL;
 }
 
-static int apply_change(struct vmscm_generation_state *state, const struct vmscm_generation_change *c,
+/* By name; those of one name as they came. */
+static int by_name(const void *a, const void *b)
+{
+    const struct vmscm_generation_change *x = *(const struct vmscm_generation_change *const *)a;
+    const struct vmscm_generation_change *y = *(const struct vmscm_generation_change *const *)b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+static int by_object(const void *a, const void *b)
+{
+    const struct vmscm_generation_step *x = *(const struct vmscm_generation_step *const *)a;
+    const struct vmscm_generation_step *y = *(const struct vmscm_generation_step *const *)b;
+    int order = x->kind != y->kind ? (x->kind < y->kind ? -1 : 1)
+                                   : memcmp(x->name, y->name, sizeof x->name);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+/* The ref it is about is the last of refs, if there is one; there is room for another. */
+static int apply_change(struct vmscm_generation_state *to, const struct vmscm_generation_change *c,
     struct vmscm_error *err)
 {
-    struct vmscm_generation_ref *ref = vmscm_generation_find_ref(state, c->name), *slot;
-    size_t at = place_ref(state, c->name);
+    struct vmscm_generation_ref *ref = to->refs.len ? &to->refs.items[to->refs.len - 1] : NULL;
+    int rc;
 
+    if (ref && strcmp(ref->name, c->name) != 0)
+        ref = NULL;
     if (memcmp(ref ? ref->id : zeros, c->before, sizeof c->before) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED,
             "a generation that changes %s from what it was not", c->name);
     if (memcmp(c->after, zeros, sizeof c->after) == 0) {
-        if (!ref)
-            return 0;
-        free(ref->name);
-        state->refs.len--;
-        memmove(ref, ref + 1, (state->refs.len - at) * sizeof *ref);
+        if (ref) {
+            free(ref->name);
+            to->refs.len--;
+        }
         return 0;
     }
     if (!ref) {
-        char *name = NULL;
-        int rc = vmscm_str_dup(&name, c->name, err);
-        if (rc)
+        ref = &to->refs.items[to->refs.len];
+        if ((rc = vmscm_str_dup(&ref->name, c->name, err)))
             return rc;
-        if (vmscm_vec_add(&state->refs, &slot, err)) {
-            free(name);
-            return VMSCM_ENOMEM;
-        }
-        ref = &state->refs.items[at];
-        memmove(ref + 1, ref, (state->refs.len - 1 - at) * sizeof *ref);
-        ref->name = name;
+        to->refs.len++;
     }
     memcpy(ref->id, c->after, sizeof ref->id);
     return 0;
 }
 
-static int apply_step(struct vmscm_generation_state *state, const struct vmscm_generation *g,
-    const struct vmscm_generation_step *s, struct vmscm_error *err)
+/* Likewise. */
+static void apply_step(struct vmscm_generation_state *to, const struct vmscm_generation *g,
+    const struct vmscm_generation_step *s)
 {
-    struct vmscm_generation_object *o = vmscm_generation_find(state, s->kind, s->name), *slot;
-    size_t at = place(state, s->kind, s->name);
+    struct vmscm_generation_object *o =
+        to->objects.len ? &to->objects.items[to->objects.len - 1] : NULL;
 
+    if (o && compare(s->kind, s->name, o) != 0)
+        o = NULL;
     if (s->op == VMSCM_GENERATION_REMOVE) {
-        if (o) {
-            state->objects.len--;
-            memmove(o, o + 1, (state->objects.len - at) * sizeof *o);
-        }
-        return 0;
+        to->objects.len -= o != NULL;
+        return;
     }
     if (!o) {
-        if (vmscm_vec_add(&state->objects, &slot, err))
-            return VMSCM_ENOMEM;
-        o = &state->objects.items[at];
-        memmove(o + 1, o, (state->objects.len - 1 - at) * sizeof *o);
-        memset(o, 0, sizeof *o);
-        o->kind = s->kind;
+        o = &to->objects.items[to->objects.len++];
+        *o = (struct vmscm_generation_object){.kind = s->kind, .size = s->size};
         memcpy(o->name, s->name, sizeof o->name);
-        o->size = s->size;
     }
     if (s->op == VMSCM_GENERATION_ADD) {
         o->listed = true;
@@ -419,7 +429,80 @@ static int apply_step(struct vmscm_generation_state *state, const struct vmscm_g
         o->condemned = g->number;
         o->when = g->when;
     }
-    return 0;
+}
+
+/* Both are sorted, and put together: that takes no longer for many changes at once. If it fails, some are
+ * made. */
+static int apply_changes(struct vmscm_generation_state *state, const struct vmscm_generation *g,
+    struct vmscm_error *err)
+{
+    const struct vmscm_generation_change **sorted = calloc(g->changes.len, sizeof *sorted);
+    const struct vmscm_generation_ref *refs = state->refs.items;
+    struct vmscm_generation_state to = {0};
+    size_t at = 0;
+    int rc = sorted ? 0 : vmscm_error_nomem(err);
+
+    to.refs.cap = state->refs.len + g->changes.len;
+    if (!rc && !(to.refs.items = calloc(to.refs.cap, sizeof *to.refs.items)))
+        rc = vmscm_error_nomem(err);
+    if (rc)
+        goto out;
+    for (size_t i = 0; i < g->changes.len; i++)
+        sorted[i] = &g->changes.items[i];
+    qsort(sorted, g->changes.len, sizeof *sorted, by_name);
+    for (size_t i = 0; i < g->changes.len && !rc; i++) {
+        while (at < state->refs.len && strcmp(refs[at].name, sorted[i]->name) <= 0)
+            to.refs.items[to.refs.len++] = refs[at++];
+        rc = apply_change(&to, sorted[i], err);
+    }
+    while (at < state->refs.len)
+        to.refs.items[to.refs.len++] = refs[at++];
+    free(state->refs.items);
+    memcpy(&state->refs, &to.refs, sizeof to.refs);
+out:
+    free(sorted);
+    return rc;
+}
+
+static int apply_steps(struct vmscm_generation_state *state, const struct vmscm_generation *g,
+    struct vmscm_error *err)
+{
+    const struct vmscm_generation_step **sorted = calloc(g->steps.len, sizeof *sorted);
+    const struct vmscm_generation_object *objects = state->objects.items;
+    struct vmscm_generation_state to = {0};
+    size_t at = 0;
+    int rc = sorted ? 0 : vmscm_error_nomem(err);
+
+    to.objects.cap = state->objects.len + g->steps.len;
+    if (!rc && !(to.objects.items = calloc(to.objects.cap, sizeof *to.objects.items)))
+        rc = vmscm_error_nomem(err);
+    if (rc)
+        goto out;
+    for (size_t i = 0; i < g->steps.len; i++)
+        sorted[i] = &g->steps.items[i];
+    qsort(sorted, g->steps.len, sizeof *sorted, by_object);
+    for (size_t i = 0; i < g->steps.len; i++) {
+        while (at < state->objects.len &&
+            compare(sorted[i]->kind, sorted[i]->name, &objects[at]) >= 0)
+            to.objects.items[to.objects.len++] = objects[at++];
+        apply_step(&to, g, sorted[i]);
+    }
+    while (at < state->objects.len)
+        to.objects.items[to.objects.len++] = objects[at++];
+    free(state->objects.items);
+    memcpy(&state->objects, &to.objects, sizeof to.objects);
+out:
+    free(sorted);
+    return rc;
+}
+
+uint64_t vmscm_generation_size(const struct vmscm_generation_state *state)
+{
+    uint64_t bytes = (uint64_t)state->objects.len * OBJECT_SIZE;
+
+    for (size_t i = 0; i < state->refs.len; i++)
+        bytes += VMSCM_GENERATION_OID + 2 + strlen(state->refs.items[i].name);
+    return bytes;
 }
 
 int vmscm_generation_apply(struct vmscm_generation_state *state, const struct vmscm_generation *g,
@@ -427,11 +510,12 @@ int vmscm_generation_apply(struct vmscm_generation_state *state, const struct vm
 {
     int rc = 0;
 
-    for (size_t i = 0; i < g->changes.len && !rc; i++)
-        rc = apply_change(state, &g->changes.items[i], err);
-    for (size_t i = 0; i < g->steps.len && !rc; i++)
-        rc = apply_step(state, g, &g->steps.items[i], err);
-    return rc;
+    if ((g->changes.len && (rc = apply_changes(state, g, err))) ||
+        (g->steps.len && (rc = apply_steps(state, g, err))))
+        return rc;
+    return vmscm_generation_size(state) > VMSCM_GENERATION_MAX
+        ? vmscm_error_set(err, VMSCM_EDAMAGED, "more refs and packs than one repository can have")
+        : 0;
 }
 
 int vmscm_generation_copy(struct vmscm_generation_state *out,

@@ -87,9 +87,13 @@ int vmscm_generation_change(struct vmscm_generation *generation, const char *nam
 int vmscm_generation_step(struct vmscm_generation *generation, unsigned op, unsigned kind,
     const uint8_t name[VMSCM_GENERATION_NAME], uint64_t size, struct vmscm_error *err);
 
-/* What there is after one more. VMSCM_EDAMAGED: a ref was not what it is said to have been. */
+/* What there is after one more. VMSCM_EDAMAGED: a ref was not what it is said to have been, or it is more
+ * than a generation that is whole can say; *state is then of no use but to be released. */
 int vmscm_generation_apply(struct vmscm_generation_state *state,
     const struct vmscm_generation *generation, struct vmscm_error *err);
+
+/* Bytes that a generation takes to tell all of it. */
+uint64_t vmscm_generation_size(const struct vmscm_generation_state *state);
 
 /* Make out what from is; out is empty before. */
 int vmscm_generation_copy(struct vmscm_generation_state *out,

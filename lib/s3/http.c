@@ -13,8 +13,10 @@
 #include <string.h>
 
 #define CONNECT_MS 15000L
-#define STALL_SECONDS 60L /* without a byte */
+#define STALL_SECONDS 60u /* of less than STALL_SPEED, unless set */
+#define STALL_SPEED 1024u /* bytes a second */
 #define ERROR_MAX (64u << 10) /* bytes of an answer that is an error */
+#define HEAD_MAX (64u << 10)  /* bytes of headers */
 #define PIECE (256u << 10)
 #define HEX 65 /* digits of a SHA-256, and a NUL */
 
@@ -25,6 +27,7 @@ struct vmscm_http {
     atomic_bool canceled;
     const struct vmscm_events *events;
     uint64_t limit;
+    unsigned patience; /* seconds */
     char *base;     /* URL that keys are put behind */
     char *bucket;   /* URL of the bucket */
     char *identity;
@@ -93,6 +96,7 @@ int vmscm_http_open(struct vmscm_http **out, const struct vmscm_address *address
     pthread_mutex_init(&h->lock, NULL);
     h->events = events;
     h->limit = limit;
+    h->patience = STALL_SECONDS;
     if ((rc = make_urls(h, address, settings, region, err)) ||
         (rc = vmscm_str_printf(&h->signer, err, "aws:amz:%s:s3", region)) ||
         (rc = dup_or_null(&h->access_key, settings->access_key, err)) ||
@@ -134,6 +138,11 @@ void vmscm_http_close(struct vmscm_http *h)
 const char *vmscm_http_identity(const struct vmscm_http *h)
 {
     return h->identity;
+}
+
+void vmscm_http_patience(struct vmscm_http *h, unsigned seconds)
+{
+    h->patience = seconds;
 }
 
 void vmscm_http_cancel(struct vmscm_http *h)
@@ -182,6 +191,7 @@ struct running {
     CURL *curl;
     uint64_t sent; /* of the body */
     size_t passed; /* bytes of an answer that nobody waits for */
+    size_t head;   /* bytes of headers */
     bool too_long, no_memory, unreadable, enough;
 };
 
@@ -253,6 +263,11 @@ static size_t take_header(char *line, size_t size, size_t n, void *user)
 {
     struct running *run = user;
 
+    run->head += size * n;
+    if (run->head > HEAD_MAX) {
+        run->too_long = true;
+        return 0;
+    }
     vmscm_answer_header(&run->r->head, line, size * n);
     return size * n;
 }
@@ -334,8 +349,9 @@ static void set_up(CURL *curl, struct vmscm_http *h, struct running *run, const 
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "vmscm/" VMSCM_VERSION);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->why);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+    curl_easy_setopt(
+        curl, CURLOPT_LOW_SPEED_LIMIT, h->limit && h->limit < 2 * STALL_SPEED ? 1L : (long)STALL_SPEED);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)h->patience);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, run);

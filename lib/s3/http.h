@@ -26,6 +26,10 @@ void vmscm_http_close(struct vmscm_http *http); /* NULL is fine */
 /* "https://HOST[:PORT]/BUCKET/PREFIX": the same for all ways to write it. Borrowed. */
 const char *vmscm_http_identity(const struct vmscm_http *http);
 
+/* A request that moves less than 1 KiB a second for so long is as good as none; 0: for ever. Before the first
+ * request; 60 unless called. */
+void vmscm_http_patience(struct vmscm_http *http, unsigned seconds);
+
 /* End what is going on, and what would begin, with VMSCM_ECANCELED. From any thread. */
 void vmscm_http_cancel(struct vmscm_http *http);
 int vmscm_http_canceled(struct vmscm_http *http, struct vmscm_error *err);

@@ -15,6 +15,8 @@
 #define WAIT_MAX_MS 12000u
 #define WAIT_ASKED_MAX 60u /* seconds of Retry-After that are heeded */
 #define PAGE 1000u
+#define PAGES_MAX 8192u /* of a list; who needs more has millions of objects */
+#define EMPTY 64u /* pages for which one counts that is empty, and says that more follow */
 
 struct vmscm_s3 {
     struct vmscm_http *http;
@@ -73,6 +75,11 @@ void vmscm_s3_close(struct vmscm_s3 *s3)
 const char *vmscm_s3_identity(const struct vmscm_s3 *s3)
 {
     return vmscm_http_identity(s3->http);
+}
+
+void vmscm_s3_patience(struct vmscm_s3 *s3, unsigned seconds)
+{
+    vmscm_http_patience(s3->http, seconds);
 }
 
 void vmscm_s3_cancel(struct vmscm_s3 *s3)
@@ -240,6 +247,8 @@ int vmscm_s3_delete(struct vmscm_s3 *s3, const char *key, struct vmscm_error *er
 struct listing {
     const char *prefix, *begin;
     size_t left; /* keys that are wanted still */
+    size_t page; /* keys that a page may have yet */
+    char last[VMSCM_ANSWER_KEY_MAX + 1]; /* the key before */
     int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err);
     void *data;
 };
@@ -251,8 +260,14 @@ static int take_key(void *data, const char *key, uint64_t size, int64_t modified
     struct listing *l = data;
     const char *name = key + strlen(l->prefix);
 
+    if (!l->page--)
+        return vmscm_error_set(err, VMSCM_EINPUT, "a list with more keys than were asked for");
     if (!l->left || !vmscm_str_starts(key, l->prefix) || !vmscm_str_starts(name, l->begin))
         return 0;
+    /* They are sorted; one that is behind comes again. */
+    if (strcmp(key, l->last) <= 0)
+        return vmscm_error_set(err, VMSCM_EINPUT, "a list that goes round in circles");
+    snprintf(l->last, sizeof l->last, "%s", key);
     l->left--;
     return l->each(l->data, name, size, modified, err);
 }
@@ -282,11 +297,13 @@ int vmscm_s3_list(struct vmscm_s3 *s3, const char *begin, size_t max,
         .prefix = s3->prefix, .begin = begin, .left = max ? max : SIZE_MAX, .each = each, .data = data};
     struct vmscm_buf query = VMSCM_BUF_INIT, answer = VMSCM_BUF_INIT;
     char *next = NULL, *then = NULL;
+    size_t pages = 0;
     int rc;
 
     do {
         struct vmscm_http_request r = {.method = "GET", .buf = &answer, .max = VMSCM_ANSWER_MAX};
         answer.len = 0;
+        listing.page = 2 * PAGE;
         if ((rc = make_query(&query, s3, begin, listing.left < PAGE ? listing.left : PAGE, next, err)))
             break;
         r.query = vmscm_buf_str(&query);
@@ -295,6 +312,8 @@ int vmscm_s3_list(struct vmscm_s3 *s3, const char *begin, size_t max,
         if (!rc && !(rc = vmscm_answer_list(&then, answer.data, answer.len, take_key, &listing, err)) &&
             then && next && strcmp(then, next) == 0)
             rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that does not get on");
+        else if (!rc && then && (pages += listing.page == 2 * PAGE ? EMPTY : 1) >= PAGES_MAX)
+            rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that has no end");
         if (rc == VMSCM_EINPUT)
             vmscm_error_prefix(err, "%s", s3->place);
         free(next);

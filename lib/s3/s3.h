@@ -23,6 +23,7 @@ void vmscm_s3_close(struct vmscm_s3 *s3); /* NULL is fine */
 
 /* See http.h. */
 const char *vmscm_s3_identity(const struct vmscm_s3 *s3);
+void vmscm_s3_patience(struct vmscm_s3 *s3, unsigned seconds);
 void vmscm_s3_cancel(struct vmscm_s3 *s3);
 void vmscm_s3_traffic(struct vmscm_s3 *s3, struct vmscm_http_traffic *out);
 
@@ -57,7 +58,7 @@ int vmscm_s3_delete(struct vmscm_s3 *s3, const char *key, struct vmscm_error *er
 
 /* Keys that begin with some bytes, in the order of their bytes, at most max of them; 0: all.
  * each(data, key, size, modified, err), modified in seconds since 1970 or 0: non-zero ends it and is
- * returned. Keys are without the repository's prefix. */
+ * returned. Keys are without the repository's prefix. VMSCM_EINPUT: a list that has no end, or goes round. */
 int vmscm_s3_list(struct vmscm_s3 *s3, const char *begin, size_t max,
     int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err),
     void *data, struct vmscm_error *err);

@@ -21,10 +21,15 @@ PUT /_fake/faults takes a list of rules, of which the first that matches a reque
                   behind     list without the first key
                   standing   list a key that was not asked for, and say that it goes on there, again and again
                   endless    answer so: status, and a body that has no end
+                  headers    answer so: 200, and headers that have no end
+                  trickle    answer as usual, a byte every tenth of a second
+                  round      the same page of keys below prefix, and that more follows, each time
+                  empty      list nothing, and say that more follows, by another token each time
+                  many       list keys that are made up below prefix, and say that more follows
                   slow       wait so many seconds first, then answer as usual
 GET /_fake/log gives what was asked so far, a line a request: METHOD PATH STATUS BYTES-IN BYTES-OUT; DELETE
 empties it. GET /_fake/keys gives the keys there are. PUT /_fake/shorten leaves half of the object
-whose key it has.
+whose key it has. PUT /_fake/object?KEY makes one.
 """
 import hashlib
 import hmac
@@ -51,6 +56,7 @@ class World:
         self.faults = []
         self.log = []
         self.honour = True
+        self.number = 0
 
     def fault(self, text):
         with self.lock:
@@ -159,6 +165,10 @@ class Handler(BaseHTTPRequestHandler):
                 body, when = world.objects[self.body.decode()]
                 world.objects[self.body.decode()] = (body[:len(body) // 2], when)
             return b""
+        if path == "/_fake/object":
+            with world.lock:
+                world.objects[urllib.parse.unquote(self.path.partition("?")[2])] = (self.body, time.time())
+            return b""
         if path == "/_fake/keys":
             return "".join("%s %d\n" % (k, len(v[0])) for k, v in sorted(world.objects.items())).encode()
         with world.lock:
@@ -215,6 +225,38 @@ class Handler(BaseHTTPRequestHandler):
             return 416, b"<Error><Code>InvalidRange</Code></Error>", {}
         return 206, there[0][first:last + 1], {"Content-Range": "bytes %d-%d/%d" % (first, last, len(there[0]))}
 
+    def dribble(self, status, body, headers):
+        self.send_response_only(status)
+        for name, value in dict(headers, **{"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            for i in range(len(body)):
+                self.wfile.write(body[i:i + 1])
+                self.wfile.flush()
+                time.sleep(0.1)
+        except OSError:
+            self.close_connection = True
+
+    def endless_headers(self):
+        self.send_response_only(200)
+        self.flush_headers()
+        try:
+            while True:
+                self.wfile.write(b"x-more: %s\r\n" % (b"x" * 4000))
+        except OSError:
+            self.close_connection = True
+
+    def endless_list(self, action, prefix):
+        """A page of it."""
+        with world.lock:
+            world.number += 1
+            number = 1 if action == "round" else world.number
+        keys = "".join("<Contents><Key>%s%016x</Key><Size>1</Size></Contents>" % (prefix, number * 1000 + i)
+                       for i in range(0 if action == "empty" else 1000))
+        return ("<ListBucketResult><IsTruncated>true</IsTruncated>%s<NextContinuationToken>%d"
+                "</NextContinuationToken></ListBucketResult>" % (keys, number)).encode()
+
     def handle_all(self):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("/_fake/"):
@@ -245,11 +287,20 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 self.close_connection = True
             return
+        if action == "headers":
+            self.endless_headers()
+            return
+        if action in ("round", "empty", "many"):
+            self.answer(200, self.endless_list(action, fault["prefix"]), {})
+            return
         if action == "slow":
             time.sleep(fault["seconds"])
         status, body, headers = self.act(1 if action == "behind" else 0, action == "standing")
         if action == "repeat":
             status, body, headers = self.act()
+        if action == "trickle":
+            self.dribble(status, body, headers)
+            return
         if action == "lose":
             with world.lock:
                 world.log.append("%s %s 0 %d 0" % (self.command, self.path, len(self.body)))

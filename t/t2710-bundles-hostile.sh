@@ -132,6 +132,12 @@ check "made: a gzip disk that is far longer than it says" '
     mkdir gzbomb && head -c 300M /dev/zero | gzip -1 >gzbomb/box-disk1.vmdk
     OVF_FILE="ovf:compression=\"gzip\"" ovf_text box box-disk1.vmdk=8388608 >gzbomb/box.ovf'
 refused gzbomb "a compressed disk that becomes longer than it may" 'box-disk1.vmdk: .*too long'
+check "made: a gzip disk of no bytes, before others" '
+    mkdir gzempty && : >gzempty/box-disk1.vmdk && gzip -c pkg/box-disk1.vmdk >gzempty/more.nvram
+    OVF_FILE="ovf:compression=\"gzip\"" ovf_text box box-disk1.vmdk=8388608 >gzempty/box.ovf
+    tar -C gzempty --format=ustar -cf gzempty.ova box.ovf box-disk1.vmdk more.nvram'
+refused gzempty "a compressed disk of no bytes" 'box-disk1.vmdk: .*is empty' 3
+refused gzempty.ova "one in an archive: what follows it is not read" 'box-disk1.vmdk: .*is empty' 3
 check -p zip "made: zip archives" '
     python3 - <<"END"
 import zipfile

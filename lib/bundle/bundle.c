@@ -133,7 +133,8 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
         if ((rc = vmscm_load_scratch(&scratch, load, err)))
             return rc;
         if (file.packed == VMSCM_UNWRAP_COMPRESSED) {
-            if (!(rc = vmscm_unwrap_file(scratch, load->path, 0, 0, 0, load->events, err)))
+            if (!(rc = vmscm_unwrap_file(
+                      scratch, load->path, 0, VMSCM_UNWRAP_ALL, 0, load->events, err)))
                 rc = open_tar(kind, main, load, scratch, err);
         } else if (!(rc = vmscm_file_mkdirs(scratch, err)) &&
             !(rc = vmscm_members_new(&load->members, err))) {

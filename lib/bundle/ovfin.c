@@ -263,7 +263,7 @@ static int load_disk(struct package *p, const struct vmscm_ovf_disk *disk, const
         vmscm_handle_warn(p->load->events, "%s: the manifest does not mention it", member->name);
     if (file->gzip) {
         if (joined)
-            rc = inflate(&plain, p, disk, file->href, joined, 0, 0);
+            rc = inflate(&plain, p, disk, file->href, joined, 0, VMSCM_UNWRAP_ALL);
         else
             rc = inflate(&plain, p, disk, file->href, member->path, member->offset, member->length);
         free(joined);

@@ -124,7 +124,12 @@ static int begin(struct archive **a, struct from **from, const char *path, uint6
         return rc;
     if (fstat((*from)->fd, &st) < 0)
         return vmscm_error_errno(err, errno, "%s", path);
-    (*from)->length = length ? length : (uint64_t)st.st_size - offset;
+    if (offset > (uint64_t)st.st_size ||
+        (length != VMSCM_UNWRAP_ALL && length > (uint64_t)st.st_size - offset))
+        return vmscm_error_set(err, VMSCM_EINPUT, "%s: ends early", path);
+    (*from)->length = length == VMSCM_UNWRAP_ALL ? (uint64_t)st.st_size - offset : length;
+    if (!(*from)->length)
+        return vmscm_error_set(err, VMSCM_EINPUT, "%s: is empty, where it should be compressed", path);
     if (zip) {
         archive_read_support_format_zip_seekable(*a);
         archive_read_set_seek_callback(*a, seek_from);
@@ -228,7 +233,7 @@ int vmscm_unwrap_peek(uint8_t *out, size_t len, size_t *got, const char *path,
     struct archive *a = NULL;
     struct from *from = NULL;
     struct archive_entry *entry;
-    int rc = begin(&a, &from, path, 0, 0, false, err);
+    int rc = begin(&a, &from, path, 0, VMSCM_UNWRAP_ALL, false, err);
 
     *got = 0;
     if (!rc && archive_read_next_header(a, &entry) != ARCHIVE_OK)
@@ -303,7 +308,7 @@ int vmscm_unwrap_zip(struct vmscm_members *members, const char *path, const char
     struct archive *a = NULL;
     struct from *from = NULL;
     struct archive_entry *entry;
-    int rc = begin(&a, &from, path, 0, 0, true, err);
+    int rc = begin(&a, &from, path, 0, VMSCM_UNWRAP_ALL, true, err);
 
     for (size_t number = 0; !rc; number++) {
         int got = archive_read_next_header(a, &entry);

@@ -13,6 +13,8 @@
 #include "bundle/members.h"
 #include <vmscm/events.h>
 
+#define VMSCM_UNWRAP_ALL UINT64_MAX /* bytes: to the end of the file */
+
 enum vmscm_unwrap_kind { VMSCM_UNWRAP_NONE, VMSCM_UNWRAP_COMPRESSED, VMSCM_UNWRAP_ZIP };
 
 /* What a file's first bytes say. */
@@ -22,8 +24,8 @@ enum vmscm_unwrap_kind vmscm_unwrap_match(const uint8_t *head, size_t len);
 int vmscm_unwrap_peek(uint8_t *out, size_t len, size_t *got, const char *path,
     struct vmscm_error *err);
 
-/* Decompress length bytes of a file, from offset on, to the end of the file `to`. max: refuse more, 0: as
- * above. */
+/* Decompress length bytes of a file, from offset on, into the file `to`, which must not be there. max: refuse
+ * more, 0: as above. VMSCM_EINPUT: there are none, or not so many, or they are not compressed. */
 int vmscm_unwrap_file(const char *to, const char *path, uint64_t offset, uint64_t length,
     uint64_t max, const struct vmscm_events *events, struct vmscm_error *err);
 

@@ -27,7 +27,8 @@ static void step(struct vmscm_generation *g, unsigned op, unsigned kind, unsigne
 static void change(struct vmscm_generation *g, unsigned n, unsigned before, unsigned after)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
-    uint8_t from[VMSCM_GENERATION_OID] = {(uint8_t)before}, to[VMSCM_GENERATION_OID] = {(uint8_t)after};
+    uint8_t from[VMSCM_GENERATION_OID] = {(uint8_t)before};
+    uint8_t to[VMSCM_GENERATION_OID] = {(uint8_t)after};
     char ref[64];
 
     snprintf(ref, sizeof ref, "refs/heads/m%u", n);
@@ -43,7 +44,8 @@ static void apply(struct vmscm_generation_state *state, struct vmscm_generation 
         assert_true(strcmp(state->refs.items[i - 1].name, state->refs.items[i].name) < 0);
     for (size_t i = 1; i < state->objects.len; i++) {
         const struct vmscm_generation_object *a = &state->objects.items[i - 1], *b = a + 1;
-        assert_true(a->kind < b->kind || (a->kind == b->kind && memcmp(a->name, b->name, sizeof a->name) < 0));
+        int order = memcmp(a->name, b->name, sizeof a->name);
+        assert_true(a->kind < b->kind || (a->kind == b->kind && order < 0));
     }
     vmscm_generation_release(g);
 }

@@ -153,7 +153,9 @@ check 'a fetch stays lazy; one of all data makes it stay' '
     vmscm -C follower pull --json >j
     [ "$(jq .received j)" -lt 40000 ]
     [ "$(own follower)" = 0 ]
-    vmscm -C follower fetch -q --full web
+    vmscm -C follower fetch --progress --full web 2>line
+    tr "\r" "\n" <line
+    tr "\r" "\n" <line | grep -E "receiving [0-9]+%, [0-9.]+( .iB|)/[0-9.]+ .iB"
     vmscm -C follower fsck -q
     rm -rf follower/.vmscm/cache
     mv hub gone

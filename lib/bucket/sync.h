@@ -14,8 +14,8 @@ int vmscm_sync_run(struct vmscm_mirror *m, struct vmscm_error *err);
 int vmscm_sync_load(struct vmscm_mirror *m, struct vmscm_error *err);
 
 /* A pack that was known is gone: ends of those that there are now, for who reads to find in them what it
- * needs. History, refs and what is known stay as they are; no lock is needed. One thread at a time, beside
- * those that read records. */
+ * needs. History, refs and what is known stay as they are; no lock is needed. One thread at a time,
+ * beside those that read records. */
 int vmscm_sync_packs(struct vmscm_mirror *m, struct vmscm_error *err);
 
 /* The generation is the next one, and was made: take it in. Its history is here. */

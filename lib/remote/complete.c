@@ -31,7 +31,7 @@ struct completing {
     VMSCM_VEC(struct vmscm_id) ids; /* of the batch */
     struct vmscm_idset taken;       /* records of it, by pack and place */
     struct vmscm_buf record;
-    uint64_t done;
+    uint64_t total, done, coming; /* plain bytes: missing, brought, and of what is being brought */
     struct vmscm_error *err;
 };
 
@@ -70,19 +70,36 @@ static int take(struct completing *c, const struct vmscm_id *id, struct vmscm_er
     return rc;
 }
 
+static void tell(const struct completing *c)
+{
+    uint64_t done = c->done + c->coming;
+    const struct vmscm_progress progress = {
+        .phase = "receiving", .done = done, .read = done, .total = c->total};
+
+    if (c->events && c->events->progress)
+        c->events->progress(c->events->data, &progress);
+}
+
+static void on_came(void *data, uint64_t bytes)
+{
+    struct completing *c = data;
+
+    c->coming += bytes;
+    tell(c);
+}
+
 static int take_all(struct completing *c, struct vmscm_error *err)
 {
-    struct vmscm_progress progress = {.phase = "receiving"};
     int rc = vmscm_batch_bring(&c->batch, err);
 
+    c->coming = 0;
     for (size_t i = 0; i < c->ids.len && !rc; i++)
         rc = take(c, &c->ids.items[i], err);
     c->ids.len = 0;
     vmscm_idset_release(&c->taken);
     vmscm_batch_let_go(&c->batch);
-    progress.done = progress.read = c->done;
-    if (!rc && c->events && c->events->progress)
-        c->events->progress(c->events->data, &progress);
+    if (!rc)
+        tell(c);
     return rc ? rc : vmscm_handle_canceled(c->events, err);
 }
 
@@ -120,6 +137,43 @@ static int miss_chunks(void *data, const struct vmscm_id *leaf,
                   &c->batch, &entries[i].id, entries[i].length, lister, err)))
             rc = remember(c, &entries[i].id, err);
     return rc || c->batch.bytes < VMSCM_ELSEWHERE_BATCH ? rc : take_all(c, err);
+}
+
+static int count_chunks(void *data, const struct vmscm_id *leaf,
+    const struct vmscm_leaf_entry *entries, const uint8_t *bits, size_t count,
+    struct vmscm_error *err)
+{
+    struct completing *c = data;
+
+    (void)leaf;
+    (void)err;
+    for (size_t i = 0; i < count; i++)
+        if (bits[i / 8] >> i % 8 & 1)
+            c->total += entries[i].length;
+    return 0;
+}
+
+/* How much is missing, as their leaves say, which are brought for that. */
+static int measure(struct completing *c, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (int turn = 0; turn < 2 && !rc; turn++) {
+        struct vmscm_closure closure = {.repo = c->repo,
+            .receive = c->receive,
+            .leaf = miss_leaf,
+            .chunks = count_chunks,
+            .data = c};
+        c->total = c->done;
+        for (size_t i = 0; i < c->revisions.len && !rc; i++)
+            rc = vmscm_closure_commit(&closure, c->revisions.items[i].id, false, err);
+        vmscm_closure_release(&closure);
+        if (rc || !c->ids.len)
+            return rc;
+        if (!(rc = take_all(c, err)))
+            rc = vmscm_receive_flush(c->receive, err);
+    }
+    return rc;
 }
 
 static int complete(struct completing *c, const char *commit, struct vmscm_error *err)
@@ -199,6 +253,8 @@ static int run(struct completing *c, struct vmscm_remote_result *result, struct 
         return rc;
     result->resumed = packs;
     vmscm_batch_init(&c->batch, c->store);
+    vmscm_elsewhere_watch(c->store, on_came, c);
+    rc = measure(c, err);
     for (size_t i = 0; i < c->revisions.len && !rc; i++)
         rc = complete(c, c->revisions.items[i].id, err);
     if (rc)
@@ -234,6 +290,8 @@ int vmscm_remote_complete(struct vmscm_repo *repo, const char *const *ids, size_
         rc = list_all(&c, err);
     if (!rc)
         rc = run(&c, &own, err);
+    if (c.store)
+        vmscm_elsewhere_watch(c.store, NULL, NULL);
     clock_gettime(CLOCK_MONOTONIC, &end);
     own.seconds =
         (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;

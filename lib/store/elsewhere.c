@@ -23,6 +23,8 @@ struct vmscm_partial {
     struct vmscm_elsewhere where;
     struct vmscm_cache *cache; /* NULL: it cannot be made */
     pthread_mutex_t lock;      /* one request at a time */
+    void (*came)(void *data, uint64_t bytes);
+    void *data;
 };
 
 /* What comes of one request. */
@@ -73,6 +75,17 @@ const struct vmscm_elsewhere *vmscm_elsewhere_of(struct vmscm_store *store)
     struct vmscm_partial *partial = vmscm_store_partial(store);
 
     return partial ? &partial->where : NULL;
+}
+
+void vmscm_elsewhere_watch(
+    struct vmscm_store *store, void (*came)(void *data, uint64_t bytes), void *data)
+{
+    struct vmscm_partial *partial = vmscm_store_partial(store);
+
+    if (!partial)
+        return;
+    partial->came = came;
+    partial->data = data;
 }
 
 struct vmscm_cache *vmscm_elsewhere_cache(struct vmscm_store *store)
@@ -254,6 +267,8 @@ int vmscm_elsewhere_record(struct vmscm_elsewhere_take *t, const uint8_t *bytes,
             return rc;
         bytes = t->packed.data;
     }
+    if (t->partial->came)
+        t->partial->came(t->partial->data, record.plain_len);
     return keep(t, &record, parts, bytes, len, err);
 }
 

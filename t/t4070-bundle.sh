@@ -49,6 +49,48 @@ check 'what is known there is left out' '
     vmscm -C bob log web | grep better
     vmscm -C bob fsck -q --full'
 
+# touch_up FROM TO SEED: 300 places of 180 bytes are changed, as a database does
+touch_up() {
+    python3 - "$@" <<END
+import random, shutil, sys
+shutil.copy(sys.argv[1], sys.argv[2])
+random.seed(int(sys.argv[3]))
+with open(sys.argv[2], "r+b") as f:
+    for _ in range(300):
+        f.seek(random.randrange(900) * 4096 + random.randrange(3900))
+        f.write(random.randbytes(180))
+END
+}
+stored() { vmscm -C "$1" stats --json | jq .pack_bytes; }
+check 'what is stored against what is there is carried so' '
+    noise 4000000 5 >base.raw
+    touch_up base.raw small.raw 1
+    touch_up small.raw smaller.raw 2
+    vmscm init -q pat && vmscm -C pat checkin -q db "$PWD/base.raw" -m base
+    vmscm -C pat bundle create -q "$PWD/base.vb" db
+    vmscm clone -q ./base.vb quin
+    before=$(stored pat)
+    vmscm -C pat checkin -q db "$PWD/small.raw" -m small
+    new=$(($(stored pat) - before))
+    echo "$new new" && [ "$new" -lt 500000 ]
+    vmscm -C pat bundle create -q "$PWD/small.vb" db "^db~1"
+    ls -l small.vb
+    [ "$(stat -c %s small.vb)" -le $((new * 102 / 100 + 65536)) ]
+    vmscm -C quin pull -q "$PWD/small.vb" db
+    vmscm -C quin cat db | cmp - small.raw'
+check 'so is what is stored against what that is stored against, which need not be there' '
+    vmscm -C quin prune -q --keep-last 1 db && vmscm -C quin gc -q --aggressive --grace 0
+    before=$(stored pat)
+    vmscm -C pat checkin -q db "$PWD/smaller.raw" -m smaller
+    new=$(($(stored pat) - before))
+    echo "$new new" && [ "$new" -lt 500000 ]
+    vmscm -C pat bundle create -q "$PWD/smaller.vb" db "^db~1"
+    [ "$(stat -c %s smaller.vb)" -le $((new * 102 / 100 + 65536)) ]
+    vmscm -C quin pull -q "$PWD/smaller.vb" db
+    [ "$(stored quin)" -lt 4700000 ]
+    vmscm -C quin cat db | cmp - smaller.raw
+    vmscm -C quin fsck -q --full'
+
 check 'what is remembered of a remote is left out' '
     vmscm init -q --bare far.vmscm
     vmscm -C ann remote add far "$PWD/far.vmscm"

@@ -201,7 +201,8 @@ static int put_refs(struct making *m, struct vmscm_error *err)
 static int write_all(struct making *m, struct vmscm_error *err)
 {
     struct vmscm_novel *const novels[] = {m->revisions, m->notes};
-    /* A record may only be stored against what comes with it: nobody can be asked for another. */
+    /* A record may only be stored against what comes with it, or what it builds on: nobody can be asked for
+     * another. */
     struct vmscm_outgoing_how how = {.fresh = true, .events = m->events};
     struct vmscm_wire_info info = {0};
     uint8_t sum[8];

@@ -2,10 +2,12 @@
 #include "remote/outgoing.h"
 #include "base/vec.h"
 #include "codec/compress.h"
+#include "remote/standins.h"
 #include "store/batch.h"
 #include "store/fetch.h"
 #include "store/idset.h"
 #include "store/ingest.h"
+#include "store/rerecord.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #define WANTED 1u
 #define ALLOWED 2u
 #define SENT 4u
+#define KNOWN 8u /* the other side has it, surely */
 #define LEAF_SHIFT 8 /* above that, the number of a leaf that lists it; 0: none is known */
 
 #define BRING_MAX 768u /* chunks that are brought at a time: some tens of MiB */
@@ -37,7 +40,8 @@ struct vmscm_outgoing {
     uint64_t leaf;                     /* the number of the one at hand, as a flag */
     struct vmscm_batch batch;
     VMSCM_VEC(struct place) places;
-    struct vmscm_buf raw, plain, packed, part;
+    struct vmscm_buf raw, plain, packed, part, base;
+    struct vmscm_standins standins;
     /* Parts that are to be compressed together. */
     struct vmscm_buf group;
     uint32_t group_parts[VMSCM_PACK_PARTS_MAX];
@@ -84,6 +88,8 @@ void vmscm_outgoing_free(struct vmscm_outgoing *o)
     vmscm_buf_release(&o->plain);
     vmscm_buf_release(&o->packed);
     vmscm_buf_release(&o->part);
+    vmscm_buf_release(&o->base);
+    vmscm_standins_release(&o->standins);
     vmscm_buf_release(&o->group);
     free(o);
 }
@@ -138,6 +144,18 @@ static uint64_t flags_of(const struct vmscm_outgoing *o, const struct vmscm_id *
     const uint64_t *flags = vmscm_idset_find(&o->ids, id);
 
     return flags ? *flags : 0;
+}
+
+int vmscm_outgoing_know(struct vmscm_outgoing *o, const struct vmscm_id *id, struct vmscm_error *err)
+{
+    uint64_t *flags;
+    bool added;
+    int rc = vmscm_idset_get(&o->ids, &flags, &added, id, err);
+
+    if (rc || *flags & KNOWN)
+        return rc;
+    *flags |= KNOWN;
+    return vmscm_standins_add(&o->standins, o->store, o->fetch, id, err);
 }
 
 bool vmscm_outgoing_may(const struct vmscm_outgoing *o, const struct vmscm_id *id)
@@ -258,28 +276,15 @@ static int put(struct vmscm_outgoing *o, const void *head, size_t head_len, cons
     return rc ? rc : vmscm_handle_canceled(o->how->events, err);
 }
 
-/* Plain bytes of parts as a record, header and tables in o->packed before its payload. */
+/* Plain bytes of parts as a record, in o->packed. */
 static int encode(struct vmscm_outgoing *o, uint8_t type, const uint8_t *plain,
     const uint32_t *parts, unsigned count, size_t *len, struct vmscm_error *err)
 {
     struct vmscm_pack_record record = {.type = type, .part_count = (uint16_t)count};
-    enum vmscm_compress_algorithm algorithm;
-    size_t head, stored;
-    int rc;
 
     for (unsigned i = 0; i < count; i++)
         record.plain_len += record.parts[i] = parts[i];
-    head = vmscm_pack_record_head(&record);
-    o->packed.len = 0;
-    if ((rc = vmscm_buf_reserve(&o->packed, head + record.plain_len, err)) ||
-        (rc = vmscm_compress_encode(o->compress, o->packed.data + head, &stored, &algorithm, plain,
-             record.plain_len, NULL, 0, err)))
-        return rc;
-    record.compression = (uint8_t)algorithm;
-    record.stored_len = (uint32_t)stored;
-    vmscm_pack_encode_record(o->packed.data, &record, o->packed.data + head);
-    *len = head + stored;
-    return 0;
+    return vmscm_rerecord_alone(&o->packed, len, &record, o->compress, plain, err);
 }
 
 static int flush_group(struct vmscm_outgoing *o, struct vmscm_error *err)
@@ -338,7 +343,7 @@ static bool load(struct vmscm_outgoing *o, struct vmscm_pack_record *record,
 static bool bases_go(const struct vmscm_outgoing *o, const struct vmscm_pack_record *record)
 {
     for (unsigned i = 0; i < record->base_count; i++)
-        if (o->how->alone || (o->how->fresh && !(flags_of(o, &record->bases[i]) & WANTED)))
+        if (o->how->alone || (o->how->fresh && !(flags_of(o, &record->bases[i]) & (WANTED | KNOWN))))
             return false;
     return true;
 }
@@ -394,13 +399,74 @@ static int send_some(struct vmscm_outgoing *o, const struct vmscm_pack_record *r
     return rc ? rc : put(o, NULL, 0, o->raw.data, o->raw.len, err);
 }
 
+/* One more base, and its plain bytes in o->base; of more than there may be, the first. */
+static bool add_base(struct vmscm_outgoing *o, struct vmscm_pack_record *to, const struct vmscm_id *id)
+{
+    for (unsigned i = 0; i < to->base_count; i++)
+        if (vmscm_hash_cmp(&to->bases[i], id) == 0)
+            return true;
+    if (to->base_count == VMSCM_PACK_BASES_MAX)
+        return true;
+    to->bases[to->base_count++] = *id;
+    return !vmscm_fetch_read_buf(o->fetch, to->type, id, &o->part, VMSCM_PACK_PART_MAX, NULL) &&
+        !vmscm_buf_append(&o->base, o->part.data, o->part.len, NULL);
+}
+
+/* The bases of a record, or what stands for them there, into *to. */
+static bool find_substitutes(struct vmscm_outgoing *o, struct vmscm_pack_record *to,
+    const struct vmscm_pack_record *record)
+{
+    bool good = true;
+
+    o->base.len = 0;
+    for (unsigned i = 0; i < record->base_count && good; i++) {
+        const struct vmscm_id *id = &record->bases[i];
+        if (flags_of(o, id) & (WANTED | KNOWN)) {
+            good = add_base(o, to, id);
+            continue;
+        }
+        uint64_t n = vmscm_standins_first(&o->standins, id);
+        good = n > 0;
+        for (; n && good; n = vmscm_standins_next(&o->standins, n))
+            good = add_base(o, to, vmscm_standins_id(&o->standins, n));
+    }
+    return good;
+}
+
+/* All of a record, stored against what is surely there. *done: it could be. */
+static int send_against(struct vmscm_outgoing *o, bool *done, const struct vmscm_pack_record *record,
+    const struct place *places, struct vmscm_error *err)
+{
+    struct vmscm_pack_record to = {
+        .type = record->type, .part_count = record->part_count, .plain_len = record->plain_len};
+    size_t len;
+    int rc;
+
+    *done = false;
+    memcpy(to.parts, record->parts, sizeof to.parts);
+    if (o->how->alone || !find_substitutes(o, &to, record))
+        return 0;
+    o->plain.len = 0;
+    for (unsigned i = 0; i < record->part_count; i++)
+        if (vmscm_fetch_read_buf(o->fetch, record->type, &places[i].entry.id, &o->part,
+                VMSCM_PACK_PART_MAX, NULL) ||
+            o->part.len != record->parts[i] ||
+            vmscm_buf_append(&o->plain, o->part.data, o->part.len, NULL))
+            return 0;
+    if ((rc = vmscm_rerecord_encode(
+             &o->packed, &len, &to, o->compress, o->plain.data, &o->base, err)))
+        return rc;
+    *done = true;
+    return put(o, NULL, 0, o->packed.data, len, err);
+}
+
 /* What is needed of one record, unless it went with another. */
 static int send_record(struct vmscm_outgoing *o, struct place *places, size_t count,
     struct vmscm_error *err)
 {
     struct vmscm_pack_record record;
     size_t left = 0;
-    bool good;
+    bool good, done = false;
     int rc = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -409,7 +475,10 @@ static int send_record(struct vmscm_outgoing *o, struct place *places, size_t co
     if (!left)
         return 0;
     good = load(o, &record, &places[0]);
-    if (good && bases_go(o, &record) && left == record.part_count && places[0].entry.part == 0) {
+    if (good && record.base_count && left == record.part_count && !bases_go(o, &record) &&
+        ((rc = send_against(o, &done, &record, places, err)) || done)) {
+        /* Done, or failed for good. */
+    } else if (good && bases_go(o, &record) && left == record.part_count && places[0].entry.part == 0) {
         rc = put(o, NULL, 0, o->raw.data, o->raw.len, err);
     } else if (good && !record.base_count &&
         (rc = send_some(o, &record, places, left, err)) != VMSCM_EDAMAGED) {

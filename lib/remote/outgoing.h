@@ -32,6 +32,9 @@ int vmscm_outgoing_want(struct vmscm_outgoing *o, const struct vmscm_id *id, str
 int vmscm_outgoing_allow(struct vmscm_outgoing *o, const struct vmscm_id *id,
     struct vmscm_error *err);
 
+/* The other side has it, as part of a revision that what is sent builds on: a base for other things. */
+int vmscm_outgoing_know(struct vmscm_outgoing *o, const struct vmscm_id *id, struct vmscm_error *err);
+
 /* Whether it was allowed, or wanted. */
 bool vmscm_outgoing_may(const struct vmscm_outgoing *o, const struct vmscm_id *id);
 
@@ -49,7 +52,7 @@ int vmscm_outgoing_measure(struct vmscm_outgoing *o, uint64_t *bytes, struct vms
 
 struct vmscm_outgoing_how {
     bool alone; /* nothing against bases */
-    bool fresh; /* the other side has nothing but what it is sent */
+    bool fresh; /* the other side has nothing but what it is sent, and what it is known to have */
     const struct vmscm_events *events;
     uint64_t total; /* for progress */
 };

@@ -8,6 +8,7 @@
 #include "remote/packing.h"
 #include "remote/verify.h"
 #include "store/fetch.h"
+#include "store/rerecord.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ struct vmscm_receive {
     struct vmscm_compress *compress;
     struct vmscm_incoming *incoming;
     struct vmscm_objstream objects;
-    struct vmscm_buf block, base, part;
+    struct vmscm_buf block, base, part, plain, packed;
     struct vmscm_verify *verify;
     struct vmscm_packing *packing;
     uint64_t history; /* bytes of frames of history */
@@ -117,6 +118,8 @@ void vmscm_receive_close(struct vmscm_receive *r, bool keep)
     vmscm_buf_release(&r->block);
     vmscm_buf_release(&r->base);
     vmscm_buf_release(&r->part);
+    vmscm_buf_release(&r->plain);
+    vmscm_buf_release(&r->packed);
     free(r);
 }
 
@@ -215,23 +218,28 @@ int vmscm_receive_flush(struct vmscm_receive *r, struct vmscm_error *err)
     return rc ? rc : vmscm_packing_flush(r->packing, err);
 }
 
-/* A base's plain bytes, at the end of r->base; false: it is not to be had. Its own copy must stay. */
-static bool read_base(struct vmscm_receive *r, const struct vmscm_id *id)
+/* A base's plain bytes, at the end of r->base; false: it is not to be had. *deep: it is itself stored
+ * against another here, so that nothing may be stored against it. */
+static bool read_base(struct vmscm_receive *r, unsigned type, const struct vmscm_id *id, bool *deep)
 {
     if (vmscm_fetch_read_base(r->came, id, &r->part, NULL) &&
-        vmscm_fetch_read_base(r->own, id, &r->part, NULL))
-        return false;
+        vmscm_fetch_read_base(r->own, id, &r->part, NULL)) {
+        *deep = true;
+        if (vmscm_fetch_read_buf(r->own, (int)type, id, &r->part, VMSCM_PACK_PART_MAX, NULL))
+            return false;
+    }
     return vmscm_buf_append(&r->base, r->part.data, r->part.len, NULL) == 0;
 }
 
 /* All bases of a record; *there: they were to be had. */
-static int read_bases(struct vmscm_receive *r, bool *there, const struct vmscm_pack_record *record,
-    struct vmscm_error *err)
+static int read_bases(struct vmscm_receive *r, bool *there, bool *deep,
+    const struct vmscm_pack_record *record, struct vmscm_error *err)
 {
     int rc = 0;
 
     r->base.len = 0;
     *there = true;
+    *deep = false;
     for (unsigned i = 0; i < record->base_count && !rc && *there; i++) {
         const struct vmscm_id *id = &record->bases[i];
         enum vmscm_packing_where where = vmscm_packing_find(r->packing, id);
@@ -240,7 +248,7 @@ static int read_bases(struct vmscm_receive *r, bool *there, const struct vmscm_p
             rc = vmscm_packing_settle(r->packing, err);
         else if (where == VMSCM_PACKING_OPEN && r->forced++ < FORCED_MAX)
             rc = vmscm_packing_flush(r->packing, err);
-        *there = !rc && read_base(r, id);
+        *there = !rc && read_base(r, record->type, id, deep);
     }
     return rc;
 }
@@ -280,11 +288,67 @@ static int take_record(void *data, const struct vmscm_verify_record *record,
     return check_size(r, err);
 }
 
+/* What the bases of a record are stored against here, instead of them, and the plain bytes of that in
+ * r->base. If that cannot be: nothing. */
+static void rebase(struct vmscm_receive *r, struct vmscm_pack_record *record)
+{
+    const struct vmscm_pack_record was = *record;
+    struct vmscm_id bases[VMSCM_PACK_BASES_MAX];
+    size_t count;
+
+    r->base.len = 0;
+    record->base_count = 0;
+    for (unsigned i = 0; i < was.base_count; i++) {
+        if (vmscm_fetch_find_bases(r->own, &was.bases[i], bases, &count, NULL))
+            goto none;
+        for (size_t k = 0; k < count; k++) {
+            bool twice = false;
+            for (unsigned n = 0; n < record->base_count && !twice; n++)
+                twice = vmscm_hash_cmp(&record->bases[n], &bases[k]) == 0;
+            if (twice)
+                continue;
+            if (record->base_count == VMSCM_PACK_BASES_MAX ||
+                vmscm_fetch_read_base(r->own, &bases[k], &r->part, NULL) ||
+                vmscm_buf_append(&r->base, r->part.data, r->part.len, NULL))
+                goto none;
+            record->bases[record->base_count++] = bases[k];
+        }
+    }
+    return;
+none:
+    record->base_count = 0;
+}
+
+/* A record whose bases, which are in r->base, nothing may be stored against: against what they are. */
+static int put_rebased(struct vmscm_receive *r, struct vmscm_pack_record *record,
+    const uint8_t *bytes, struct vmscm_error *err)
+{
+    size_t len;
+    int rc;
+
+    r->plain.len = 0;
+    if ((rc = vmscm_buf_reserve(&r->plain, record->plain_len, err)))
+        return rc;
+    if ((rc = vmscm_compress_decode(r->compress, r->plain.data, record->plain_len,
+             record->compression, bytes + vmscm_pack_record_head(record), record->stored_len,
+             r->base.data, r->base.len, err)))
+        return rc == VMSCM_ENOMEM ? rc
+                                  : vmscm_verify_bad(err, "does not decompress to what it says");
+    rebase(r, record);
+    if ((rc = vmscm_rerecord_encode(
+             &r->packed, &len, record, r->compress, r->plain.data, &r->base, err)) ||
+        (rc = vmscm_pack_decode_record(record, r->packed.data, len, err)))
+        return rc;
+    return record->base_count ? vmscm_verify_put_on(r->verify, record, r->packed.data, len,
+                                    r->base.data, r->base.len, err)
+                              : vmscm_verify_put(r->verify, record, r->packed.data, len, err);
+}
+
 int vmscm_receive_record(struct vmscm_receive *r, const uint8_t *bytes, size_t len,
     struct vmscm_error *err)
 {
     struct vmscm_pack_record record;
-    bool there;
+    bool there, deep;
     int rc;
 
     if ((rc = vmscm_pack_decode_record(&record, bytes, len, err)))
@@ -293,8 +357,11 @@ int vmscm_receive_record(struct vmscm_receive *r, const uint8_t *bytes, size_t l
         return vmscm_verify_put(r->verify, &record, bytes, len, err);
     /* Its bases may be among those that came just now. */
     if ((rc = vmscm_verify_drain(r->verify, err)) ||
-        (rc = read_bases(r, &there, &record, err)) || !there)
+        (rc = read_bases(r, &there, &deep, &record, err)) || !there)
         return rc;
+    if (deep && vmscm_pack_record_head(&record) + record.stored_len == len &&
+        vmscm_pack_check_record(&record, bytes))
+        return put_rebased(r, &record, bytes, err);
     return vmscm_verify_put_on(r->verify, &record, bytes, len, r->base.data, r->base.len, err);
 }
 

@@ -89,8 +89,9 @@ static int add_known_chunks(struct selection *s, const struct vmscm_id *leaf,
     if (rc || !added || read_leaf(s, &entries, &count, leaf, NULL))
         return rc;
     for (size_t i = 0; i < count && !rc; i++)
-        if (!entries[i].zero)
-            rc = vmscm_idset_get(&s->known_chunks, &value, &added, &entries[i].id, err);
+        if (!entries[i].zero &&
+            !(rc = vmscm_idset_get(&s->known_chunks, &value, &added, &entries[i].id, err)))
+            rc = vmscm_outgoing_know(s->out, &entries[i].id, err);
     free(entries);
     return rc;
 }

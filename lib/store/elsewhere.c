@@ -5,6 +5,7 @@
 #include "store/fetch.h"
 #include "store/idset.h"
 #include "store/packwriter.h"
+#include "store/rerecord.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -211,28 +212,6 @@ static int keep(struct vmscm_elsewhere_take *t, const struct vmscm_pack_record *
     return !rc && t->written >= PACK_BYTES ? vmscm_elsewhere_flush(t, err) : rc;
 }
 
-/* The record again, without bases. */
-static int encode_alone(struct vmscm_elsewhere_take *t, struct vmscm_pack_record *record,
-    size_t *len, struct vmscm_error *err)
-{
-    enum vmscm_compress_algorithm algorithm;
-    size_t head, stored;
-    int rc;
-
-    record->base_count = 0;
-    head = vmscm_pack_record_head(record);
-    t->packed.len = 0;
-    if ((rc = vmscm_buf_reserve(&t->packed, head + record->plain_len, err)) ||
-        (rc = vmscm_compress_encode(t->compress, t->packed.data + head, &stored, &algorithm,
-             t->plain.data, record->plain_len, NULL, 0, err)))
-        return rc;
-    record->compression = (uint8_t)algorithm;
-    record->stored_len = (uint32_t)stored;
-    vmscm_pack_encode_record(t->packed.data, record, t->packed.data + head);
-    *len = head + stored;
-    return 0;
-}
-
 int vmscm_elsewhere_record(struct vmscm_elsewhere_take *t, const uint8_t *bytes, size_t len,
     struct vmscm_error *err)
 {
@@ -263,7 +242,8 @@ int vmscm_elsewhere_record(struct vmscm_elsewhere_take *t, const uint8_t *bytes,
     if (twice && (rc = vmscm_elsewhere_flush(t, err)))
         return rc;
     if (record.base_count) {
-        if ((rc = encode_alone(t, &record, &len, err)))
+        if ((rc = vmscm_rerecord_alone(
+                 &t->packed, &len, &record, t->compress, t->plain.data, err)))
             return rc;
         bytes = t->packed.data;
     }

@@ -60,8 +60,8 @@ int vmscm_elsewhere_bring(struct vmscm_store *store, const struct vmscm_elsewher
 int vmscm_elsewhere_bring_one(struct vmscm_store *store, const struct vmscm_elsewhere_want *want,
     struct vmscm_cache_holds *hold, struct vmscm_error *err);
 
-/* came(data, bytes) for every record that comes, with its plain bytes, from the thread that asked for it; NULL:
- * no more. While nobody reads. Nothing is done for a store that has all there is. */
+/* came(data, bytes) for every record that comes, with its plain bytes, from the thread that asked for it;
+ * NULL: no more. While nobody reads. Nothing is done for a store that has all there is. */
 void vmscm_elsewhere_watch(
     struct vmscm_store *store, void (*came)(void *data, uint64_t bytes), void *data);
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define COPIED (UINT64_C(1) << 63) /* of an entry: its cluster has a refcount of one */
-#define HEADER 104u
+#define HEADER 112u
+#define INCOMPATIBLE_COMPRESSION (1u << 3) /* another type than zlib */
 #define L1_BYTES_MAX (UINT64_C(32) << 20) /* what QEMU takes: QCOW_MAX_L1_SIZE */
 #define REFCOUNT_TABLE_MAX (UINT64_C(8) << 20) /* QCOW_MAX_REFTABLE_SIZE */
 #define RUNS_MAX ((size_t)16 << 20)
@@ -188,6 +189,10 @@ static int put_header(struct tables *t, struct vmscm_error *err)
     vmscm_put_be64(bytes + 40, l1_at(layout) << layout->bits);
     vmscm_put_be64(bytes + 48, UINT64_C(1) << layout->bits); /* the refcount table */
     vmscm_put_be32(bytes + 56, (uint32_t)layout->refcount_table_clusters);
+    if (layout->zstd) {
+        vmscm_put_be64(bytes + 72, INCOMPATIBLE_COMPRESSION);
+        bytes[104] = 1;
+    }
     vmscm_put_be64(bytes + 80, layout->lazy_refcounts); /* compatible features */
     vmscm_put_be32(bytes + 96, 4);                      /* refcounts of 2^4 bits */
     vmscm_put_be32(bytes + 100, HEADER); /* and a header extension that ends them: zeros */

@@ -25,6 +25,7 @@ struct vmscm_qcow2layout_run {
 struct vmscm_qcow2layout {
     unsigned bits; /* of an offset in a cluster */
     bool lazy_refcounts;
+    bool zstd; /* how the disk's user may compress clusters later on */
     uint64_t size;     /* of the disk, whole sectors */
     uint64_t clusters; /* of the file */
     uint64_t l1_entries, l2_tables;

@@ -34,8 +34,8 @@ static unsigned qcow2_bits(const struct vmscm_writer_options *options)
     uint64_t bytes = CLUSTER;
 
     if ((compat && strcmp(compat, "1.1") != 0 && strcmp(compat, "v3") != 0) ||
-        !is(options, "compression_type", "zlib") || !is(options, "extended_l2", "off") ||
-        !is(options, "refcount_bits", "16") || !is(options, "preallocation", "off") ||
+        !is(options, "extended_l2", "off") || !is(options, "refcount_bits", "16") ||
+        !is(options, "preallocation", "off") ||
         (cluster && vmscm_str_size(&bytes, cluster, NULL)))
         return 0;
     for (unsigned bits = VMSCM_QCOW2LAYOUT_BITS_MIN; bits <= VMSCM_QCOW2LAYOUT_BITS_MAX; bits++)
@@ -66,8 +66,8 @@ static int write_qcow2(bool *done, struct vmscm_blockdev *source, const char *pa
         *done = rc != VMSCM_EUNSUPPORTED;
         rc = *done ? vmscm_error_copy(err, &why) : 0;
     } else {
-        const char *lazy = vmscm_writer_options_get(options, "lazy_refcounts");
-        layout.lazy_refcounts = lazy && strcmp(lazy, "on") == 0;
+        layout.lazy_refcounts = !is(options, "lazy_refcounts", "off");
+        layout.zstd = !is(options, "compression_type", "zlib");
         *done = true;
         rc = vmscm_writer_raw_write_laid(source, path, options, &layout, written, err);
     }

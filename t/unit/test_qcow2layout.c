@@ -139,7 +139,8 @@ static void compare(const struct memdev *m, const char *path)
 static void test_written(void **state)
 {
     static char sizes[][8] = {"4096", "16k", "64k", "512k", "2M"};
-    static char size[] = "cluster_size", lazy[] = "lazy_refcounts", on[] = "on", off[] = "off";
+    static char size[] = "cluster_size", lazy[] = "lazy_refcounts", on[] = "on", off[] = "off",
+                type[] = "compression_type", zlib[] = "zlib", zstd[] = "zstd";
     struct memdev m;
 
     (void)state;
@@ -147,9 +148,9 @@ static void test_written(void **state)
     make_disk(&m);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct vmscm_machine_option list[] = {
-            {size, sizes[i]}, {lazy, i % 2 ? on : off}};
+            {size, sizes[i]}, {lazy, i % 2 ? on : off}, {type, i % 3 ? zlib : zstd}};
         struct vmscm_writer_options options = {
-            .format = VMSCM_PROBE_QCOW2, .options = list, .option_count = 2, .jobs = 2};
+            .format = VMSCM_PROBE_QCOW2, .options = list, .option_count = 3, .jobs = 2};
         struct vmscm_error err = VMSCM_ERROR_INIT;
         const char *path = in_dir("written.qcow2");
         unlink(path);

@@ -124,7 +124,13 @@ int vmscm_elsewhere_flush(struct vmscm_elsewhere_take *t, struct vmscm_error *er
     vmscm_idset_release(&t->current);
     if ((rc = vmscm_packwriter_finish(writer, file, &bytes, err)) || !*file)
         return rc;
-    return vmscm_store_add(vmscm_cache_store(t->partial->cache), file, err);
+    /* Evicted by another process at once: then it is asked for again. */
+    if ((rc = vmscm_store_add(vmscm_cache_store(t->partial->cache), file, err)) ==
+        VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
+        rc = 0;
+    }
+    return rc;
 }
 
 static int bad_record(struct vmscm_error *err, const char *why)

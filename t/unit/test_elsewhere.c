@@ -199,6 +199,45 @@ static void test_threads_without_room(void **state)
     vmscm_store_close(store);
 }
 
+static atomic_bool evicting;
+
+static void *evictor(void *data)
+{
+    struct vmscm_cache *cache = data;
+
+    while (atomic_load(&evicting))
+        if (vmscm_cache_evict(cache, 0, NULL))
+            abort();
+    return NULL;
+}
+
+/* What another process evicts before it was seen is asked for again; that much luck is told as such. */
+static void test_evicted_at_once(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_cache *cache;
+    struct vmscm_store *store;
+    pthread_t thread;
+
+    (void)state;
+    make_far();
+    store = open_store(UINT64_C(1) << 30);
+    assert_done(vmscm_cache_open(&cache, dir, false, &err), &err);
+    atomic_store(&evicting, true);
+    assert_int_equal(pthread_create(&thread, NULL, evictor, cache), 0);
+    for (size_t i = 0; i < 20 * CHUNKS; i++) {
+        vmscm_error_clear(&err);
+        int rc = read_chunk(store, i % CHUNKS, VMSCM_FETCH_ELSEWHERE, &err);
+        if (rc && rc != VMSCM_EBUSY)
+            print_message("# %s\n", err.message);
+        assert_true(rc == 0 || rc == VMSCM_EBUSY);
+    }
+    atomic_store(&evicting, false);
+    pthread_join(thread, NULL);
+    vmscm_cache_close(cache);
+    vmscm_store_close(store);
+}
+
 /* What a batch holds stays, whatever else is brought; then the oldest goes. */
 static void test_batch(void **state)
 {
@@ -257,6 +296,7 @@ int main(void)
         TEST(test_lies),
         TEST(test_threads),
         TEST(test_threads_without_room),
+        TEST(test_evicted_at_once),
         TEST(test_batch),
         TEST(test_whole),
     };

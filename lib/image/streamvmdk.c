@@ -149,6 +149,8 @@ static int do_piece(struct stream *s, unsigned index, size_t n, struct vmscm_err
     memset(piece, 0, PIECE);
     if ((rc = vmscm_blockdev_pread(s->dev, piece, (size_t)(end - offset), offset, err)))
         return rc;
+    if (s->options->read)
+        *s->options->read += end - offset;
     for (size_t at = 0; at < end - offset; at += GRAIN) {
         size_t number = (n * PIECE + at) / GRAIN;
         struct grain *grain = &s->grains[number];

@@ -17,6 +17,7 @@ struct vmscm_streamvmdk_options {
     uint32_t cid;        /* content id: another one for other content */
     int level;           /* of zlib, 1 to 9 */
     unsigned jobs;
+    _Atomic uint64_t *read; /* bytes of the disk that were read are added to it; may be NULL */
     /* Takes what comes next; its failure ends it. From the calling thread. */
     int (*put)(void *data, const void *bytes, size_t len, struct vmscm_error *err);
     /* Bytes of the disk done so far; may be NULL. Non-zero cancels: VMSCM_ECANCELED. */

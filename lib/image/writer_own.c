@@ -133,12 +133,14 @@ static int write_stream(struct vmscm_blockdev *source, const char *path,
 {
     const char *version = vmscm_writer_options_get(options, "hwversion");
     struct stream s = {.options = options, .path = path, .fd = -1, .buffer = malloc(BUFFER)};
+    _Atomic uint64_t read = 0;
     struct vmscm_streamvmdk_options stream = {.name = vmscm_path_basename(path),
         .adapter = vmscm_writer_options_get(options, "adapter_type"),
         .hardware = version ? (unsigned)strtoul(version, NULL, 10) : 0,
         .cid = UINT32_MAX - 1, /* which vmdk has where no one is known to have written */
         .level = LEVEL,
         .jobs = options->jobs,
+        .read = &read,
         .put = put,
         .progress = progress,
         .data = &s};
@@ -160,8 +162,7 @@ static int write_stream(struct vmscm_blockdev *source, const char *path,
         rc = options->written(options->data, err);
     if (rc && ours)
         unlink(path);
-    else
-        *written = source->data;
+    *written = read;
     free(dir);
     free(s.buffer);
     return rc;

@@ -416,4 +416,20 @@ check 'history is whole to plain git' '
         git --git-dir=$who/git fsck --strict --full --no-dangling --no-progress
     done'
 
+check 'who one is may be known to git alone' '
+    mkdir plain
+    printf "[user]\n\tname = G\n\temail = g@example.com\n" >plain/.gitconfig
+    vmscm init -q gits
+    vmscm -C gits remote add origin ../gits-hub.vmscm
+    vmscm init -q --bare gits-hub.vmscm
+    (
+        export HOME=$PWD/plain XDG_CONFIG_HOME=$PWD/plain/.config
+        vmscm -C gits checkin -q --inspect=no web "$PWD/one.raw" -m m
+        vmscm -C gits push -q origin web 2>err
+    )
+    cat err
+    [ ! -s err ]
+    [ "$(vmscm -C gits-hub.vmscm log --json web | jq -r ".[0].author.email")" = g@example.com ]
+    [ "$(git -C gits/.vmscm/git rev-parse refs/remotes/origin/web)" = "$(tip gits web)" ]'
+
 done_testing

@@ -248,6 +248,27 @@ check 'what the remote let go of is lost, but keeps no gc from its work' '
     vmscm -C trusting gc -q
     rm -rf trusting fickle'
 
+check 'what was pruned is in nobody'\''s way' '
+    vmscm init -q old
+    for n in one two three; do vmscm -C old checkin -q web "$PWD/$n.raw" -m $n; done
+    vmscm -C old prune -q --keep-last 1 web
+    vmscm -C old gc -q --grace 0
+    vmscm clone -q --lazy ./old young
+    [ "$(vmscm -C young log --oneline web | grep -c "\[pruned\]")" = 2 ]
+    vmscm -C young fsck -q
+    ! vmscm -C young cat web~1 >/dev/null 2>err
+    grep "pruned on" err
+    vmscm -C young checkout -q web ../young-co
+    printf changed | dd of=young-co/vda.img bs=1 seek=1000000 conv=notrunc status=none
+    (cd young-co && vmscm checkin -q -m four)
+    vmscm -C young push -q
+    [ "$(tip old web)" = "$(tip young web)" ]
+    vmscm -C old cat web | cmp - young-co/vda.img
+    vmscm -C old fsck -q --full
+    vmscm -C young gc -q --grace 0
+    vmscm -C young fetch -q --full
+    vmscm -C young fsck -q --full'
+
 check 'a lazy mirror follows, and is whole' '
     vmscm init -q fickle
     vmscm -C fickle checkin -q a "$PWD/own.raw" -m a

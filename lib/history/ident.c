@@ -36,8 +36,10 @@ static int configured(char **out, struct vmscm_gitconfig *config, const char *ke
     *out = NULL;
     if (config)
         rc = vmscm_gitconfig_get(out, config, key, err);
-    if (rc == VMSCM_ENOTFOUND)
+    if (rc == VMSCM_ENOTFOUND) {
+        vmscm_error_clear(err);
         rc = vmscm_gitconfig_get_git(out, key, err);
+    }
     if (rc == VMSCM_ENOTFOUND) {
         vmscm_error_clear(err);
         return 0;

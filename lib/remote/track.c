@@ -96,11 +96,12 @@ void vmscm_track_pushed(struct vmscm_repo *repo, const struct vmscm_session *ses
 {
     struct vmscm_error err = VMSCM_ERROR_INIT, first = VMSCM_ERROR_INIT;
     struct vmscm_signature who = {0};
-    int lock = -1;
+    int lock = -1, rc;
 
     if (!session->remote)
         return;
-    if (vmscm_handle_who(&who, NULL, repo, &first) || vmscm_handle_commit_lock(&lock, repo, &first))
+    if ((rc = vmscm_handle_who(&who, NULL, repo, &first)) ||
+        (rc = vmscm_handle_commit_lock(&lock, repo, &first)))
         goto out;
     /* What went there first, as its name may be needed. */
     for (int making = 0; making < 2; making++)
@@ -108,11 +109,11 @@ void vmscm_track_pushed(struct vmscm_repo *repo, const struct vmscm_session *ses
             const struct vmscm_items_item *item = &items->list.items[i];
             if (item->change == VMSCM_REMOTE_REFUSED || (item->after[0] != '\0') != making)
                 continue;
-            if (track(repo, session, item, &who, &err) && !first.code)
-                first = err;
+            if (track(repo, session, item, &who, &err) && !rc)
+                rc = vmscm_error_copy(&first, &err);
         }
 out:
-    if (first.code)
+    if (rc)
         vmscm_handle_warn(events,
             "pushed, but what is remembered of %s could not be updated (vmscm fetch does): %s",
             session->remote, first.message);

@@ -174,4 +174,13 @@ END
 '
 check_fails 2 'a prefix does not end at a NUL' 'vmscm init "s3://bucket/c%00/x?endpoint=$FAKE"' '%00'
 
+check -p TMPFS 'a bucket does not fill the disk' '
+    mkdir "$TEST_DIR/tight"
+    mount -t tmpfs -o size=60m none "$TEST_DIR/tight"
+    rc=0
+    XDG_CACHE_HOME=$TEST_DIR/tight vmscm -C "$U" list 2>text || rc=$?
+    cat text
+    umount "$TEST_DIR/tight"
+    [ $rc = 3 ] && grep "no space left for what is coming" text && grep "^hint: " text
+'
 done_testing

@@ -7,6 +7,7 @@
 #include "format/objstream.h"
 #include "history/histblocks.h"
 #include "sys/file.h"
+#include "sys/space.h"
 #include "sys/tempdir.h"
 
 #include <fcntl.h>
@@ -166,7 +167,7 @@ static int get_pieces(struct reading *r, struct vmscm_mirror *m, const char *key
 
     for (uint64_t at = 0; at < size && !rc;) {
         size_t len = size - at < PIECE ? (size_t)(size - at) : (size_t)PIECE;
-        if ((rc = vmscm_buf_reserve(&bytes, len, err)) ||
+        if ((rc = vmscm_space_check(m->dir, err)) || (rc = vmscm_buf_reserve(&bytes, len, err)) ||
             (rc = vmscm_s3_get_range(m->s3, key, bytes.data + bytes.len, len, at, err)))
             break;
         bytes.len += len;

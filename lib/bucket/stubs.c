@@ -6,6 +6,7 @@
 #include "store/packlist.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
+#include "sys/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +97,7 @@ static int write_stub(struct vmscm_mirror *m, const struct from *from, const str
     vmscm_packfile_format_name(file, from->name);
     if ((rc = vmscm_str_printf(&to, err, "%s/packs/%s", m->dir, file)) ||
         (rc = vmscm_str_printf(&tmp, err, "%s/tmp/%s.%ld", m->dir, file, (long)getpid())) ||
+        (rc = vmscm_space_check(m->dir, err)) ||
         (rc = vmscm_file_open(&fd, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0600, err)))
         goto out;
     if (ftruncate(fd, (off_t)size) < 0)

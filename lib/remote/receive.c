@@ -9,16 +9,15 @@
 #include "remote/verify.h"
 #include "store/fetch.h"
 #include "store/rerecord.h"
+#include "sys/space.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #define PACK_BYTES (96u << 20) /* what a transfer that is cut off loses at most */
 #define JOBS_MAX 4u              /* threads that look at what comes */
 #define PACK_BYTES_MIN (1u << 20)
 #define FORCED_MAX 64              /* packs that end early since something in them is needed */
-#define SPARE ((uint64_t)64 << 20) /* bytes of disk that are left to others */
 
 struct vmscm_receive {
     struct vmscm_repo *repo;
@@ -168,16 +167,6 @@ static int check_size(const struct vmscm_receive *r, struct vmscm_error *err)
     return vmscm_error_hint(err, "send less at a time, or ask who keeps that repository");
 }
 
-static int check_space(const struct vmscm_receive *r, struct vmscm_error *err)
-{
-    struct statvfs st;
-
-    if (statvfs(r->repo->path, &st) != 0 || (uint64_t)st.f_bavail * st.f_frsize >= SPARE)
-        return 0;
-    vmscm_error_set(err, VMSCM_EIO, "%s: no space left for what is coming", r->repo->path);
-    return vmscm_error_hint(err, "what came so far is kept; free some space and try again");
-}
-
 int vmscm_receive_history(struct vmscm_receive *r, const uint8_t *frame, size_t len,
     struct vmscm_error *err)
 {
@@ -189,7 +178,7 @@ int vmscm_receive_history(struct vmscm_receive *r, const uint8_t *frame, size_t 
 
     r->history += len;
     r->block.len = 0;
-    if ((rc = check_size(r, err)) || (rc = check_space(r, err)) ||
+    if ((rc = check_size(r, err)) || (rc = vmscm_space_check(r->repo->path, err)) ||
         (rc = vmscm_wire_decode_block(&algorithm, &plain, &stored, &stored_len, frame, len, err)) ||
         (rc = vmscm_buf_reserve(&r->block, plain, err)))
         return rc;
@@ -282,7 +271,7 @@ static int take_record(void *data, const struct vmscm_verify_record *record,
     if (twice && ++r->forced > FORCED_MAX)
         return vmscm_verify_bad(err, "it sent before");
     if ((twice && (rc = vmscm_packing_flush(r->packing, err))) ||
-        (vmscm_packing_begins(r->packing) && (rc = check_space(r, err))) ||
+        (vmscm_packing_begins(r->packing) && (rc = vmscm_space_check(r->repo->path, err))) ||
         (rc = vmscm_packing_add(r->packing, &out, err)))
         return rc;
     return check_size(r, err);

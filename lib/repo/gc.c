@@ -23,10 +23,10 @@
 #include "store/repack.h"
 #include "store/trash.h"
 #include "sys/lockfile.h"
+#include "sys/space.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,18 +55,10 @@ static int on_copied(void *data, uint64_t bytes)
     return vmscm_handle_canceled(gc->events, NULL);
 }
 
-/* Bytes; of a file system that does not say, more than anyone needs. */
-static uint64_t free_space(const struct gc *gc)
-{
-    struct statvfs st;
-
-    return statvfs(gc->repo->path, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : UINT64_MAX;
-}
-
 /* Less is left than a pack may take. */
 static bool is_short_of_space(const struct gc *gc)
 {
-    return free_space(gc) < VMSCM_PACKQUEUE_PACK;
+    return vmscm_space_free(gc->repo->path) < VMSCM_PACKQUEUE_PACK;
 }
 
 struct other {
@@ -339,7 +331,7 @@ static int drop(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error *err)
 static int take_batch(struct gc *gc, struct packs *batch, const struct vmscm_plan *plan, size_t *at,
     struct vmscm_error *err)
 {
-    uint64_t most = gc->set.aggressive ? UINT64_MAX : free_space(gc) / 2, bytes = 0;
+    uint64_t most = gc->set.aggressive ? UINT64_MAX : vmscm_space_free(gc->repo->path) / 2, bytes = 0;
     struct vmscm_plan_pack *slot;
     int rc = 0;
 
@@ -374,7 +366,7 @@ static int carry_out(struct gc *gc, struct vmscm_plan *plan, struct vmscm_error 
         if ((rc = repack(gc, batch.list.items, batch.list.len, err)) || at == plan->count)
             break;
         if (gc->result->moved_bytes > before && turns && turns-- &&
-            free_space(gc) < (gc->set.grace == 0 ? 2 * BATCH : VMSCM_PACKQUEUE_PACK) &&
+            vmscm_space_free(gc->repo->path) < (gc->set.grace == 0 ? 2 * BATCH : VMSCM_PACKQUEUE_PACK) &&
             !(rc = make_room(gc, plan, err)) && gc->marking)
             at = 0;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm list: the machines there are. */
 #include "cmd.h"
+#include "factsview.h"
 #include "here.h"
 #include "json.h"
 #include "table.h"
@@ -26,7 +27,7 @@ struct listing {
 };
 
 static void add_json(json_t *list, const struct vmscm_machine_entry *entry,
-    const struct vmscm_revision_here *here)
+    const struct vmscm_revision_here *here, const char *inside)
 {
     json_t *object = json_add(list, json_object());
 
@@ -38,8 +39,26 @@ static void add_json(json_t *list, const struct vmscm_machine_entry *entry,
     json_put(object, "size", entry->damage ? json_null() : json_number(entry->size));
     json_put(object, "pruned", json_boolean(entry->pruned));
     json_put(object, "damage", json_text(entry->damage));
-    if (here)
+    if (here) {
+        json_put(object, "inside", json_text(inside));
         here_json(object, here);
+    }
+}
+
+/* In a few words; NULL: it was not inspected, or that cannot be read. *out is the caller's. */
+static int get_inside(char **out, struct ctx *ctx, const char *id, struct vmscm_error *err)
+{
+    struct vmscm_revision *rev = NULL;
+    int rc = vmscm_revision_resolve(&rev, ctx->repo, id, err);
+
+    *out = NULL;
+    if (!rc)
+        rc = factsview_summary(out, rev, err);
+    vmscm_revision_free(rev);
+    if (rc != VMSCM_EDAMAGED && rc != VMSCM_ENOTFOUND)
+        return rc;
+    *err = (struct vmscm_error)VMSCM_ERROR_INIT;
+    return 0;
 }
 
 static int list_one(void *data, const struct vmscm_machine_entry *entry)
@@ -47,7 +66,7 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
     struct listing *listing = data;
     struct table *table = listing->table;
     struct vmscm_revision_here here = {0};
-    char buf[TEXT_MAX], part[HERE_MAX];
+    char buf[TEXT_MAX], part[HERE_MAX], *inside = NULL;
     int rc;
 
     listing->count++;
@@ -55,8 +74,12 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
     if (listing->lazy && !entry->damage &&
         (rc = here_get(&here, listing->ctx, entry->id, listing->err)))
         return rc;
+    if (listing->opts->details && !entry->damage &&
+        (rc = get_inside(&inside, listing->ctx, entry->id, listing->err)))
+        return rc;
     if (listing->json) {
-        add_json(listing->json, entry, listing->opts->details ? &here : NULL);
+        add_json(listing->json, entry, listing->opts->details ? &here : NULL, inside);
+        vmscm_free(inside);
         return 0;
     }
     table_cell(table, "%s", entry->name);
@@ -69,6 +92,9 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
             table_cell(table, "%zu", entry->disk_count);
         table_cell(table, "%s", entry->damage ? "-" : text_size(buf, entry->size));
     }
+    if (listing->opts->details)
+        table_cell(table, "%s", inside ? inside : "-");
+    vmscm_free(inside);
     if (listing->lazy)
         table_cell(table, "%s", here.lazy ? here_short(part, &here) : "-");
     if (entry->damage)
@@ -82,10 +108,10 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     static const char *const brief[] = {"MACHINE", "REVISION", "DATE", "MESSAGE", NULL};
-    static const char *const full[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "MESSAGE",
-        NULL};
-    static const char *const lazy[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", ">HERE",
+    static const char *const full[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "INSIDE",
         "MESSAGE", NULL};
+    static const char *const lazy[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "INSIDE",
+        ">HERE", "MESSAGE", NULL};
     struct listing listing = {.ctx = ctx, .opts = values, .err = err};
     int rc = ctx_repo(ctx, err);
 
@@ -118,7 +144,7 @@ out:
 
 static const struct opt table[] = {
     {'l', "long", OPT_FLAG, offsetof(struct opts, details), NULL, NULL,
-        "also the number of disks, their size and, in a lazy repository, what is here"},
+        "also the number of disks, their size, what is inside and, in a lazy repository, what is here"},
     {'r', "remotes", OPT_FLAG, offsetof(struct opts, remotes), NULL, NULL,
         "what is remembered of other repositories' instead"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},

@@ -32,7 +32,7 @@ static int print(void *data, struct vmscm_revision *rev)
         if (!p->rc)
             json_add(p->json, object);
     } else {
-        if (p->printed++ > 0 && p->view == VIEW_LONG)
+        if (p->printed++ > 0 && p->view == VIEW_INSIDE)
             putchar('\n');
         p->rc = view_print(p->ctx, rev, p->view, p->err);
     }
@@ -84,7 +84,7 @@ static int log_all(struct printer *p, size_t max, struct vmscm_error *err)
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
-    struct printer printer = {ctx, o->oneline ? VIEW_SHORT : VIEW_LONG, NULL, NULL, 0, 0, err};
+    struct printer printer = {ctx, o->oneline ? VIEW_SHORT : VIEW_INSIDE, NULL, NULL, 0, 0, err};
     struct vmscm_workdir *dir = NULL;
     int rc = 0;
 

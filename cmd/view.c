@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include "color.h"
+#include "factsview.h"
 #include "text.h"
 #include <stdbool.h>
 #include <stdlib.h>
@@ -90,7 +91,24 @@ static int print_pruned(const struct ctx *ctx, struct vmscm_revision *rev, bool 
     return 0;
 }
 
-static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, struct vmscm_error *err)
+static int print_inside(struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    char *summary;
+    int rc = factsview_summary(&summary, rev, err);
+
+    if (rc == VMSCM_EDAMAGED)
+        return 0; /* for fsck to tell */
+    if (summary) {
+        fputs("Inside: ", stdout);
+        text_put(stdout, summary);
+        putchar('\n');
+    }
+    vmscm_free(summary);
+    return rc;
+}
+
+static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, bool inside,
+    struct vmscm_error *err)
 {
     struct vmscm_signature author = vmscm_revision_author(rev);
     const char *message = vmscm_revision_message(rev);
@@ -111,7 +129,7 @@ static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, struct 
     }
     print_person("Author: ", &author);
     printf("\nDate:   %s\n", text_date(buf, author.time, author.offset));
-    if ((rc = print_pruned(ctx, rev, true, err)))
+    if ((rc = print_pruned(ctx, rev, true, err)) || (inside && (rc = print_inside(rev, err))))
         return rc;
     if (message && *message) {
         putchar('\n');
@@ -127,8 +145,8 @@ int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view
     char id[TEXT_MAX], *line;
     int rc;
 
-    if (view == VIEW_LONG)
-        return print_long(ctx, rev, err);
+    if (view != VIEW_SHORT)
+        return print_long(ctx, rev, view == VIEW_INSIDE, err);
     printf("%s%s%s", color_get(ctx, COLOR_ID), text_id(id, vmscm_revision_id(rev)),
         color_get(ctx, COLOR_OFF));
     if (!(rc = print_names(ctx, rev, err)))

@@ -9,6 +9,7 @@
 enum view {
     VIEW_SHORT, /* one line */
     VIEW_LONG,  /* with author, date, the whole message and the comments */
+    VIEW_INSIDE, /* and a line about what is inside, if that is known */
 };
 
 int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view,

@@ -44,6 +44,20 @@ check 'facts of another program are kept and shown, escapes as text' '
     grep "vda:1: ext4, 8.0 MiB" out
     vmscm show --json web | jq -e ".facts.systems[0].applications[0].version == \"3.0.11\""'
 
+check 'list -l and log say it in a few words' '
+    vmscm list -l >out
+    grep "^MACHINE .* INSIDE " out
+    grep -F "debian 12.5, web\\x1b[31m\\u202e" out | grep "^web .* first$"
+    grep "^db .* -  *first$" out
+    vmscm list --json -l | jq -e "map(.inside | type) == [\"null\", \"string\"]"
+    vmscm list --json | jq -e "all(.[]; has(\"inside\") | not)"
+    vmscm log web >out
+    grep -F "Inside: debian 12.5, web\\x1b[31m\\u202e" out
+    vmscm log db >out
+    [ "$(grep -c Inside: out)" = 0 ]
+    vmscm log --oneline web >out
+    [ "$(grep -c debian out)" = 0 ]'
+
 check 'the same disks are known: another machine, format, message' '
     vmscm clone web qa/web
     qemu-img convert -O qcow2 one.raw one.qcow2

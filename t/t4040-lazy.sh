@@ -248,6 +248,22 @@ check 'what the remote let go of is lost, but keeps no gc from its work' '
     vmscm -C trusting gc -q
     rm -rf trusting fickle'
 
+check 'gc says what to do where a remote let go of a machine that is still here' '
+    vmscm init -q gone
+    vmscm -C gone checkin -q web "$PWD/one.raw" -m one
+    vmscm -C gone checkin -q db "$PWD/two.raw" -m two
+    vmscm clone -q --lazy ./gone left
+    vmscm -C gone rm -q web
+    vmscm -C gone gc -q --grace 0
+    vmscm -C left fetch -q --prune
+    ! vmscm -C left gc 2>err
+    grep "^vmscm: refs/heads/web: .* missing$" err
+    grep "^hint: nothing was removed; vmscm fsck lists what is missing" err
+    vmscm -C left rm -q web
+    vmscm -C left gc -q
+    vmscm -C left fsck -q
+    vmscm -C left cat db | cmp - two.raw'
+
 check 'what was pruned is in nobody'\''s way' '
     vmscm init -q old
     for n in one two three; do vmscm -C old checkin -q web "$PWD/$n.raw" -m $n; done

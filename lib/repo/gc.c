@@ -548,7 +548,12 @@ int vmscm_gc(struct vmscm_repo *repo, const struct vmscm_gc_options *options,
         vmscm_error_set(err, rc, "%s: another gc or a repair is running", repo->path);
         vmscm_error_hint(err, "it ends by itself; nothing needs to be removed");
     }
-    if (!rc && (rc = run(&gc, err)) == VMSCM_EIO && is_short_of_space(&gc))
+    if (!rc)
+        rc = run(&gc, err);
+    if (rc == VMSCM_EDAMAGED && err && !err->hint[0])
+        vmscm_error_hint(err, "nothing was removed; vmscm fsck lists what is missing, and its --repair "
+                              "--from brings it back from elsewhere; else vmscm rm what leads to it");
+    if (rc == VMSCM_EIO && is_short_of_space(&gc))
         vmscm_error_hint(err, "nothing is lost, and what was done is kept; free some space, then "
                               "vmscm gc goes on");
     if (result)

@@ -125,16 +125,12 @@ static void *read_much(void *arg)
 static void run_readers(struct vmscm_disk *disk, bool whole)
 {
     struct reader readers[READERS] = {{0}};
-    pthread_t threads[READERS];
 
-    for (unsigned i = 0; i < READERS; i++) {
+    for (unsigned i = 0; i < READERS; i++)
         readers[i] = (struct reader){.disk = disk, .seed = i + 1, .whole = whole};
-        assert_int_equal(pthread_create(&threads[i], NULL, read_much, &readers[i]), 0);
-    }
-    for (unsigned i = 0; i < READERS; i++) {
-        pthread_join(threads[i], NULL);
+    assert_true(unit_threads(READERS, read_much, readers, sizeof readers[0]));
+    for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(readers[i].wrong, 0);
-    }
 }
 
 static void test_many_readers_read_the_store_once(void **state)
@@ -394,7 +390,7 @@ static void test_tasks_are_done_or_forgotten(void **state)
 
 struct filler {
     struct vmscm_recordcache *cache;
-    atomic_int fills;
+    atomic_int fills, wrong;
 };
 
 /* The first two that are asked to fail at it; the others find what the third made. */
@@ -408,21 +404,27 @@ static void *get_record(void *arg)
     struct vmscm_plain *plain = NULL;
     bool fill;
 
-    if (vmscm_recordcache_get(&entry, &fill, f->cache, pack, 77, &err))
-        return f;
+    if (vmscm_recordcache_get(&entry, &fill, f->cache, pack, 77, &err)) {
+        atomic_fetch_add(&f->wrong, 1);
+        return NULL;
+    }
     if (fill) {
         usleep(2000);
         if (atomic_fetch_add(&f->fills, 1) < 2) {
             vmscm_recordcache_fail(f->cache, entry);
             return NULL;
         }
-        if (vmscm_plain_new(&plain, 4096, &err))
-            return f;
+        if (vmscm_plain_new(&plain, 4096, &err)) {
+            atomic_fetch_add(&f->wrong, 1);
+            vmscm_recordcache_fail(f->cache, entry);
+            return NULL;
+        }
         vmscm_recordcache_fill(f->cache, entry, &record, plain);
     }
-    void *rc = entry->plain && entry->record.plain_len == 4096 ? NULL : f;
+    if (!entry->plain || entry->record.plain_len != 4096)
+        atomic_fetch_add(&f->wrong, 1);
     vmscm_recordcache_put(f->cache, entry);
-    return rc;
+    return NULL;
 }
 
 static void test_who_fails_to_read_a_record_lets_another_try(void **state)
@@ -430,17 +432,11 @@ static void test_who_fails_to_read_a_record_lets_another_try(void **state)
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_recordcache_counts counts;
     struct filler f = {.cache = NULL};
-    pthread_t threads[READERS];
 
     (void)state;
     assert_done(vmscm_recordcache_new(&f.cache, 1u << 20, &err), &err);
-    for (unsigned i = 0; i < READERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, get_record, &f), 0);
-    for (unsigned i = 0; i < READERS; i++) {
-        void *rc;
-        pthread_join(threads[i], &rc);
-        assert_null(rc);
-    }
+    assert_true(unit_threads(READERS, get_record, &f, 0));
+    assert_int_equal(f.wrong, 0);
     assert_int_equal(f.fills, 3);
     vmscm_recordcache_count(&counts, f.cache);
     assert_true(counts.misses == 3 && counts.hits == READERS - 3);

@@ -242,7 +242,6 @@ static void test_failing_device(void **state)
 
 struct reader {
     const struct fixture *f;
-    pthread_t thread;
     bool same;
 };
 
@@ -273,12 +272,9 @@ static void test_many_connections(void **state)
     struct fixture *f = *state;
     struct reader readers[6] = {{0}};
 
-    for (int i = 0; i < 6; i++) {
-        readers[i].f = f;
-        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_much, &readers[i]), 0);
-    }
     for (int i = 0; i < 6; i++)
-        pthread_join(readers[i].thread, NULL);
+        readers[i].f = f;
+    assert_true(unit_threads(6, read_much, readers, sizeof readers[0]));
     for (int i = 0; i < 6; i++)
         assert_true(readers[i].same);
     /* Short ones, many more than may be open at once. */

@@ -146,7 +146,10 @@ static void *check_run(void *data)
     struct vmscm_error err = VMSCM_ERROR_INIT;
     uint8_t *buf = malloc(PIECE);
 
-    for (uint64_t at = c->first * PIECE; at < c->dev->size; at += c->step * PIECE) {
+    if (!buf)
+        c->failure = "no memory";
+    for (uint64_t at = c->first * PIECE; buf && at < c->dev->size;
+         at += c->step * PIECE) {
         uint64_t left = c->dev->size - at, len;
         size_t n = left < PIECE ? (size_t)left : PIECE;
         memset(buf, 0x55, n);
@@ -181,17 +184,13 @@ static uint64_t check_reader(const struct vmscm_probe *probe, const uint8_t *byt
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_blockdev *dev = NULL;
     struct check checks[3];
-    pthread_t threads[3];
     uint64_t zeros = 0;
 
     assert_done(vmscm_reader_open(&dev, probe, 3, false, NULL, &err), &err);
     assert_int_equal(dev->size, probe->size);
-    for (unsigned i = 0; i < 3; i++) {
-        checks[i] = (struct check){dev, bytes, i, 3, NULL, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, check_run, &checks[i]), 0);
-    }
     for (unsigned i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
+        checks[i] = (struct check){dev, bytes, i, 3, NULL, 0};
+    assert_true(unit_threads(3, check_run, checks, sizeof checks[0]));
     for (unsigned i = 0; i < 3; i++) {
         if (checks[i].failure)
             fail_msg("%s: %s", probe->path, checks[i].failure);
@@ -336,6 +335,7 @@ static void test_chain(void **state)
     memset(bytes, 0, SIZE);
     memset(bytes + 20 * MIB, 10, 64 << 10);
     uint8_t *read_back = malloc(64 << 10);
+    assert_non_null(read_back);
     struct vmscm_blockdev *dev = NULL;
     struct vmscm_error err = VMSCM_ERROR_INIT;
     assert_done(vmscm_reader_open(&dev, top, 1, false, NULL, &err), &err);

@@ -3,8 +3,10 @@
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,5 +38,21 @@
 /* The body of main: TAP, as prove reads it. */
 #define unit_run(tests)                                                                            \
     (cmocka_set_message_output(CM_OUTPUT_TAP), cmocka_run_group_tests(tests, NULL, NULL))
+
+/* Threads that each get one of the arguments, `stride` bytes apart. All of them have ended when it returns:
+ * an assertion that fails leaves the test, and takes along what they work with. Whether all were started. */
+static inline bool unit_threads(unsigned count, void *(*run)(void *), void *arguments, size_t stride)
+{
+    pthread_t threads[32];
+    unsigned started = 0;
+
+    assert_true(count <= sizeof threads / sizeof threads[0]);
+    while (started < count &&
+        pthread_create(&threads[started], NULL, run, (char *)arguments + started * stride) == 0)
+        started++;
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    return started == count;
+}
 
 #endif

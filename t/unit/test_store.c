@@ -49,15 +49,16 @@ struct job {
 static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
     struct job *job = p->data;
-    struct vmscm_ingest_lane *lane;
-    struct vmscm_hash *hash;
+    struct vmscm_ingest_lane *lane = NULL;
+    struct vmscm_hash *hash = NULL;
     uint8_t *data = malloc(65536);
     unsigned unit;
-    int rc = 0;
+    int rc = data ? 0 : vmscm_error_nomem(err);
 
     (void)index;
-    if (vmscm_ingest_lane_new(&lane, job->ingest, err) || vmscm_hash_new(&hash, err))
-        return VMSCM_ENOMEM;
+    if (rc || (rc = vmscm_ingest_lane_new(&lane, job->ingest, err)))
+        goto out;
+    rc = vmscm_hash_new(&hash, err);
     while (!rc && (unit = atomic_fetch_add(&job->next, 1)) < job->units) {
         for (unsigned i = 0; i < 16 && !rc; i++) {
             struct vmscm_id id;
@@ -68,6 +69,7 @@ static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_erro
         if (!rc)
             rc = vmscm_ingest_lane_end_unit(lane, unit, err);
     }
+out:
     if (rc)
         vmscm_ingest_stop(job->ingest);
     vmscm_ingest_lane_free(lane);

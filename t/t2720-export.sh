@@ -15,22 +15,7 @@ sed -i 's|</References>|<File ovf:id="nv" ovf:href="box.nvram"/></References>|' 
 rm pkg/box.mf
 vmscm init -q repo
 cd repo || exit 1
-cat >web.xml <<'END'
-<domain type='kvm'>
-  <name>web &amp; "more"</name><memory unit='b'>1234567890</memory><vcpu>3</vcpu>
-  <os firmware='efi'><type arch='x86_64' machine='pc-q35-7.2'>hvm</type><loader secure='yes'/></os>
-  <devices>
-    <disk type='file' device='disk'><driver type='raw'/><source file='raw.img'/><target dev='vda' bus='virtio'/></disk>
-    <disk type='file' device='disk'><driver type='raw'/><source file='data.img'/><target dev='nvme0n1' bus='nvme'/></disk>
-    <disk type='file' device='disk'><driver type='raw'/><source file='c.img'/><target dev='sda' bus='usb'/></disk>
-    <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
-    <interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/><model type='e1000'/></interface>
-    <interface type='network'><source network='default'/><model type='rtl8139'/></interface>
-  </devices>
-</domain>
-END
-noise 1000000 >../c.img
-truncate -s 1049088 ../c.img
+odd_machine >web.xml
 check "a machine from a package, one from libvirt" '
     vmscm checkin -q box ../pkg
     vmscm checkin -q --config web.xml web ../raw.img ../data.img ../c.img'

@@ -24,6 +24,15 @@ anew() {
     rm -rf "$TEST_DIR/other/vmscm"
     XDG_CACHE_HOME=$TEST_DIR/other vmscm "$@"
 }
+# list_with FAULTS STATUS TEXT: what is listed meanwhile ends with that status and says that
+list_with() {
+    local got=0
+    faults "$1"
+    timeout 60 vmscm -C "$U" list 2>text || got=$?
+    faults
+    cat text
+    [ "$got" = "$2" ] && grep "$3" text
+}
 # shorten KEY: what is there of it is half of it
 shorten() {
     curl -sf -X PUT --data-binary "$1" "$FAKE/_fake/shorten"
@@ -48,20 +57,10 @@ check 'a list that is behind keeps nobody from pushing' '
     grep "^ours" text && grep "^theirs" text
 '
 check 'an error that has no end is an error' '
-    faults "[{\"action\":\"endless\",\"status\":403}]"
-    rc=0
-    timeout 60 vmscm -C "$U" list 2>text || rc=$?
-    faults
-    cat text
-    [ $rc = 4 ] && grep "access denied" text
+    list_with "[{\"action\":\"endless\",\"status\":403}]" 4 "access denied"
 '
 check 'a list that does not get on is an error' '
-    faults "[{\"action\":\"standing\",\"match\":\"list-type\"}]"
-    rc=0
-    timeout 60 vmscm -C "$U" list 2>text || rc=$?
-    faults
-    cat text
-    [ $rc = 3 ] && grep "a list that does not get on" text
+    list_with "[{\"action\":\"standing\",\"match\":\"list-type\"}]" 3 "a list that does not get on"
 '
 check 'history that is removed while it is about to be read is found again' '
     test "$(keys | grep -c "^c/history/")" -gt 1
@@ -89,12 +88,7 @@ check 'a pack that is too short keeps nobody from the others' '
     [ $rc = 1 ]
 '
 check 'headers without an end are no answer' '
-    faults "[{\"action\":\"headers\"}]"
-    rc=0
-    timeout 60 vmscm -C "$U" list 2>text || rc=$?
-    faults
-    cat text
-    [ $rc = 3 ] && grep "longer than it can be" text
+    list_with "[{\"action\":\"headers\"}]" 3 "longer than it can be"
 '
 check 'an answer that trickles is given up, as transfer.timeout says' '
     vmscm config --user transfer.timeout 1

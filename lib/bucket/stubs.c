@@ -71,15 +71,15 @@ static int read_ends(struct vmscm_buf *tail, uint8_t header[VMSCM_PACK_HEADER_SI
 }
 
 /* Bytes of a pack to the same place of a file, some at a time: an index is as long as it says. */
-static int copy_pieces(int fd, const char *path, const struct from *from, uint64_t at, uint64_t end,
-    struct vmscm_error *err)
+static int copy_pieces(int fd, const char *path, const char *dir, const struct from *from,
+    uint64_t at, uint64_t end, struct vmscm_error *err)
 {
     uint8_t *piece = at < end ? malloc(PIECE) : NULL;
     int rc = at < end && !piece ? vmscm_error_nomem(err) : 0;
 
     while (!rc && at < end) {
         size_t n = end - at < PIECE ? (size_t)(end - at) : (size_t)PIECE;
-        if (!(rc = read_from(from, piece, n, at, err)))
+        if (!(rc = vmscm_space_check(dir, err)) && !(rc = read_from(from, piece, n, at, err)))
             rc = vmscm_file_pwrite(fd, piece, n, at, path, err);
         at += n;
     }
@@ -103,7 +103,7 @@ static int write_stub(struct vmscm_mirror *m, const struct from *from, const str
     if (ftruncate(fd, (off_t)size) < 0)
         rc = vmscm_error_errno(err, errno, "%s", tmp);
     if (!rc && !(rc = vmscm_file_pwrite(fd, header, VMSCM_PACK_HEADER_SIZE, 0, tmp, err)) &&
-        !(rc = copy_pieces(fd, tmp, from, index, size - tail->len, err)) &&
+        !(rc = copy_pieces(fd, tmp, m->dir, from, index, size - tail->len, err)) &&
         !(rc = vmscm_file_pwrite(fd, tail->data, tail->len, size - tail->len, tmp, err)))
         rc = vmscm_file_fsync(fd, tmp, err);
     if (!rc && rename(tmp, to) < 0)

@@ -2,7 +2,7 @@
 /* Fuzz target of lib/history/gitconfig: a repository's config, and its values. */
 #include "history/git.h"
 #include "history/gitconfig.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,14 +15,12 @@ static char path[512];
 
 static void clean(void)
 {
-    vmscm_tempdir_remove(dir);
     vmscm_git_stop();
 }
 
 static void prepare(void)
 {
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
+    dir = scratch_dir();
     atexit(clean);
     /* Once: starting libgit2 takes longer than all the rest. */
     if (vmscm_git_start(NULL))

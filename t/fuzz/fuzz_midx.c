@@ -6,7 +6,7 @@
 #include "base/endian.h"
 #include "codec/checksum.h"
 #include "store/midxwriter.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,11 +18,6 @@
 #define FILE_NAME "midx-00000000000000000000000000000000.vmx"
 
 static char *dir;
-
-static void clean(void)
-{
-    vmscm_tempdir_remove(dir);
-}
 
 static void look(const struct vmscm_midxfile *midx, const uint8_t *id_bytes)
 {
@@ -73,11 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char path[512];
     int fd;
 
-    if (!dir) {
-        if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-            abort();
-        atexit(clean);
-    }
+    dir = scratch_dir();
     snprintf(path, sizeof path, "%s/" FILE_NAME, dir);
     if ((fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600)) < 0 ||
         write(fd, data, size) != (ssize_t)size)

@@ -9,7 +9,7 @@
 #include "codec/checksum.h"
 #include "store/check.h"
 #include "store/fetch.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,18 +19,11 @@
 
 static char *dir;
 
-static void clean(void)
-{
-    vmscm_tempdir_remove(dir);
-}
-
 static void make_store(void)
 {
     char path[512];
 
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
-    atexit(clean);
+    dir = scratch_dir();
     snprintf(path, sizeof path, "%s/packs", dir);
     if (mkdir(path, 0700) < 0)
         abort();

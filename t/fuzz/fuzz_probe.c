@@ -11,7 +11,7 @@
 #include "image/bitmap.h"
 #include "image/probe.h"
 #include "pieces.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,11 +23,6 @@ static char *dir;
 static char image[512];
 static int image_fd = -1;
 
-static void clean(void)
-{
-    vmscm_tempdir_remove(dir);
-}
-
 /* A directory with the image, and others that it can name: "b" is raw, "link" leads outside. */
 static void prepare(void)
 {
@@ -36,9 +31,7 @@ static void prepare(void)
 
     if (dir)
         return;
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
-    atexit(clean);
+    dir = scratch_dir();
     snprintf(image, sizeof image, "%s/i", dir);
     if ((image_fd = open(image, O_CREAT | O_RDWR, 0600)) < 0)
         abort();

@@ -2,7 +2,7 @@
 /* Fuzz target of lib/history/reflog: a reflog as a file, whoever wrote it. */
 #include "history/reflog.h"
 #include "sys/file.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,16 +13,9 @@
 static char *dir;
 static char path[512];
 
-static void clean(void)
-{
-    vmscm_tempdir_remove(dir);
-}
-
 static void prepare(void)
 {
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
-    atexit(clean);
+    dir = scratch_dir();
     snprintf(path, sizeof path, "%s/logs/refs/heads", dir);
     if (vmscm_file_mkdirs(path, NULL))
         abort();

@@ -6,7 +6,7 @@
 #include "history/refs.h"
 #include "history/revspec.h"
 #include "sys/file.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,6 @@ static struct vmscm_gitdb *db;
 static void clean(void)
 {
     vmscm_gitdb_close(db);
-    vmscm_tempdir_remove(dir);
 }
 
 static void prepare(void)
@@ -29,8 +28,7 @@ static void prepare(void)
     char git[300], locks[300], one[VMSCM_GITDB_ID], two[VMSCM_GITDB_ID];
     const char *parents[] = {one};
 
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
+    dir = scratch_dir();
     snprintf(git, sizeof git, "%s/git", dir);
     snprintf(locks, sizeof locks, "%s/locks", dir);
     if (vmscm_file_mkdirs(locks, NULL) || vmscm_gitdb_init(git, NULL) ||

@@ -3,7 +3,7 @@
  * written. The input is the base of the mirror in 8 bytes, then the note. */
 #include "base/endian.h"
 #include "bucket/uploaded.h"
-#include "sys/tempdir.h"
+#include "scratch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,16 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static char *dir;
 static char path[512];
 
-static void clean(void)
-{
-    vmscm_tempdir_remove(dir);
-}
-
 static void prepare(void)
 {
-    if (vmscm_tempdir_make(&dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL, NULL))
-        abort();
-    atexit(clean);
+    dir = scratch_dir();
     snprintf(path, sizeof path, "%s/uploaded", dir);
     if (mkdir(path, 0700) < 0)
         abort();

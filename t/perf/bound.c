@@ -167,7 +167,7 @@ static int store(struct lane *lane, struct chunk *c, const uint8_t *p, struct vm
     return 0;
 }
 
-/* As cut() of lib/repo/scan.c. */
+/* As cut() of lib/repo/segment.c. */
 static int cut(struct lane *lane, uint64_t offset, size_t have, bool last, size_t *used,
     struct vmscm_error *err)
 {

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import after
 from lab import REPO, VMSCM, Failed, State, plain, read_pruned, read_state, run, sha_file
 
 
@@ -243,6 +244,9 @@ class Done:
         self.base = lab.prepare(command)
         self.before = lab.base.state
         lab.fresh(self.base)
+        self.untouched = after.digest(lab)
+        self.seen = {}  # After by digest
+        self.again = 0  # times that one of them was met again
         self.other_before = read_other(lab, command)
         if command.harm:
             self.before = lab.harmed

@@ -15,6 +15,7 @@ import errno
 import re
 import sys
 
+import after
 import commands
 import lab as labs
 from pool import run_all
@@ -65,23 +66,21 @@ def fail_at(lab, command, done, point, error, times):
                              " ".join(lab.logged()) or "a point that was not reached")
     if got.crashed():
         return "%s: %s" % (where, got), False
-    why = done.wrong(lab, command) if got.code == 0 else done.lost(lab, command)
+    then = after.look(lab, command, done)
+    why = then.lost or (then.wrong if got.code == 0 else None)
     if why:
         return "%s: %s; %s" % (where, got, why), False
     if got.code != 0 and not got.said.strip():
         return "%s: %s, and said nothing" % (where, got), False
-    was_done = got.code == 0 or not done.wrong(lab, command)
-    again = lab.run(command)
-    if again.code != 0 and not (was_done and again.code in (1, 3)):
-        return "%s: %s; run again it %s" % (where, got, again), False
-    why = done.wrong(lab, command)
-    if why:
-        return "%s: run again: %s" % (where, why), False
-    why = done.left(lab, command)
+    was_done = got.code == 0 or not then.wrong
+    if then.again.code != 0 and not (was_done and then.again.code in (1, 3)):
+        return "%s: %s; run again it %s" % (where, got, then.again), False
+    if then.still:
+        return "%s: run again: %s" % (where, then.still), False
     told = was_done and got.code != 0 and done.state.names != done.before.names
     if told and not ADMITS.search(got.said) and not tells(got.said, done):
         return "%s: %s, though it was done" % (where, got), False
-    return ("%s: in the end: %s" % (where, why) if why else None), told
+    return ("%s: in the end: %s" % (where, then.left) if then.left else None), told
 
 
 def main():

@@ -14,6 +14,7 @@ import argparse
 import signal
 import sys
 
+import after
 import commands
 import lab as labs
 from pool import run_all
@@ -34,19 +35,15 @@ def kill_at(lab, command, done, mode, point):
     where = "%s at %s" % (mode, " ".join(lab.logged()) or "a point that was not reached")
     if got.signal != signal.SIGKILL:
         return "%s: %s" % (where, got)
-    why = done.lost(lab, command)
-    if why:
-        return "%s: %s" % (where, why)
+    then = after.look(lab, command, done)
+    if then.lost:
+        return "%s: %s" % (where, then.lost)
     # What had come into force may say so when it is asked for again.
-    was_done = not done.wrong(lab, command)
-    again = lab.run(command)
-    if again.code != 0 and not (was_done and again.code in (1, 3)):
-        return "%s: run again it %s" % (where, again)
-    why = done.wrong(lab, command)
-    if why:
-        return "%s: run again: %s" % (where, why)
-    why = done.left(lab, command)
-    return "%s: in the end: %s" % (where, why) if why else None
+    if then.again.code != 0 and (then.wrong or then.again.code not in (1, 3)):
+        return "%s: run again it %s" % (where, then.again)
+    if then.still:
+        return "%s: run again: %s" % (where, then.still)
+    return "%s: in the end: %s" % (where, then.left) if then.left else None
 
 
 def main():

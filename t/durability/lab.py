@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small repository to break, over and over: made once, copied for each try, looked at by the checker
-after it. What runs under the shim has one thread, no randomness but names, and a clock that stands."""
+after it. What runs under the shim has one thread, the same names each time, and a clock that stands."""
 
 import atexit
 import hashlib
@@ -296,32 +296,40 @@ class Base:
             raise Failed("preparing: vmscm %s: %s" % (" ".join(argv), got))
 
 
-def adopt(work, repo):
-    """Make a copied checkout the copied repository's, unchanged where it was unchanged."""
-    begun = os.path.join(work, ".vmscm-partial", "checkout")
-    if os.path.exists(begun):
-        with open(begun) as f:
-            info = json.load(f)
-        info["repository"] = repo
-        with open(begun, "w") as f:
-            json.dump(info, f)
-    path = os.path.join(work, ".vmscm-checkout")
-    if not os.path.exists(path):
-        return
+def change(path, how):
+    """Change what a JSON file holds, and not its time."""
+    st = os.stat(path)
     with open(path) as f:
         info = json.load(f)
-    info["repository"] = repo
-    clock = 0
-    for entry in info["disks"]:
-        for file in entry["files"]:
-            st = os.stat(os.path.join(work, file["name"]))
-            # What was written to after the checkout is not to look clean.
-            if file["mtime"] == st.st_mtime_ns:
-                file.update(ctime=st.st_ctime_ns, inode=st.st_ino)
-                clock = max(clock, st.st_ctime_ns)
-    info["clock"] = clock + 1
+    how(info)
     with open(path, "w") as f:
         json.dump(info, f)
+    os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
+
+
+def adopt(work, repo):
+    """Make a copied checkout the copied repository's, unchanged where it was unchanged."""
+    def move(info):
+        info["repository"] = repo
+
+    def take(info):
+        move(info)
+        clock = 0
+        for entry in info["disks"]:
+            for file in entry["files"]:
+                st = os.stat(os.path.join(work, file["name"]))
+                # What was written to after the checkout is not to look clean.
+                if file["mtime"] == st.st_mtime_ns:
+                    file.update(ctime=st.st_ctime_ns, inode=st.st_ino)
+                    clock = max(clock, st.st_ctime_ns)
+        info["clock"] = clock + 1
+
+    begun = os.path.join(work, ".vmscm-partial", "checkout")
+    if os.path.exists(begun):
+        change(begun, move)
+    path = os.path.join(work, ".vmscm-checkout")
+    if os.path.exists(path):
+        change(path, take)
 
 
 class Lab:
@@ -339,14 +347,28 @@ class Lab:
         self.env["VMSCM_SHIM_ROOT"] = self.path
         self.env["VMSCM_SHIM_LOG"] = self.log
         self.harmed = None  # the state that the last harm was done to
+        self.turn = 0  # commands run since it was fresh
+        self.begun = 0  # when it was, ns
+        self.intact = None  # the base of which it is known to be a copy still
 
     def fresh(self, source=None):
+        source = source or self.base.path
+        self.turn = 0
+        if self.intact == source:
+            self.intact = None
+            return
+        self.intact = None
         shutil.rmtree(self.path, ignore_errors=True)
-        shutil.copytree(source or self.base.path, self.path, symlinks=True)
+        shutil.copytree(source, self.path, symlinks=True)
         for name in os.listdir(self.path):
             work = os.path.join(self.path, name)
             if os.path.exists(os.path.join(work, ".vmscm-checkout")):
                 adopt(work, self.repo)
+        # By the clock of the file system, which lags behind others.
+        mark = os.path.join(self.home, "mark")
+        with open(mark, "w") as f:
+            os.utime(mark)
+            self.begun = os.fstat(f.fileno()).st_mtime_ns
 
     def prepare(self, command):
         """Where the command's base is, made now if it was not yet."""
@@ -374,7 +396,8 @@ class Lab:
         """A command of commands.py, under the shim if it is told something; the log is emptied."""
         if os.path.exists(self.log):
             os.unlink(self.log)
-        env = dict(self.env, LD_PRELOAD=preload)
+        self.turn += 1
+        env = dict(self.env, LD_PRELOAD=preload, VMSCM_SHIM_RANDOM=str(self.turn))
         for key, value in shim.items():
             env["VMSCM_SHIM_" + key.upper()] = str(value)
         return run([VMSCM] + command.argv(self), env, self.path)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ static size_t root_len;
 static int log_fd = -1;
 static pid_t owner;
 static time_t fixed_time;
+static atomic_uint_fast64_t fixed_random; /* the state of a generator; 0: none */
 static atomic_uint_fast64_t points;
 static pthread_mutex_t recording = PTHREAD_MUTEX_INITIALIZER;
 
@@ -38,6 +40,7 @@ __attribute__((constructor)) static void start(void)
     const char *log = getenv("VMSCM_SHIM_LOG");
 
     fixed_time = (time_t)number("VMSCM_SHIM_TIME");
+    fixed_random = number("VMSCM_SHIM_RANDOM");
     if (!mode || !dir || strlen(dir) >= sizeof root)
         return;
     root_len = strlen(dir);
@@ -227,4 +230,24 @@ time_t time(time_t *out)
 int nanosleep(const struct timespec *how_long, struct timespec *left)
 {
     return fixed_time ? 0 : (int)syscall(SYS_nanosleep, how_long, left);
+}
+
+/* Vigna, splitmix64. */
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+    unsigned char *out = buf;
+    uint64_t z = 0;
+
+    if (!fixed_random)
+        return syscall(SYS_getrandom, buf, len, flags);
+    for (size_t i = 0; i < len; i++) {
+        if (i % 8 == 0) {
+            z = atomic_fetch_add(&fixed_random, 0x9e3779b97f4a7c15) + 0x9e3779b97f4a7c15;
+            z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+            z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+            z ^= z >> 31;
+        }
+        out[i] = (unsigned char)(z >> (i % 8 * 8));
+    }
+    return (ssize_t)len;
 }

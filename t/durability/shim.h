@@ -17,6 +17,8 @@
  *   VMSCM_SHIM_CHILDREN  1: programs that this one starts are loaded with it too, and count anew
  *   VMSCM_SHIM_TIME    what time(2) says, so that the same work makes the same commits; nothing
  *                      sleeps then
+ *   VMSCM_SHIM_RANDOM  a number from which all that getrandom(2) gives follows, so that the same work
+ *                      makes the same names
  *
  * There are two of them: shim.so for files, with all modes but `memory`, and shim-memory.so for that.
  *

@@ -136,7 +136,7 @@ static void end_line(struct child *child, bool tell)
 
     child->line[child->len] = '\0';
     child->len = 0;
-    if (!*text)
+    if (!*text || child->noticed)
         return;
     /* Its own name stands before ours otherwise. */
     if (strncmp(text, child->name, name) == 0 && strncmp(text + name, ": ", 2) == 0) {
@@ -144,7 +144,8 @@ static void end_line(struct child *child, bool tell)
         text = error ? error + strlen("error: ") : text + name + 2;
     }
     memmove(child->last, text, strlen(text) + 1);
-    if (tell)
+    child->noticed = child->bad && strstr(text, child->bad);
+    if (tell && !child->noticed)
         report_warning(child->last);
 }
 

@@ -22,6 +22,8 @@ struct child {
     char line[CHILD_LINE]; /* that is being read */
     size_t len;
     char last[CHILD_LINE]; /* that was whole */
+    const char *bad;       /* text of a line that is to be looked into; NULL: none is */
+    bool noticed;          /* one came: that is `last`, and what follows is not told; the caller's to undo */
 };
 
 #define CHILD_INIT                                                                                 \

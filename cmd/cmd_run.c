@@ -30,6 +30,7 @@
 #define AGENT_SECONDS 300   /* that an agent has to answer in, where nothing was said */
 #define POWERDOWN_SECONDS 60 /* that a guest which is kept has to power down in */
 #define CLOSE_SECONDS 20     /* that qemu has to write out what it has of such disks */
+#define STUCK_LOOKS 40       /* into whether a guest goes on after KVM failed, 50 ms or more apart */
 
 struct opts {
     unsigned cpus, memory;
@@ -66,6 +67,7 @@ struct machine {
     struct termios tty; /* then: as it was */
     bool emulate;  /* without KVM, which failed */
     bool begun;    /* the guest has printed something */
+    int looks;     /* into whether it is stuck */
     int log;
 };
 
@@ -172,6 +174,7 @@ static int start_qemu(struct machine *m, struct vmscm_error *err)
         rc = child_start(&m->qemu, (const char *const *)args.items, m->terminal ? 0 : CHILD_OUT,
             "qemu-system-x86", err);
         m->qemu.name = "qemu-system-x86_64";
+        m->qemu.bad = "KVM internal error";
     }
     qemuargs_release(&args);
     return rc;
@@ -239,11 +242,11 @@ static int start(struct machine *m, struct vmscm_revision **which, struct vmscm_
 }
 
 /* qemu takes another accelerator by itself where KVM is not to be had, but where it is and does not work,
- * as in some nested machines, it aborts. */
+ * as in some nested machines, it aborts, or leaves the guest standing still. */
 static bool kvm_failed(const struct machine *m)
 {
     return !m->emulate && !m->begun && access(QEMUARGS_KVM, R_OK | W_OK) == 0 &&
-        (m->qemu.status == 128 + SIGABRT || strcasestr(m->qemu.last, "kvm"));
+        (m->qemu.noticed || m->qemu.status == 128 + SIGABRT || strcasestr(m->qemu.last, "kvm"));
 }
 
 static int start_again(struct machine *m, struct vmscm_error *err)
@@ -256,6 +259,23 @@ static int start_again(struct machine *m, struct vmscm_error *err)
     m->qemu = (struct child)CHILD_INIT;
     m->emulate = true;
     return start_qemu(m, err);
+}
+
+/* qemu says that KVM failed before the guest stands still; or it goes on, where it was a program in the
+ * guest that KVM could not run. */
+static bool is_stuck(struct machine *m)
+{
+    if (!m->qemu.noticed)
+        return false;
+    /* The monitor takes one at a time. */
+    waitfor_release(&m->wait);
+    if (monitor_is_stuck(m->wait.monitor))
+        return true;
+    if (++m->looks == STUCK_LOOKS) {
+        m->looks = 0;
+        m->qemu.noticed = false;
+    }
+    return false;
 }
 
 /* The console's bytes to whoever wants them. */
@@ -291,15 +311,20 @@ static int64_t now_ms(void)
 static int look(struct machine *m, struct vmscm_error *err)
 {
     struct pollfd p = {m->qemu.out, POLLIN, 0};
+    bool stuck;
 
     poll(&p, m->qemu.out >= 0 ? 1 : 0, 50);
     if (interrupt_pending())
         return report_set(err, VMSCM_ECANCELED, "run: interrupted");
+    if ((stuck = is_stuck(m)))
+        child_stop(&m->qemu, false);
     if (!child_alive(&m->qemu, true)) {
         relay(m);
-        if (m->qemu.status && kvm_failed(m))
+        /* Told to end it ends well. */
+        bool failed = stuck || m->qemu.status;
+        if (failed && kvm_failed(m))
             return start_again(m, err);
-        return m->qemu.status ? child_failed(&m->qemu, err) : 1;
+        return failed ? child_failed(&m->qemu, err) : 1;
     }
     relay(m);
     if (p.revents & POLLHUP)

@@ -24,16 +24,15 @@ int monitor_connect(const char *path)
     return fd;
 }
 
-/* Until it is ready for a command. */
-static bool is_ready(int fd)
+/* Until it is ready for a command; its answer to the last one, cut short if it is long. */
+static bool read_answer(char answer[4096], int fd)
 {
     struct pollfd p = {fd, POLLIN, 0};
-    char answer[4096];
     size_t len = 0;
     ssize_t n;
 
-    while (len < sizeof answer - 1 && poll(&p, 1, PATIENCE) > 0 &&
-        (n = recv(fd, answer + len, sizeof answer - 1 - len, 0)) > 0) {
+    while (len < 4095 && poll(&p, 1, PATIENCE) > 0 &&
+        (n = recv(fd, answer + len, 4095 - len, 0)) > 0) {
         len += (size_t)n;
         answer[len] = '\0';
         if (len >= strlen(PROMPT) && strcmp(answer + len - strlen(PROMPT), PROMPT) == 0)
@@ -42,16 +41,29 @@ static bool is_ready(int fd)
     return false;
 }
 
-bool monitor_powerdown(const char *path)
+/* Have a line done, with its newline. It does what it says only while its client is there. */
+static bool command(char answer[4096], const char *path, const char *line)
 {
-    static const char command[] = "system_powerdown\n";
     int fd = monitor_connect(path);
-    /* It does what a line says only while its client is there. */
-    bool done = fd >= 0 && is_ready(fd) &&
-        send(fd, command, sizeof command - 1, MSG_NOSIGNAL) == (ssize_t)sizeof command - 1 &&
-        is_ready(fd);
+    bool done = fd >= 0 && read_answer(answer, fd) &&
+        send(fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line) &&
+        read_answer(answer, fd);
 
     if (fd >= 0)
         close(fd);
     return done;
+}
+
+bool monitor_is_stuck(const char *path)
+{
+    char answer[4096];
+
+    return command(answer, path, "info status\n") && strstr(answer, "(internal-error)");
+}
+
+bool monitor_powerdown(const char *path)
+{
+    char answer[4096];
+
+    return command(answer, path, "system_powerdown\n");
 }

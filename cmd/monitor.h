@@ -8,6 +8,9 @@
 /* A connection that does not block; -1 and errno. */
 int monitor_connect(const char *path);
 
+/* Whether the guest stands still after something that its accelerator could not do. */
+bool monitor_is_stuck(const char *path);
+
 /* Press the guest's power button. */
 bool monitor_powerdown(const char *path);
 

@@ -137,4 +137,5 @@ void waitfor_release(struct waitfor *w)
     if (w->probe >= 0)
         close(w->probe);
     w->fd = w->probe = -1;
+    w->answer_len = 0;
 }

@@ -200,6 +200,54 @@ check 'the terminal gone, with a command beside it: that ends, too' '
     kill -0 "$(cat there)" 2>/dev/null && fail "the command goes on"
     nothing_left'
 
+# A qemu of ours: with KVM it says that this failed, and the guest stands still or goes on, as the file
+# status says; without, it is the real one.
+mkdir stuck
+cat >stuck/qemu-system-x86_64 <<'END'
+#!/usr/bin/env python3
+import os, socket, sys
+if "kvm" not in sys.argv:
+    print("again", file=open("started", "a"))
+    path = [p for p in os.environ["PATH"].split(":") if not p.endswith("/stuck")]
+    os.execvpe("qemu-system-x86_64", sys.argv, dict(os.environ, PATH=":".join(path)))
+path = [a for a in sys.argv if "id=monitor" in a][0].split("path=")[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen()
+print("KVM internal error. Suberror: 1\nEAX=00000000 EBX=00000000", file=sys.stderr, flush=True)
+status = open("status").read().strip()
+asked = 0
+while True:
+    client = server.accept()[0]
+    client.sendall(b"QEMU monitor\r\n(qemu) ")
+    for line in client.makefile():
+        asked += 1
+        # It says so a little later than it says that it failed.
+        now = status if asked > 2 else "running"
+        client.sendall(b"%s\r\nVM status: %s\r\n(qemu) " % (line.strip().encode(), now.encode()))
+        if now == "running" and asked > 5:
+            print("debian login: ", flush=True)
+END
+chmod 755 stuck/qemu-system-x86_64
+if [ -w /dev/kvm ] && [ -r /dev/kvm ]; then
+    check 'a guest that stands still because KVM failed is started again without it' '
+        echo "paused (internal-error)" >status
+        PATH=$PWD/stuck:$PATH vmscm run -q --wait-for=text:login --timeout=120 stay 2>said
+        [ "$(cat started)" = again ]
+        [ "$(cat said)" = "vmscm: warning: KVM does not work here: the guest is emulated, which is slow" ]
+        nothing_left'
+    check 'one that goes on all the same is left alone' '
+        rm -f started
+        echo running >status
+        PATH=$PWD/stuck:$PATH vmscm run -q --wait-for=text:login --timeout=120 stay
+        [ ! -e started ]
+        nothing_left'
+else
+    why="no KVM here"
+    skip "a guest that stands still because KVM failed is started again without it" "$why"
+    skip "one that goes on all the same is left alone" "$why"
+fi
+
 # A qemu of ours: it answers as the agent of a guest, by the lines of the file answers, {ID} being what it
 # was asked to repeat.
 mkdir fake

@@ -8,6 +8,11 @@
 #     vmscm-guest: ready, N packages, HASH
 # where HASH is of `dpkg-query -W`; then it powers itself off. So a boot proves both that the disk
 # works and which of several states of it is the one that runs.
+#
+# guest_bootable makes a whole disk of one, which a BIOS starts, and which boots until its login prompt;
+# before that it says
+#     vmscm-guest: start N
+# where N is how often this disk was started, which it keeps in a file.
 
 GUEST_CACHE=${VMSCM_TEST_CACHE:-${TMPDIR:-/tmp}/vmscm-test-cache}
 
@@ -121,6 +126,93 @@ guest_make() {
     echo "$name.raw"
 }
 
+# guest_small: the smallest guest that boots, has a login prompt, can be powered down and answers by
+# the guest agent; prints its path
+guest_small() {
+    guest_make bookworm apt \
+        linux-image-cloud-amd64,initramfs-tools,systemd-sysv,dbus,qemu-guest-agent 1G
+}
+
+# Why no bootable disk can be made of a guest; nothing if it can.
+guest_bootable_why_not() {
+    local tool
+    for tool in sfdisk extlinux qemu-system-x86_64; do
+        command -v $tool >/dev/null || echo "$tool is not installed"
+    done | head -n 1
+}
+
+# The boot record that starts the active partition, of extlinux's package.
+guest_loader() {
+    local file
+    for file in /usr/lib/EXTLINUX/mbr.bin /usr/share/syslinux/mbr.bin; do
+        if [ -e "$file" ]; then
+            echo "$file"
+            return
+        fi
+    done
+    echo "extlinux has no mbr.bin" >&2
+    return 1
+}
+
+# guest_bootable RAW: the guest as the only partition of a disk; prints the path of that
+guest_bootable() {
+    local from=$1 name
+    name=${1%.raw}-$(guest_key bootable)
+    (
+        flock 9
+        [ -e "$name.raw" ] && exit 0
+        tmp=$(mktemp -d "$GUEST_CACHE/tmp.XXXXXX") || exit 1
+        trap 'guest_unmount "$tmp/root"; rm -rf "$tmp"' EXIT
+        mkdir "$tmp/root"
+        size=$(stat -c %s "$from") &&
+            loader=$(guest_loader) &&
+            truncate -s $((size + (2 << 20))) "$tmp/raw" &&
+            echo "2048,$((size / 512)),L,*" | sfdisk -q "$tmp/raw" &&
+            dd if="$loader" of="$tmp/raw" conv=notrunc status=none &&
+            dd if="$from" of="$tmp/raw" bs=1M seek=1 conv=notrunc,sparse status=none &&
+            mount -o "loop,nobarrier,offset=$((1 << 20)),sizelimit=$size" "$tmp/raw" "$tmp/root" &&
+            guest_furnish_bootable "$tmp/root" &&
+            extlinux --install "$tmp/root/boot/extlinux" &&
+            sync -f "$tmp/root" && guest_unmount "$tmp/root" &&
+            mv "$tmp/raw" "$name.raw"
+    ) 9>"$name.lock" >&2 || return 1
+    echo "$name.raw"
+}
+
+guest_furnish_bootable() {
+    local root=$1 kernel
+    kernel=$(find "$root/boot" -name 'vmlinuz-*' -printf '%f\n' | sort -V | tail -n 1)
+    echo '/dev/vda1 / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
+    mkdir "$root/boot/extlinux"
+    cat >"$root/boot/extlinux/extlinux.conf" <<END
+DEFAULT linux
+LABEL linux
+LINUX /boot/$kernel
+INITRD /boot/initrd.img-${kernel#vmlinuz-}
+APPEND root=/dev/vda1 rw console=ttyS0 quiet net.ifnames=0
+END
+    cat >"$root/usr/local/sbin/guest-start" <<'END'
+#!/bin/sh
+n=$(cat /var/lib/guest-starts 2>/dev/null)
+echo $((n + 1)) >/var/lib/guest-starts
+sync
+echo "vmscm-guest: start $((n + 1))" >/dev/ttyS0
+END
+    chmod 755 "$root/usr/local/sbin/guest-start"
+    cat >"$root/etc/systemd/system/guest-start.service" <<'END'
+[Unit]
+Description=Count starts, and say the number on the serial console
+Before=getty.target serial-getty@ttyS0.service
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/guest-start
+END
+    ln -s /etc/systemd/system/guest-start.service \
+        "$root/etc/systemd/system/multi-user.target.wants/guest-start.service"
+}
+
 # guest_change RAW NAME COMMAND...: NAME.raw, a copy of the guest after COMMAND, which gets the root of
 # its mounted file system as its first argument; prints its path
 guest_change() {
@@ -194,4 +286,28 @@ guest_boot() {
         -drive "file=$image,format=$format,if=virtio,snapshot=on" \
         -kernel "$boot/vmlinuz" -initrd "$boot/initrd" \
         -append "root=/dev/vda rw console=ttyS0 quiet guest.ready net.ifnames=0" </dev/null
+}
+
+# guest_until_login FORMAT IMAGE LOG [SECONDS [QEMU-OPTION...]]: start a bootable disk, until it asks who logs
+# in; its console is kept in LOG. The image, a file or a URI, is not changed.
+guest_until_login() {
+    local format=$1 image=$2 log=$3 seconds=${4:-600} pid rc=1 end
+    shift 3
+    [ $# = 0 ] || shift
+    : >"$log"
+    qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 1 -m 512 \
+        -nodefaults -no-user-config -no-reboot -display none -serial "file:$log" \
+        -drive "file=$image,format=$format,if=virtio,snapshot=on,cache=unsafe" "$@" </dev/null &
+    pid=$!
+    end=$((SECONDS + seconds))
+    while [ $SECONDS -lt $end ] && kill -0 $pid 2>/dev/null; do
+        if grep -q 'login:' "$log"; then
+            rc=0
+            break
+        fi
+        sleep 0.2
+    done
+    kill -KILL $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+    return $rc
 }

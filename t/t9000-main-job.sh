@@ -12,8 +12,7 @@
 why=$(guest_why_not)
 [ -z "$why" ] || skip_all "$why"
 
-first=$(TMPDIR=/tmp guest_make bookworm apt \
-    linux-image-cloud-amd64,initramfs-tools,systemd-sysv,dbus 1G 2>"$TEST_DIR/guest.log") || {
+first=$(TMPDIR=/tmp guest_small 2>"$TEST_DIR/guest.log") || {
     sed 's/^/# /' "$TEST_DIR/guest.log" | tail -n 30
     echo "Bail out! the guest could not be built"
     exit 1

@@ -45,6 +45,7 @@ struct opts {
     const char *run;
     const char *keep;
     int record;
+    int emulate;
     const char *cache_size;
     const char *console_log;
 };
@@ -65,7 +66,7 @@ struct machine {
     char *forward; /* of our own, for --wait-for */
     bool terminal; /* the console is the user's terminal, by qemu itself */
     struct termios tty; /* then: as it was */
-    bool emulate;  /* without KVM, which failed */
+    bool emulate;  /* without KVM, which failed, or is not wanted */
     bool begun;    /* the guest has printed something */
     int looks;     /* into whether it is stuck */
     int log;
@@ -324,7 +325,10 @@ static int look(struct machine *m, struct vmscm_error *err)
         bool failed = stuck || m->qemu.status;
         if (failed && kvm_failed(m))
             return start_again(m, err);
-        return failed ? child_failed(&m->qemu, err) : 1;
+        if (!failed)
+            return 1;
+        child_failed(&m->qemu, err);
+        return stuck ? report_hint(err, "with --emulate it does without KVM, which is slow") : VMSCM_ETOOL;
     }
     relay(m);
     if (p.revents & POLLHUP)
@@ -492,6 +496,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 
     (void)argc;
     m.qemu = (struct child)CHILD_INIT;
+    m.emulate = m.o.emulate;
     if (rc)
         return rc;
     agent_init(&m.agent, NULL, NULL);
@@ -534,6 +539,8 @@ static const struct opt table[] = {
         "memory in MiB; the default is what is recorded, or 1024"},
     {0, "bus", OPT_CHOICE, offsetof(struct opts, bus), "BUS", "virtio|scsi|sata|ide|nvme|usb",
         "what all disks are attached to; the default is what is recorded, or virtio"},
+    {0, "emulate", OPT_FLAG, offsetof(struct opts, emulate), NULL, NULL,
+        "emulate the processor, though there be KVM"},
     {0, "forward", OPT_LIST, offsetof(struct opts, forwards), "HOST:GUEST", NULL,
         "a TCP port of this host leads to one of the guest"},
     {0, "isolate", OPT_FLAG, offsetof(struct opts, isolate), NULL, NULL,

@@ -224,6 +224,8 @@ while True:
         asked += 1
         # It says so a little later than it says that it failed.
         now = status if asked > 2 else "running"
+        if os.path.exists("begins") and asked == 1:
+            print("begins", flush=True)
         client.sendall(b"%s\r\nVM status: %s\r\n(qemu) " % (line.strip().encode(), now.encode()))
         if now == "running" and asked > 5:
             print("debian login: ", flush=True)
@@ -236,6 +238,19 @@ if [ -w /dev/kvm ] && [ -r /dev/kvm ]; then
         [ "$(cat started)" = again ]
         [ "$(cat said)" = "vmscm: warning: KVM does not work here: the guest is emulated, which is slow" ]
         nothing_left'
+    check_fails 3 'one that has said something before: told, with the way out' '
+        rm -f started
+        touch begins
+        rc=0
+        PATH=$PWD/stuck:$PATH vmscm run -q --wait-for=text:login --timeout=120 stay || rc=$?
+        rm begins
+        [ ! -e started ]
+        nothing_left
+        exit $rc' 'KVM internal error'
+    check '--emulate: KVM is not even tried' '
+        PATH=$PWD/stuck:$PATH vmscm run -q --emulate --wait-for=text:login --timeout=120 stay 2>said
+        [ "$(cat started)" = again ]
+        [ ! -s said ]'
     check 'one that goes on all the same is left alone' '
         rm -f started
         echo running >status
@@ -245,6 +260,8 @@ if [ -w /dev/kvm ] && [ -r /dev/kvm ]; then
 else
     why="no KVM here"
     skip "a guest that stands still because KVM failed is started again without it" "$why"
+    skip "one that has said something before: told, with the way out" "$why"
+    skip "--emulate: KVM is not even tried" "$why"
     skip "one that goes on all the same is left alone" "$why"
 fi
 

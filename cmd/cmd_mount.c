@@ -16,6 +16,7 @@ struct opts {
     int all;
     int foreground;
     int allow_other;
+    int partitions;
 };
 
 struct telling {
@@ -76,7 +77,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct revfs_snap *snap;
     struct revfs *fs = NULL;
     struct telling telling = {ctx, argv[0], argv[argc - 1]};
-    struct mountfs_options options = {.allow_other = o->allow_other, .foreground = o->foreground};
+    struct mountfs_options options = {.allow_other = o->allow_other,
+        .foreground = o->foreground,
+        .partitions = o->partitions};
     char *dir = NULL, *source = NULL;
     int pruned, rc;
 
@@ -122,11 +125,13 @@ static const struct opt table[] = {
         "other users may look, too"},
     {0, "foreground", OPT_FLAG, offsetof(struct opts, foreground), NULL, NULL,
         "serve it here, until it is unmounted or interrupted"},
+    {0, "partitions", OPT_FLAG, offsetof(struct opts, partitions), NULL, NULL,
+        "show the disks' partitions as files, too"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--allow-other] [--foreground] REV DIR",
-    "[--allow-other] [--foreground] --all DIR", NULL};
+static const char *const usage[] = {"[--allow-other] [--foreground] [--partitions] REV DIR",
+    "[--allow-other] [--foreground] [--partitions] --all DIR", NULL};
 
 const struct cmd cmd_mount = {
     .name = "mount",

@@ -30,15 +30,20 @@ static const struct mountfs *self(void)
     return fuse_get_context()->private_data;
 }
 
+static void tell(const char *message)
+{
+    if (self()->options->foreground)
+        report_warning(message);
+    else
+        syslog(LOG_ERR, "%s", message);
+}
+
 /* The errno for an error; what is no answer but a failure is told. */
 static int fail(int rc, const struct vmscm_error *err)
 {
     if (rc == VMSCM_ENOTFOUND || rc == VMSCM_EUSAGE)
         return -ENOENT;
-    if (self()->options->foreground)
-        report_warning(err->message);
-    else
-        syslog(LOG_ERR, "%s", err->message);
+    tell(err->message);
     return rc == VMSCM_ENOMEM ? -ENOMEM : -EIO;
 }
 
@@ -177,19 +182,40 @@ static int walk(void *data, struct vmscm_repo *repo, struct vmscm_error *err)
     return rc;
 }
 
+static bool is_partitions(const char *rest)
+{
+    return strncmp(rest, REVFS_PARTITIONS, strlen(REVFS_PARTITIONS)) == 0 &&
+        (!rest[strlen(REVFS_PARTITIONS)] || rest[strlen(REVFS_PARTITIONS)] == '/');
+}
+
+/* The revision, with what is to be known of it for a path in its directory. */
+static int look_up(struct revfs_snap **snap, const char *spec, const char *rest)
+{
+    const struct mountfs *m = self();
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    int rc = revfs_snap(snap, m->fs, spec, &err);
+
+    if (rc)
+        return fail(rc, &err);
+    if (!is_partitions(rest))
+        return 0;
+    if (!m->options->partitions)
+        return -ENOENT;
+    rc = revfs_partitions(m->fs, *snap, tell, &err);
+    /* A pruned disk, say, is there, and cannot be read. */
+    return rc == VMSCM_ENOTFOUND ? fail(VMSCM_EIO, &err) : rc ? fail(rc, &err) : 0;
+}
+
 /* The revision of a path below one. */
 static int find_snap(struct revfs_snap **snap, const char **rest, struct place *p,
     const char *path)
 {
     const struct mountfs *m = self();
-    struct vmscm_error err = VMSCM_ERROR_INIT;
-    int rc;
 
     *p = (struct place){.kind = KIND_SNAP};
     if (m->options->id) {
         *rest = path + 1;
-        rc = revfs_snap(snap, m->fs, m->options->id, &err);
-        return rc ? fail(rc, &err) : 0;
+        return look_up(snap, m->options->id, *rest);
     }
     parse(p, path);
     *rest = p->rest;
@@ -198,8 +224,7 @@ static int find_snap(struct revfs_snap **snap, const char **rest, struct place *
     /* Only ids: names of other revisions would make endless many paths. */
     if (strlen(p->name) != ID_SHOWN || strspn(p->name, "0123456789abcdef") != ID_SHOWN)
         return -ENOENT;
-    rc = revfs_snap(snap, m->fs, p->name, &err);
-    return rc ? fail(rc, &err) : 0;
+    return look_up(snap, p->name, *rest);
 }
 
 static void set_attr(struct stat *st, mode_t mode, uint64_t size, int64_t time)
@@ -243,7 +268,7 @@ static int fs_getattr(const char *path, struct stat *st, struct fuse_file_info *
         file = revfs_find(snap, rest, &is_dir);
         if (file)
             set_attr(st, S_IFREG | 0444, file->size, snap->time);
-        else if (is_dir)
+        else if (is_dir || strcmp(rest, REVFS_PARTITIONS) == 0)
             set_attr(st, S_IFDIR | 0555, 0, snap->time);
         else
             rc = -ENOENT;
@@ -272,21 +297,33 @@ static int fs_readlink(const char *path, char *buf, size_t size)
     return rc;
 }
 
-/* The names that a revision has in one of its directories. */
-static void fill_snap(const struct revfs_snap *snap, const char *dir, void *buf,
-    fuse_fill_dir_t fill)
+static void fill_files(struct names *n, const struct revfs_file *files, size_t count,
+    const char *dir)
 {
     size_t len = strlen(dir);
-    struct names n = {.buf = buf, .fill = fill};
 
-    for (size_t i = 0; i < snap->count; i++) {
-        const char *p = snap->files[i].path;
+    for (size_t i = 0; i < count; i++) {
+        const char *p = files[i].path;
         if (len && (strncmp(p, dir, len) != 0 || p[len] != '/'))
             continue;
         p += len ? len + 1 : 0;
         /* Those of one directory follow one another. */
-        add_name(&n, p, strcspn(p, "/"));
+        add_name(n, p, strcspn(p, "/"));
     }
+}
+
+/* The names that a revision has in one of its directories. */
+static void fill_snap(const struct revfs_snap *snap, const char *dir, void *buf,
+    fuse_fill_dir_t fill)
+{
+    struct names n = {.buf = buf, .fill = fill};
+
+    if (is_partitions(dir))
+        fill_files(&n, snap->parts, snap->part_count, dir);
+    else
+        fill_files(&n, snap->files, snap->count, dir);
+    if (!*dir && self()->options->partitions)
+        add_name(&n, REVFS_PARTITIONS, strlen(REVFS_PARTITIONS));
     free(n.last);
 }
 

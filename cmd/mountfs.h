@@ -4,7 +4,7 @@
  *
  *   MACHINE/latest                  -> revisions/ID
  *   MACHINE/tags/TAG                -> ../revisions/ID
- *   MACHINE/revisions/ID/DISK.raw, ID/config/...
+ *   MACHINE/revisions/ID/DISK.raw, ID/config/..., ID/partitions/DISK1.raw
  *
  * A name with slashes is a directory in a directory: a machine that has others below it cannot be.
  */
@@ -19,6 +19,7 @@ struct mountfs_options {
     const char *source;  /* what /proc/mounts shows */
     const char *id;      /* of the revision; NULL: all */
     bool allow_other;    /* other users, too */
+    bool partitions;     /* show them */
     bool foreground;     /* do not go on in the background */
     void (*ready)(void *data); /* called once it is there, before this process ends or goes on */
     void *data;

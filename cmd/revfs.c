@@ -41,11 +41,17 @@ int revfs_new(struct revfs **out, struct vmscm_repo *repo, uint64_t cache_bytes,
     return rc;
 }
 
+static void free_files(struct revfs_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(files[i].path);
+    free(files);
+}
+
 static void free_snap(struct revfs_snap *snap)
 {
-    for (size_t i = 0; i < snap->count; i++)
-        free(snap->files[i].path);
-    free(snap->files);
+    free_files(snap->files, snap->count);
+    free_files(snap->parts, snap->part_count);
     vmscm_revision_free(snap->rev);
     free(snap);
 }
@@ -68,13 +74,19 @@ void revfs_free(struct revfs *fs)
     free(fs);
 }
 
-static struct revfs_file *add_file(struct revfs_snap *snap, char *path, uint64_t size)
+static struct revfs_file *add_to(struct revfs_file **files, size_t *count, char *path,
+    uint64_t size)
 {
-    snap->files = memory_grow(snap->files, snap->count + 1, sizeof *snap->files);
-    struct revfs_file *file = &snap->files[snap->count++];
+    *files = memory_grow(*files, *count + 1, sizeof **files);
+    struct revfs_file *file = &(*files)[(*count)++];
 
     *file = (struct revfs_file){.path = path, .size = size};
     return file;
+}
+
+static struct revfs_file *add_file(struct revfs_snap *snap, char *path, uint64_t size)
+{
+    return add_to(&snap->files, &snap->count, path, size);
 }
 
 static int add_config(void *data, const char *path, uint64_t size)
@@ -141,19 +153,77 @@ int revfs_snap(struct revfs_snap **out, struct revfs *fs, const char *spec,
     return rc;
 }
 
-const struct revfs_file *revfs_find(const struct revfs_snap *snap, const char *path, int *is_dir)
+/* With the lock held. */
+static int add_partitions(struct revfs *fs, struct revfs_snap *snap, const char *id,
+    struct vmscm_error *err)
+{
+    struct vmscm_disk_partition *list = NULL;
+    struct vmscm_disk *disk = NULL;
+    const char *between = id[strlen(id) - 1] >= '0' && id[strlen(id) - 1] <= '9' ? "p" : "";
+    size_t count = 0;
+    int rc = vmscm_disk_open_cached(&disk, snap->rev, id, fs->cache, err);
+
+    if (!rc)
+        rc = vmscm_disk_partitions(&list, &count, disk, err);
+    for (size_t i = 0; i < count; i++) {
+        char *path =
+            memory_printf(REVFS_PARTITIONS "/%s%s%u.raw", id, between, list[i].number);
+        struct revfs_file *file = add_to(&snap->parts, &snap->part_count, path, list[i].len);
+        file->offset = list[i].offset;
+        file->disk = id;
+    }
+    vmscm_free(list);
+    vmscm_disk_close(disk);
+    return rc;
+}
+
+int revfs_partitions(struct revfs *fs, struct revfs_snap *snap, void (*warn)(const char *message),
+    struct vmscm_error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&fs->lock);
+    for (size_t i = 0; !snap->parted && !rc && i < snap->count; i++) {
+        if (!snap->files[i].disk)
+            continue;
+        rc = add_partitions(fs, snap, snap->files[i].disk, err);
+        if (rc == VMSCM_EINPUT) {
+            warn(err->message);
+            rc = 0;
+        }
+    }
+    if (!rc) {
+        snap->parted = 1;
+    } else {
+        free_files(snap->parts, snap->part_count);
+        snap->parts = NULL;
+        snap->part_count = 0;
+    }
+    pthread_mutex_unlock(&fs->lock);
+    return rc;
+}
+
+static const struct revfs_file *find_in(const struct revfs_file *files, size_t count,
+    const char *path, int *is_dir)
 {
     size_t len = strlen(path);
 
-    *is_dir = len == 0;
-    for (size_t i = 0; i < snap->count; i++) {
-        const char *p = snap->files[i].path;
+    for (size_t i = 0; i < count; i++) {
+        const char *p = files[i].path;
         if (strcmp(p, path) == 0)
-            return &snap->files[i];
+            return &files[i];
         if (len && strncmp(p, path, len) == 0 && p[len] == '/')
             *is_dir = 1;
     }
     return NULL;
+}
+
+const struct revfs_file *revfs_find(const struct revfs_snap *snap, const char *path, int *is_dir)
+{
+    *is_dir = !*path;
+    if (strncmp(path, REVFS_PARTITIONS "/", sizeof REVFS_PARTITIONS) == 0)
+        return find_in(snap->parts, snap->part_count, path, is_dir);
+    return find_in(snap->files, snap->count, path, is_dir);
 }
 
 /* With the lock held. */
@@ -216,7 +286,7 @@ void revfs_close(struct revfs *fs, struct revfs_handle *handle)
 
 uint64_t revfs_size(const struct revfs_handle *handle)
 {
-    return handle->disk ? vmscm_disk_size(handle->disk) : handle->size;
+    return handle->disk ? handle->file->size : handle->size;
 }
 
 int revfs_read(struct revfs_handle *handle, void *data, size_t len, uint64_t offset, size_t *got,
@@ -228,7 +298,7 @@ int revfs_read(struct revfs_handle *handle, void *data, size_t len, uint64_t off
         offset = size;
     *got = len < size - offset ? len : (size_t)(size - offset);
     if (handle->disk)
-        return vmscm_disk_pread(handle->disk, data, *got, offset, err);
+        return vmscm_disk_pread(handle->disk, data, *got, handle->file->offset + offset, err);
     memcpy(data, handle->bytes + offset, *got);
     return 0;
 }
@@ -236,8 +306,13 @@ int revfs_read(struct revfs_handle *handle, void *data, size_t len, uint64_t off
 int revfs_extent(struct revfs_handle *handle, uint64_t offset, uint64_t *len, int *zero,
     struct vmscm_error *err)
 {
-    if (handle->disk)
-        return vmscm_disk_extent(handle->disk, offset, len, zero, err);
+    if (handle->disk) {
+        int rc =
+            vmscm_disk_extent(handle->disk, handle->file->offset + offset, len, zero, err);
+        if (!rc && *len > handle->file->size - offset)
+            *len = handle->file->size - offset; /* the disk may go on behind a partition */
+        return rc;
+    }
     *len = handle->size - offset;
     *zero = 0;
     return 0;

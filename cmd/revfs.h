@@ -13,10 +13,13 @@
 
 struct revfs;
 
-/* One file of a revision: a disk, or one of its configuration files. */
+#define REVFS_PARTITIONS "partitions" /* their directory */
+
+/* One file of a revision: a disk, a partition of one, or one of its configuration files. */
 struct revfs_file {
     char *path;    /* relative to the revision's directory */
     uint64_t size;
+    uint64_t offset;    /* in the disk */
     const char *disk;   /* its id; NULL: a configuration file */
     const char *config; /* its path below config/; NULL: a disk */
 };
@@ -28,6 +31,10 @@ struct revfs_snap {
     int64_t time;
     struct revfs_file *files;
     size_t count;
+    /* revfs_partitions makes these; before that nobody looks at them. */
+    struct revfs_file *parts;
+    size_t part_count;
+    int parted;
 };
 
 /* repo lives longer, and is used by nobody else. cache_bytes: 0: the library's. */
@@ -38,7 +45,13 @@ void revfs_free(struct revfs *fs);
 int revfs_snap(struct revfs_snap **out, struct revfs *fs, const char *spec,
     struct vmscm_error *err);
 
-/* The file at a path; NULL: none. *is_dir: files are below it. */
+/* See what partitions its disks have: REVFS_PARTITIONS/vda1.raw, or x0p1.raw of a disk x0, whose id ends
+ * with a digit. A disk whose table is malformed has none, and warn gets a message why, once. */
+int revfs_partitions(struct revfs *fs, struct revfs_snap *snap, void (*warn)(const char *message),
+    struct vmscm_error *err);
+
+/* The file at a path; NULL: none. *is_dir: files are below it. Those of REVFS_PARTITIONS are there after
+ * revfs_partitions. */
 const struct revfs_file *revfs_find(const struct revfs_snap *snap, const char *path, int *is_dir);
 
 struct revfs_handle;

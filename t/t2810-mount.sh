@@ -66,6 +66,67 @@ while at < len(disk):
 assert 0 < data < len(disk)
 END
     vmscm unmount mnt'
+# part FILE FIRST SECTORS: those sectors of it
+part() {
+    dd if="$1" bs=512 skip="$2" count="$3" status=none
+}
+if [ -n "$(missing sfdisk)" ]; then
+    skip 'partitions' 'sfdisk is not installed'
+else
+check '--partitions: of an MBR, with logical ones' '
+    truncate -s 40M mbr.raw
+    printf "label: dos\nstart=2048,size=49152,type=83\nstart=51200,type=5\nstart=53248,size=4096,type=83\nstart=59392,size=6144,type=82\n" |
+        sfdisk -q mbr.raw
+    put mbr.raw 1048576 <one.raw
+    noise 2000000 8 | put mbr.raw $((53248 * 512))
+    noise 2000000 9 | put mbr.raw $((59392 * 512))
+    vmscm checkin parts vda=mbr.raw -m mbr
+    vmscm mount --partitions parts mnt
+    [ "$(cd mnt && find . | sort | tr "\n" " ")" = ". ./partitions ./partitions/vda1.raw ./partitions/vda5.raw ./partitions/vda6.raw ./vda.raw " ]
+    cmp mnt/partitions/vda1.raw one.raw
+    part mbr.raw 53248 4096 | cmp - mnt/partitions/vda5.raw
+    part mbr.raw 59392 6144 | cmp - mnt/partitions/vda6.raw
+    [ "$(debugfs -R "cat /small3" mnt/partitions/vda1.raw 2>/dev/null)" = "small file 3 of 1" ]
+    [ "$(stat -c "%s %a" mnt/partitions/vda5.raw)" = "2097152 444" ]
+    # Holes are holes, to the end of the partition.
+    python3 - <<END
+import os
+fd = os.open("mnt/partitions/vda5.raw", os.O_RDONLY)
+assert os.lseek(fd, 0, os.SEEK_HOLE) == 2002944
+try:
+    assert not os.lseek(fd, 2002944, os.SEEK_DATA)
+except OSError:
+    pass
+assert os.pread(fd, 100, 4096 * 512 - 10) == bytes(10)
+END
+    [ ! -e mnt/partitions/vda2.raw ] && [ ! -e mnt/partitions/vda1.raw/x ] && [ ! -e mnt/partitionsx ]
+    vmscm unmount mnt
+    vmscm mount parts mnt
+    [ ! -e mnt/partitions ]
+    [ "$(ls mnt)" = vda.raw ]
+    vmscm unmount mnt'
+check '--partitions: of a GPT, also if its first table is damaged; the tree of all has them' '
+    truncate -s 40M gpt.raw
+    printf "label: gpt\nstart=2048,size=49152\nstart=53248,size=4096\n" | sfdisk -q gpt.raw
+    put gpt.raw 1048576 <one.raw
+    cp gpt.raw second.raw
+    noise 512 1 | put second.raw 512
+    cp gpt.raw neither.raw
+    noise 512 1 | put neither.raw 512
+    noise 512 1 | put neither.raw $((40 * 1048576 - 512))
+    vmscm checkin parts nvme0=gpt.raw vda=second.raw vdb=neither.raw vdc=one.raw -m gpt
+    vmscm mount --partitions --foreground --all all >said 2>&1 &
+    for _ in $(seq 100); do [ -e all/parts/latest ] && break; sleep 0.05; done
+    there=all/parts/latest/partitions
+    [ "$(cd $there && find . -type f | sort | tr "\n" " ")" = "./nvme0p1.raw ./nvme0p2.raw ./vda1.raw ./vda2.raw " ]
+    cmp $there/nvme0p1.raw one.raw
+    cmp $there/vda1.raw one.raw
+    part gpt.raw 53248 4096 | cmp - $there/vda2.raw
+    vmscm unmount all
+    wait
+    [ "$(grep -c "^vmscm: warning: revision [0-9a-f]*: vdb: malformed partition table" said)" = 1 ]
+    vmscm rm parts'
+fi
 check 'nothing in it can be changed' '
     vmscm mount web mnt
     ! touch mnt/new 2>/dev/null

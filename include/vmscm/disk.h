@@ -71,6 +71,17 @@ VMSCM_API int vmscm_disk_fetch(struct vmscm_disk *disk, const struct vmscm_disk_
 VMSCM_API int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,
     struct vmscm_error *err);
 
+struct vmscm_disk_partition {
+    unsigned number; /* from 1, as Linux counts: logical ones from 5 */
+    uint64_t offset, len; /* bytes; within the disk */
+};
+
+/* The partitions of its MBR or GPT into *out, the caller's (vmscm_free), *count of them in the order of their
+ * numbers; none if it has no table. The container of logical partitions is not among them. VMSCM_EINPUT: the
+ * table is malformed, and the message says why. Any thread. */
+VMSCM_API int vmscm_disk_partitions(struct vmscm_disk_partition **out, size_t *count,
+    struct vmscm_disk *disk, struct vmscm_error *err);
+
 /* Write the disk to a file descriptor in a format (NULL or "raw": the plain bytes, holes by seeking
  * where fd is a regular file, zeros otherwise). Other formats are made in a temporary file first,
  * since they are not written in order. */

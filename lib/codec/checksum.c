@@ -3,6 +3,7 @@
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#include <zlib.h>
 
 uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed)
 {
@@ -12,4 +13,9 @@ uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed)
 uint64_t vmscm_checksum_xxh64(const void *data, size_t len, uint64_t seed)
 {
     return XXH64(data, len, seed);
+}
+
+uint32_t vmscm_checksum_crc32(const void *data, size_t len)
+{
+    return (uint32_t)crc32(0, data, (uInt)len);
 }

@@ -14,4 +14,7 @@ uint64_t vmscm_checksum_64(const void *data, size_t len, uint64_t seed);
 /* XXH64, an older and different function, where a foreign format has it. */
 uint64_t vmscm_checksum_xxh64(const void *data, size_t len, uint64_t seed);
 
+/* CRC-32 as in ISO 3309, Ethernet, zip and GPT; of at most 4 GiB. */
+uint32_t vmscm_checksum_crc32(const void *data, size_t len);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/path.h"
 #include "chunk/cutter.h"
+#include "image/parttable.h"
 #include "image/writer.h"
 #include "machine/model.h"
 #include "repo/readahead.h"
@@ -247,6 +248,22 @@ int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, i
     rc = vmscm_blockdev_extent(disk->dev, offset, len, &z, err);
     *zero = !rc && z;
     return rc ? vmscm_error_prefix(err, "revision %.12s", disk->revision) : 0;
+}
+
+int vmscm_disk_partitions(struct vmscm_disk_partition **out, size_t *count,
+    struct vmscm_disk *disk, struct vmscm_error *err)
+{
+    struct vmscm_parttable_entry *entries = NULL;
+    int rc = vmscm_parttable_read(&entries, count, disk->dev, err);
+
+    if (rc)
+        return vmscm_error_prefix(err, "revision %.12s", disk->revision);
+    *out = calloc(*count ? *count : 1, sizeof **out);
+    for (size_t i = 0; *out && i < *count; i++)
+        (*out)[i] = (struct vmscm_disk_partition){
+            entries[i].number, entries[i].offset, entries[i].len};
+    free(entries);
+    return *out ? 0 : vmscm_error_nomem(err);
 }
 
 static int tell(const struct vmscm_events *events, uint64_t done, uint64_t total,

@@ -193,6 +193,15 @@ int child_failed(const struct child *child, struct vmscm_error *err)
     return report_set(err, VMSCM_ETOOL, "%s: ended with status %d", child->name, child->status);
 }
 
+void child_kill(struct child *child, bool tell)
+{
+    if (!child_alive(child, tell))
+        return;
+    kill(child->pid, SIGKILL);
+    while (child_alive(child, tell))
+        poll(NULL, 0, 5);
+}
+
 void child_stop(struct child *child, bool tell)
 {
     if (!child_alive(child, tell))

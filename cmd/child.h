@@ -55,4 +55,7 @@ int child_failed(const struct child *child, struct vmscm_error *err);
 /* SIGTERM, and SIGKILL three seconds later. Fine on one that has ended, or was never started. */
 void child_stop(struct child *child, bool tell);
 
+/* SIGKILL, and wait for it. Likewise. */
+void child_kill(struct child *child, bool tell);
+
 #endif

@@ -218,8 +218,10 @@ static int serve_once(struct child *nbdkit, int fd, const char *repo, unsigned i
     int rc = child_start_listening(nbdkit, argv, fd, "nbdkit", err);
 
     while (!rc && child_alive(nbdkit, true)) {
+        /* Told to end, nbdkit would answer what is asked meanwhile by errors, which guests see. One whose
+         * connection is gone waits for the next server; and who only reads leaves nothing half done. */
         if (interrupt_pending())
-            child_stop(nbdkit, true);
+            child_kill(nbdkit, true);
         else
             poll(NULL, 0, 50);
     }

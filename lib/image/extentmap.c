@@ -79,6 +79,29 @@ void vmscm_extentmap_find(const struct vmscm_extentmap *map, uint64_t offset,
     }
 }
 
+int vmscm_extentmap_over(struct vmscm_extentmap *out, const struct vmscm_extentmap *top,
+    const struct vmscm_extentmap *below, uint64_t size, struct vmscm_error *err)
+{
+    struct vmscm_extent e, under;
+    int rc = 0;
+
+    for (uint64_t at = 0; at < size && !rc; at += e.length) {
+        vmscm_extentmap_find(top, at, &e);
+        if (e.kind == VMSCM_EXTENT_BELOW && below && at < below->end) {
+            vmscm_extentmap_find(below, at, &under);
+            if (under.length < e.length)
+                e.length = under.length;
+            e.kind = under.kind;
+            e.file = under.file;
+            e.offset = under.offset;
+        } else if (e.kind == VMSCM_EXTENT_BELOW) {
+            e.kind = VMSCM_EXTENT_ZERO;
+        }
+        rc = vmscm_extentmap_add(out, &e, size, err);
+    }
+    return rc;
+}
+
 bool vmscm_extentmap_has(const struct vmscm_extentmap *map, enum vmscm_extentmap_kind kind)
 {
     for (size_t i = 0; i < map->runs.len; i++)

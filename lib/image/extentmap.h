@@ -15,6 +15,7 @@ enum vmscm_extentmap_kind {
     VMSCM_EXTENT_ZERO,     /* reads as zeros */
     VMSCM_EXTENT_INDIRECT, /* only the format's driver can read it, e.g. compressed */
     VMSCM_EXTENT_FILE,     /* plain bytes in a file; past the file's end they are zeros */
+    VMSCM_EXTENT_BELOW,    /* what the image below has there: only until that is filled in */
 };
 
 #define VMSCM_EXTENTMAP_FILE_MAX 255                /* number of the last file */
@@ -48,6 +49,11 @@ int vmscm_extentmap_add(struct vmscm_extentmap *map, const struct vmscm_extent *
 /* What is at offset, which is below map->end, up to the end of its run. */
 void vmscm_extentmap_find(const struct vmscm_extentmap *map, uint64_t offset,
     struct vmscm_extent *out);
+
+/* What is seen of an image of size bytes on top of another (NULL: there is none), which is zeros behind its
+ * end: *out, which is empty, has no BELOW. Errors as of vmscm_extentmap_add. */
+int vmscm_extentmap_over(struct vmscm_extentmap *out, const struct vmscm_extentmap *top,
+    const struct vmscm_extentmap *below, uint64_t size, struct vmscm_error *err);
 
 /* True if any run is of this kind. */
 bool vmscm_extentmap_has(const struct vmscm_extentmap *map, enum vmscm_extentmap_kind kind);

@@ -306,6 +306,7 @@ void vmscm_probe_close(struct vmscm_probe *probe)
         free(probe->options);
         for (size_t i = 0; i < probe->files.len; i++)
             free(probe->files.items[i].path);
+        free(probe->link.name);
         vmscm_vec_release(&probe->files);
         free(probe->path);
         free(probe);

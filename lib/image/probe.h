@@ -52,6 +52,19 @@ struct vmscm_probe_bitmaps {
  * its time in a large image, so that `compressed` is not known. */
 #define VMSCM_PROBE_SHALLOW (1u << 16)
 
+/* Beside those too: an image of vmdk, vdi, vpc or vhdx may be the difference to another, which is not looked
+ * for: `link` says which one it must be, see image/chain.h. */
+#define VMSCM_PROBE_CHILD (1u << 17)
+
+/* How an image and what is on top of it know one another. */
+struct vmscm_probe_link {
+    bool has_id;         /* the format has ids */
+    bool child;          /* it is nothing without its parent */
+    uint8_t id[16];      /* its own */
+    uint8_t parent[16];  /* of what it is the difference to */
+    char *name;          /* what that file was called, without folders; NULL: not said */
+};
+
 /* A file an image is made of. */
 struct vmscm_probe_file {
     char *path;     /* as opened: the image's directory joined with the name it gives */
@@ -68,6 +81,7 @@ struct vmscm_probe {
     bool compressed;      /* may hold compressed clusters */
     uint32_t cid;         /* vmdk: its content id, which an image on top of it names; else 0 */
     struct vmscm_probe_bitmaps bitmaps;
+    struct vmscm_probe_link link;
     bool over;            /* qcow2: over the backing file that was said, which `backing` leaves out */
     bool dirty;           /* not closed cleanly, e.g. qcow2's dirty or corrupt bit, vhdx log */
     struct vmscm_machine_option *options; /* to make one like it: qemu-img's -o names */

@@ -2,6 +2,7 @@
 /* Reading and naming the files an image is made of, within their bounds and its directory. */
 #include "base/path.h"
 #include "base/str.h"
+#include "base/utf16.h"
 #include "image/probe_format.h"
 #include "sys/file.h"
 
@@ -276,12 +277,39 @@ int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *
     return 0;
 }
 
-int vmscm_probe_file_differencing(const char *path, const char *kind, struct vmscm_error *err)
+int vmscm_probe_file_child(struct vmscm_probe_image *image, const char *kind, struct vmscm_error *err)
 {
-    int rc = vmscm_error_set(
-        err, VMSCM_EUNSUPPORTED, "%s: differencing %s images are not supported", path, kind);
+    int rc;
 
-    vmscm_error_hint(err, "merge it into its parent first, with the program that made it");
+    image->probe->link.child = true;
+    if (image->allow & VMSCM_PROBE_CHILD)
+        return 0;
+    rc = vmscm_error_set(err, VMSCM_EUNSUPPORTED, "%s: a differencing %s image is no disk by itself",
+        image->file.path, kind);
+    vmscm_error_hint(err, "check in the folder of its machine, which has its parent too, or merge it "
+                          "into that with the program that made it");
+    return rc;
+}
+
+int vmscm_probe_file_parent_name(struct vmscm_probe *probe, const uint8_t *text, size_t len,
+    bool big_endian, struct vmscm_error *err)
+{
+    struct vmscm_buf name = VMSCM_BUF_INIT;
+    const char *base;
+    int rc = vmscm_utf16_decode(&name, text, len, big_endian, err);
+
+    if (rc)
+        return rc;
+    base = vmscm_buf_str(&name);
+    for (const char *p = base; *p; p++)
+        if (*p == '\\' || *p == '/')
+            base = p + 1;
+    if (*base && vmscm_path_is_confined(base) && vmscm_str_printable(base)) {
+        free(probe->link.name);
+        probe->link.name = NULL;
+        rc = vmscm_str_dup(&probe->link.name, base, err);
+    }
+    vmscm_buf_release(&name);
     return rc;
 }
 

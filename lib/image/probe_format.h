@@ -91,8 +91,13 @@ int vmscm_probe_file_narrow(struct vmscm_probe_source *source, uint64_t offset, 
 int vmscm_probe_file_add(struct vmscm_probe_source *source, struct vmscm_probe *probe, char *path,
     struct vmscm_error *err);
 
-/* VMSCM_EUNSUPPORTED: an image that is nothing without its parent, which is not read. */
-int vmscm_probe_file_differencing(const char *path, const char *kind, struct vmscm_error *err);
+/* An image that is nothing without its parent: so says its link. VMSCM_EUNSUPPORTED without
+ * VMSCM_PROBE_CHILD. kind: for messages. */
+int vmscm_probe_file_child(struct vmscm_probe_image *image, const char *kind, struct vmscm_error *err);
+
+/* The parent's name, UTF-16 of so many bytes; nothing if it is none that a file can have. */
+int vmscm_probe_file_parent_name(struct vmscm_probe *probe, const uint8_t *text, size_t len,
+    bool big_endian, struct vmscm_error *err);
 
 /* Record a creation option. */
 int vmscm_probe_file_option(struct vmscm_probe *probe, struct vmscm_error *err, const char *name,

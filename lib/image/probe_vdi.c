@@ -11,6 +11,7 @@ enum {
     BLOCK = 1 << 20,
     TYPE_DYNAMIC = 1,
     TYPE_STATIC = 2,
+    TYPE_DIFFERENCING = 4,
 };
 
 #define SIGNATURE UINT32_C(0xbeda107f)
@@ -72,9 +73,16 @@ int vmscm_probe_vdi_read(struct vmscm_probe_image *image, struct vmscm_error *er
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: VDI version %" PRIu32 ".%" PRIu32 " is not supported", path, version >> 16,
             version & 0xffff);
-    /* The UUIDs of a parent: of the image it links to, and the parent's own. */
-    if ((type != TYPE_DYNAMIC && type != TYPE_STATIC) || !is_zero(b + 0x1a8, 32))
-        return vmscm_probe_file_differencing(path, "VDI", err);
+    image->probe->link.has_id = true;
+    memcpy(image->probe->link.id, b + 0x188, 16);
+    memcpy(image->probe->link.parent, b + 0x1a8, 16);
+    /* The UUIDs of a parent: of the image it links to, and of the state that it was in. */
+    if (((type != TYPE_DYNAMIC && type != TYPE_STATIC) || !is_zero(b + 0x1a8, 32)) &&
+        (rc = vmscm_probe_file_child(image, "VDI", err)))
+        return rc;
+    if (image->probe->link.child && type != TYPE_DIFFERENCING)
+        return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
+            "%s: a VDI of type %" PRIu32 " is not supported", path, type);
     if (sector != 512 || block != BLOCK || extra)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: VDI sectors of %" PRIu32 " and blocks of %" PRIu32 " + %" PRIu32

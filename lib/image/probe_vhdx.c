@@ -4,9 +4,12 @@
  * the block table (BAT) and the metadata are. Numbers are little-endian, checksums CRC-32C.
  */
 #include "base/endian.h"
+#include "base/str.h"
+#include "base/utf16.h"
 #include "codec/crc32c.h"
 #include "image/probe_format.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,10 +26,17 @@ enum {
     METADATA_REQUIRED = 4,
     BLOCK_MIN = 1 << 20,
     BLOCK_MAX = 256 << 20,
+    BITMAP_BLOCK = 1 << 20,
     PARAMETER_FIXED = 1,
     PARAMETER_PARENT = 2,
     STATE_PRESENT = 6,
     STATE_PARTIAL = 7,
+    DATA_WRITE_GUID = 32, /* in a header: of the state that the disk's data is in */
+    LOG_GUID = 48,
+    LOCATOR_HEADER = 20,
+    LOCATOR_ENTRY = 12,
+    LOCATOR_MAX = 64,     /* entries */
+    LOCATOR_TEXT = 2048,  /* bytes of one */
 };
 
 #define SIZE_MAX_BYTES (UINT64_C(64) << 40)
@@ -72,6 +82,7 @@ struct map {
     uint64_t size;
     uint64_t block;
     uint64_t ratio; /* data blocks between two bitmap blocks */
+    bool child;
 };
 
 bool vmscm_probe_vhdx_match(const struct vmscm_probe_head *head)
@@ -98,8 +109,8 @@ static bool header_fits(const uint8_t *b)
     return memcmp(b, "head", 4) == 0 && vmscm_get_le16(b + 66) == 1 && checksum_fits(b, HEADER);
 }
 
-/* Whether the log holds writes that are not in the file yet. */
-static int read_headers(bool *dirty, const struct vmscm_probe_image *image, struct vmscm_error *err)
+/* Whether the log holds writes that are not in the file yet, and which state it is. */
+static int read_headers(struct vmscm_probe_image *image, struct vmscm_error *err)
 {
     static const uint8_t none[16];
     uint8_t a[HEADER], b[HEADER];
@@ -122,7 +133,9 @@ static int read_headers(bool *dirty, const struct vmscm_probe_image *image, stru
     } else {
         now = a_fits ? a : b;
     }
-    *dirty = memcmp(now + 48, none, sizeof none) != 0;
+    image->probe->dirty = memcmp(now + LOG_GUID, none, sizeof none) != 0;
+    image->probe->link.has_id = true;
+    memcpy(image->probe->link.id, now + DATA_WRITE_GUID, 16);
     return 0;
 }
 
@@ -175,9 +188,10 @@ out:
     return rc;
 }
 
-/* The items of the metadata region, each in values[item] (its first 16 bytes). */
-static int read_metadata(uint8_t values[ITEMS][16], bool found[ITEMS], const struct region *region,
-    const struct vmscm_probe_image *image, struct vmscm_error *err)
+/* The items of the metadata region, each in values[item] (its first 16 bytes); and where the parent locator
+ * is. */
+static int read_metadata(uint8_t values[ITEMS][16], bool found[ITEMS], struct region *locator,
+    const struct region *region, const struct vmscm_probe_image *image, struct vmscm_error *err)
 {
     uint8_t head[32], entry[32];
     uint16_t count;
@@ -211,6 +225,12 @@ static int read_metadata(uint8_t values[ITEMS][16], bool found[ITEMS], const str
         if (found[k] || offset > region->len || items[k].len > region->len - offset)
             return bad(image, "its metadata table", err);
         found[k] = true;
+        if (k == PARENT) {
+            locator->offset = region->offset + offset;
+            locator->len = vmscm_get_le32(entry + 20);
+            if (locator->len > region->len - offset)
+                return bad(image, "its parent locator", err);
+        }
         if ((rc = vmscm_probe_file_read(&image->file, values[k], items[k].len,
                  region->offset + offset, "metadata", err)))
             return rc;
@@ -221,6 +241,87 @@ static int read_metadata(uint8_t values[ITEMS][16], bool found[ITEMS], const str
     return 0;
 }
 
+/* "{83ed0ec1-24c8-49a6-a959-5e4bd1288015}" to the bytes of a GUID in the file. */
+static bool parse_guid(uint8_t out[16], const char *text)
+{
+    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    char digits[33];
+    uint8_t plain[16];
+    size_t n = 0;
+
+    if (strlen(text) != 38 || text[0] != '{' || text[37] != '}')
+        return false;
+    for (const char *p = text + 1; *p != '}'; p++)
+        if (*p != '-' && n < 32)
+            digits[n++] = (char)tolower((unsigned char)*p);
+    digits[n] = '\0';
+    if (n != 32 || !vmscm_str_unhex(plain, 16, digits))
+        return false;
+    for (size_t i = 0; i < 16; i++)
+        out[order[i]] = plain[i];
+    return true;
+}
+
+/* A key or value of the parent locator. */
+static int read_text(struct vmscm_buf *out, uint8_t bytes[LOCATOR_TEXT], uint32_t offset,
+    uint16_t len, const struct region *locator, const struct vmscm_probe_image *image,
+    struct vmscm_error *err)
+{
+    int rc;
+
+    vmscm_buf_release(out);
+    if (len > LOCATOR_TEXT || offset > locator->len || len > locator->len - offset)
+        return bad(image, "its parent locator", err);
+    rc = vmscm_probe_file_read(
+        &image->file, bytes, len, locator->offset + offset, "parent locator", err);
+    return rc ? rc : vmscm_utf16_decode(out, bytes, len, false, err);
+}
+
+/* Which state of which file this one is the difference to ([MS-VHDX] 2.6.2.6). */
+static int read_locator(struct vmscm_probe_image *image, const struct region *locator,
+    struct vmscm_error *err)
+{
+    static const uint8_t type[16] =
+        "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13";
+    uint8_t head[LOCATOR_HEADER], entry[LOCATOR_ENTRY], bytes[LOCATOR_TEXT];
+    struct vmscm_buf key = VMSCM_BUF_INIT, value = VMSCM_BUF_INIT;
+    bool linked = false;
+    int rc;
+
+    if (locator->len < LOCATOR_HEADER)
+        return bad(image, "it has no parent locator", err);
+    if ((rc = vmscm_probe_file_read(
+             &image->file, head, sizeof head, locator->offset, "parent locator", err)))
+        return rc;
+    uint16_t count = vmscm_get_le16(head + 18);
+    if (memcmp(head, type, 16) != 0 || count > LOCATOR_MAX ||
+        locator->len - LOCATOR_HEADER < count * (uint32_t)LOCATOR_ENTRY)
+        return bad(image, "its parent locator", err);
+    for (uint32_t i = 0; i < count && !rc; i++) {
+        uint64_t at = locator->offset + LOCATOR_HEADER + i * (uint64_t)LOCATOR_ENTRY;
+        if ((rc = vmscm_probe_file_read(
+                 &image->file, entry, sizeof entry, at, "parent locator", err)) ||
+            (rc = read_text(&key, bytes, vmscm_get_le32(entry), vmscm_get_le16(entry + 8), locator,
+                 image, err)) ||
+            (rc = read_text(&value, bytes, vmscm_get_le32(entry + 4), vmscm_get_le16(entry + 10),
+                 locator, image, err)))
+            break;
+        if (strcmp(vmscm_buf_str(&key), "parent_linkage") == 0)
+            linked = parse_guid(image->probe->link.parent, vmscm_buf_str(&value));
+        else if (strcmp(vmscm_buf_str(&key), "relative_path") == 0 ||
+            (!image->probe->link.name &&
+                (strcmp(vmscm_buf_str(&key), "absolute_win32_path") == 0 ||
+                    strcmp(vmscm_buf_str(&key), "volume_path") == 0)))
+            rc = vmscm_probe_file_parent_name(
+                image->probe, bytes, vmscm_get_le16(entry + 10), false, err);
+    }
+    if (!rc && !linked)
+        rc = bad(image, "its parent locator does not say which parent", err);
+    vmscm_buf_release(&key);
+    vmscm_buf_release(&value);
+    return rc;
+}
+
 static int each_block(void *data, uint64_t index, const uint8_t *entry, struct vmscm_error *err)
 {
     const struct map *map = data;
@@ -228,11 +329,13 @@ static int each_block(void *data, uint64_t index, const uint8_t *entry, struct v
     unsigned state = e & 7;
 
     if (index % (map->ratio + 1) == map->ratio) /* a bitmap block, which only a child has */
-        return 0;
+        return map->child && state == STATE_PRESENT
+            ? vmscm_probe_file_need(map->file, e & BAT_OFFSET, BITMAP_BLOCK, "sector bitmap", err)
+            : 0;
     guest = (index - index / (map->ratio + 1)) * map->block;
     if (guest >= map->size || state < STATE_PRESENT)
         return 0;
-    if (state == STATE_PARTIAL)
+    if (state == STATE_PARTIAL && !map->child)
         return vmscm_error_set(err, VMSCM_EINPUT,
             "%s: malformed VHDX: a block needs a parent that the image does not have",
             map->file->path);
@@ -243,7 +346,7 @@ static int each_block(void *data, uint64_t index, const uint8_t *entry, struct v
 int vmscm_probe_vhdx_read(struct vmscm_probe_image *image, struct vmscm_error *err)
 {
     const char *path = image->file.path;
-    struct region bat = {0}, metadata = {0};
+    struct region bat = {0}, metadata = {0}, locator = {0};
     struct map map = {.file = &image->file};
     uint8_t values[ITEMS][16] = {{0}};
     bool found[ITEMS] = {false};
@@ -251,16 +354,19 @@ int vmscm_probe_vhdx_read(struct vmscm_probe_image *image, struct vmscm_error *e
     uint64_t blocks, entries;
     int rc;
 
-    if ((rc = read_headers(&image->probe->dirty, image, err)) ||
+    if ((rc = read_headers(image, err)) ||
         (rc = read_regions(&bat, &metadata, image, err)) ||
-        (rc = read_metadata(values, found, &metadata, image, err)))
+        (rc = read_metadata(values, found, &locator, &metadata, image, err)))
         return rc;
     map.block = vmscm_get_le32(values[FILE_PARAMETERS]);
     parameters = vmscm_get_le32(values[FILE_PARAMETERS] + 4);
     map.size = vmscm_get_le64(values[VIRTUAL_SIZE]);
     sector = vmscm_get_le32(values[LOGICAL_SECTOR]);
-    if (parameters & PARAMETER_PARENT)
-        return vmscm_probe_file_differencing(path, "VHDX", err);
+    map.child = parameters & PARAMETER_PARENT;
+    if (map.child &&
+        ((rc = vmscm_probe_file_child(image, "VHDX", err)) ||
+            (rc = read_locator(image, &locator, err))))
+        return rc;
     if (sector != 512)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: VHDX sectors of %" PRIu32 " bytes are not supported", path, sector);
@@ -272,7 +378,9 @@ int vmscm_probe_vhdx_read(struct vmscm_probe_image *image, struct vmscm_error *e
         return bad(image, "its virtual size is not whole sectors", err);
     map.ratio = (UINT64_C(1) << 23) * sector / map.block;
     blocks = map.size / map.block + (map.size % map.block != 0);
-    entries = blocks ? blocks + (blocks - 1) / map.ratio : 0;
+    entries = !blocks ? 0
+        : map.child   ? ((blocks - 1) / map.ratio + 1) * (map.ratio + 1)
+                      : blocks + (blocks - 1) / map.ratio;
     if (entries > bat.len / 8)
         return bad(image, "its block table is too small for the disk", err);
     image->probe->size = map.size;

@@ -7,6 +7,7 @@
  * "createType" anywhere in the text, and for extent lines across line ends. What it would read
  * otherwise than here is refused, so that both see the same files.
  */
+#include "base/endian.h"
 #include "base/str.h"
 #include "image/probe_format.h"
 
@@ -320,8 +321,15 @@ static int record(struct descriptor *d, const char *subformat, struct vmscm_erro
     if (d->zeroed &&
         (rc = vmscm_probe_file_option(image->probe, err, "zeroed_grain", "on")))
         return rc;
+    image->probe->link.has_id = true;
+    vmscm_put_le32(image->probe->link.id, d->cid);
+    vmscm_put_le32(image->probe->link.parent, d->parent_cid);
     if (!d->parent)
         return 0;
+    if (image->allow & VMSCM_PROBE_CHILD) {
+        image->probe->link.child = true;
+        return 0;
+    }
     image->parent_cid = d->parent_cid;
     if ((rc = vmscm_probe_file_link(
              &image->backing, image, d->parent, "backing file", false, err)))

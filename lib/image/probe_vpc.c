@@ -18,6 +18,13 @@ enum {
     TYPE_DIFFERENCING = 4,
 };
 
+enum {
+    UNIQUE_ID = 68,      /* in the footer */
+    PARENT_ID = 40,      /* in the dynamic disk header, as what follows */
+    PARENT_NAME = 64,    /* UTF-16, big-endian */
+    PARENT_NAME_LEN = 512,
+};
+
 #define UNALLOCATED UINT32_C(0xffffffff)
 #define SECTORS_MAX UINT64_C(0xff000000)               /* 2040 GiB */
 #define GEOMETRY_MAX (UINT64_C(65535) * 16 * 255)      /* the largest geometry: size unknown */
@@ -88,6 +95,12 @@ static int read_dynamic(struct vmscm_probe_image *image, const uint8_t *footer, 
     if (entries > ENTRIES_MAX)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: a VHD of %" PRIu32 " blocks is not supported", path, entries);
+    if (image->probe->link.child) {
+        memcpy(image->probe->link.parent, b + PARENT_ID, 16);
+        if ((rc = vmscm_probe_file_parent_name(
+                 image->probe, b + PARENT_NAME, PARENT_NAME_LEN, true, err)))
+            return rc;
+    }
     map.block = block;
     map.bitmap = (block / (512 * 8) + 511) & ~UINT64_C(511); /* a bit a sector, whole sectors */
     if ((rc = vmscm_probe_file_table(&image->file, vmscm_get_be64(b + 16), entries, 4,
@@ -120,8 +133,13 @@ int vmscm_probe_vpc_read(struct vmscm_probe_image *image, struct vmscm_error *er
         return rc;
     }
     type = vmscm_get_be32(footer + 60);
-    if (type == TYPE_DIFFERENCING)
-        return vmscm_probe_file_differencing(path, "VHD", err);
+    image->probe->link.has_id = true;
+    memcpy(image->probe->link.id, footer + UNIQUE_ID, 16);
+    if (type == TYPE_DIFFERENCING) {
+        if ((rc = vmscm_probe_file_child(image, "VHD", err)))
+            return rc;
+        type = TYPE_DYNAMIC;
+    }
     if (type != (at_start ? TYPE_DYNAMIC : TYPE_FIXED))
         return vmscm_error_set(err, VMSCM_EINPUT,
             "%s: malformed VHD: disk type %" PRIu32 " with the footer at the %s", path, type,

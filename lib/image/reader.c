@@ -53,10 +53,10 @@ int vmscm_reader_open(struct vmscm_blockdev **out, const struct vmscm_probe *pro
         note(events, probe, "a vmdk of several files, read through qemu-nbd");
         return vmscm_reader_nbd_open(out, probe, jobs, err);
     }
-    if (few)
+    if (few && !probe->link.child)
         return vmscm_reader_nbd_open(out, probe, jobs, err);
     rc = vmscm_reader_mapped_open(out, probe, jobs, events, &failure);
-    if (rc != VMSCM_EUNSUPPORTED)
+    if (rc != VMSCM_EUNSUPPORTED || (probe->link.child && probe->format != VMSCM_PROBE_VMDK))
         return rc ? vmscm_error_copy(err, &failure) : 0;
     /* Slower, but it needs no memory for them. */
     note(events, probe, "very many extents, read through qemu-nbd");

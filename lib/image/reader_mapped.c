@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "image/reader_mapped.h"
+#include "image/layermap.h"
 #include "image/qemu.h"
 #include "image/qemumap.h"
 #include "image/reader_nbd.h"
 #include "image/reader_raw.h"
-#include "image/vhdxmap.h"
 #include "sys/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,35 @@ static int open_layers(struct mapped *m, struct vmscm_qemumap_layer *layers,
     return 0;
 }
 
+/* From the images' own tables. */
+static int read_tables(struct mapped *m, struct vmscm_error *err)
+{
+    struct vmscm_probe_source sources[VMSCM_PROBE_DEPTH_MAX + 1];
+
+    for (size_t i = 0; i < m->files.len; i++) {
+        const struct file *file = &m->files.items[i];
+        uint64_t length = file->length;
+        struct stat st;
+        if (fstat(file->fd, &st) < 0)
+            return vmscm_error_errno(err, errno, "%s", file->path);
+        if (length > (uint64_t)st.st_size - file->offset)
+            length = (uint64_t)st.st_size - file->offset;
+        sources[i] = (struct vmscm_probe_source){file->fd, file->path, file->offset, length};
+    }
+    return vmscm_layermap_chain(&m->map, m->probe, sources, err);
+}
+
+/* What QEMU does not read, or not tell: see image/vhdxmap.h. */
+static bool has_own_tables(const struct vmscm_probe *probe)
+{
+    if (probe->format == VMSCM_PROBE_VHDX)
+        return probe->link.child || !probe->dirty;
+    for (; probe; probe = probe->backing)
+        if (probe->link.child && probe->format != VMSCM_PROBE_VMDK)
+            return true;
+    return false;
+}
+
 int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_probe *probe,
     unsigned jobs, const struct vmscm_events *events, struct vmscm_error *err)
 {
@@ -146,9 +176,8 @@ int vmscm_reader_mapped_open(struct vmscm_blockdev **out, const struct vmscm_pro
     m->probe = probe;
     if ((rc = open_layers(m, layers, err)))
         goto out;
-    if (probe->format == VMSCM_PROBE_VHDX && !probe->backing && !probe->dirty &&
-        !vmscm_probe_is_part(probe))
-        rc = vmscm_vhdxmap_read(&m->map, probe, m->files.items[0].fd, 0, err);
+    if (has_own_tables(probe))
+        rc = read_tables(m, err);
     else
         rc = vmscm_qemumap_read(&m->map, probe, layers, depth, events, err);
     if (rc)

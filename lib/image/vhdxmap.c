@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "image/vhdxmap.h"
 #include "base/endian.h"
-#include "sys/file.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define REGION_TABLE ((uint64_t)192 << 10)
 #define REGION_TABLE_LEN (64u << 10)
@@ -16,7 +13,7 @@
 #define BLOCK_MAX (256u << 20)
 #define HAS_PARENT 2u
 #define SECTOR 512u
-#define TABLE_PIECE 8192u /* entries read at once */
+#define STATE_NOT_PRESENT 0u
 #define STATE_PRESENT 6u
 #define STATE_PARTIAL 7u
 #define OFFSET_MASK UINT64_C(0xfffffffffff00000)
@@ -34,22 +31,33 @@ struct region {
     uint32_t len; /* 0: not there */
 };
 
-static int bad(const struct vmscm_probe *probe, const char *why, struct vmscm_error *err)
+struct table {
+    struct vmscm_layermap *layer;
+    uint32_t block;
+    bool child;
+    uint64_t ratio;
+    uint64_t bat, entries;
+    uint8_t *bits; /* of one block; NULL: no child */
+};
+
+/* The bytes of an image's tables. */
+static int get(const struct vmscm_layermap *layer, void *data, size_t len, uint64_t offset,
+    struct vmscm_error *err)
 {
-    return vmscm_error_set(err, VMSCM_EINPUT, "%s: malformed VHDX: %s", probe->path, why);
+    return vmscm_probe_file_read(&layer->source, data, len, offset, "metadata", err);
 }
 
 static int find_regions(struct region *bat, struct region *metadata,
-    const struct vmscm_probe *probe, int fd, struct vmscm_error *err)
+    const struct vmscm_layermap *layer, struct vmscm_error *err)
 {
     uint8_t *table = malloc(REGION_TABLE_LEN);
     int rc;
 
     if (!table)
         return vmscm_error_nomem(err);
-    rc = vmscm_file_pread(fd, table, REGION_TABLE_LEN, REGION_TABLE, probe->path, err);
+    rc = get(layer, table, REGION_TABLE_LEN, REGION_TABLE, err);
     if (!rc && (memcmp(table, "regi", 4) != 0 || vmscm_get_le32(table + 8) > REGIONS_MAX))
-        rc = bad(probe, "region table", err);
+        rc = vmscm_layermap_bad(layer, "region table", err);
     for (uint32_t i = 0; !rc && i < vmscm_get_le32(table + 8); i++) {
         const uint8_t *entry = table + 16 + (size_t)i * 32;
         struct region found = {vmscm_get_le64(entry + 16), vmscm_get_le32(entry + 24)};
@@ -59,117 +67,121 @@ static int find_regions(struct region *bat, struct region *metadata,
             *metadata = found;
     }
     if (!rc && (!bat->len || !metadata->len))
-        rc = bad(probe, "a region is missing", err);
+        rc = vmscm_layermap_bad(layer, "a region is missing", err);
     free(table);
     return rc;
 }
 
-static int find_block_size(uint64_t *block, const struct region *region,
-    const struct vmscm_probe *probe, int fd, struct vmscm_error *err)
+static int find_item(uint64_t *offset, uint32_t *len, const struct vmscm_layermap *layer,
+    const struct region *region, const uint8_t guid[16], struct vmscm_error *err)
 {
-    uint8_t entry[32], value[8];
-    int rc = vmscm_file_pread(fd, entry, sizeof entry, region->offset, probe->path, err);
+    uint8_t entry[32];
+    int rc = get(layer, entry, sizeof entry, region->offset, err);
 
     if (rc)
         return rc;
     uint32_t count = vmscm_get_le16(entry + 10);
     if (memcmp(entry, "metadata", 8) != 0 || count > ITEMS_MAX)
-        return bad(probe, "metadata table", err);
+        return vmscm_layermap_bad(layer, "metadata table", err);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t at = region->offset + 32 + (uint64_t)i * sizeof entry;
-        if ((rc = vmscm_file_pread(fd, entry, sizeof entry, at, probe->path, err)))
+        if ((rc = get(layer, entry, sizeof entry, at, err)))
             return rc;
-        if (memcmp(entry, file_parameters, 16) != 0)
+        if (memcmp(entry, guid, 16) != 0)
             continue;
-        at = region->offset + vmscm_get_le32(entry + 16);
-        if ((rc = vmscm_file_pread(fd, value, sizeof value, at, probe->path, err)))
-            return rc;
-        *block = vmscm_get_le32(value);
-        if (*block < BLOCK_MIN || *block > BLOCK_MAX || (*block & (*block - 1)) ||
-            (vmscm_get_le32(value + 4) & HAS_PARENT))
-            return bad(probe, "file parameters", err);
+        *offset = region->offset + vmscm_get_le32(entry + 16);
+        *len = vmscm_get_le32(entry + 20);
         return 0;
     }
-    return bad(probe, "metadata is missing", err);
+    return vmscm_layermap_bad(layer, "metadata is missing", err);
 }
 
-/* A block's len bytes at offset of the file, whose holes read as zeros: a block that is present need
- * not have been written. */
-static int add_present(struct vmscm_extentmap *map, const struct vmscm_probe *probe, int fd,
-    unsigned file, uint64_t offset, uint64_t len, struct vmscm_error *err)
-{
-    int rc = 0;
-
-    if (offset > INT64_MAX - len)
-        return bad(probe, "a block is where no file reaches", err);
-    while (!rc && len) {
-        struct vmscm_extent e = {map->end, len, VMSCM_EXTENT_FILE, file, offset};
-        off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
-        if (at < 0 && errno == ENXIO) {
-            e.kind = VMSCM_EXTENT_ZERO;
-        } else if (at >= 0 && (uint64_t)at > offset) {
-            e.kind = VMSCM_EXTENT_ZERO;
-            if ((uint64_t)at - offset < len)
-                e.length = (uint64_t)at - offset;
-        } else if (at >= 0) {
-            at = lseek(fd, (off_t)offset, SEEK_HOLE);
-            if (at >= 0 && (uint64_t)at > offset && (uint64_t)at - offset < len)
-                e.length = (uint64_t)at - offset;
-        }
-        rc = vmscm_extentmap_add(map, &e, probe->size, err);
-        offset += e.length;
-        len -= e.length;
-    }
-    return rc;
-}
-
-static int add_block(struct vmscm_extentmap *map, const struct vmscm_probe *probe, uint64_t block,
-    uint64_t entry, int fd, unsigned file, struct vmscm_error *err)
-{
-    struct vmscm_extent e = {.start = map->end, .kind = VMSCM_EXTENT_ZERO};
-    unsigned state = entry & 7;
-
-    e.length = probe->size - e.start < block ? probe->size - e.start : block;
-    if (state == STATE_PARTIAL)
-        return bad(probe, "a block needs a parent that the image does not have", err);
-    if (state == STATE_PRESENT)
-        return add_present(map, probe, fd, file, entry & OFFSET_MASK, e.length, err);
-    return vmscm_extentmap_add(map, &e, probe->size, err);
-}
-
-int vmscm_vhdxmap_read(struct vmscm_extentmap *map, const struct vmscm_probe *probe, int fd,
-    unsigned file, struct vmscm_error *err)
+int vmscm_vhdxmap_item(uint64_t *offset, uint32_t *len, const struct vmscm_layermap *layer,
+    const uint8_t guid[16], struct vmscm_error *err)
 {
     struct region bat = {0, 0}, metadata = {0, 0};
-    uint64_t block = 0, index = 0, have = 0;
-    uint8_t *table = NULL;
+    int rc = find_regions(&bat, &metadata, layer, err);
+
+    return rc ? rc : find_item(offset, len, layer, &metadata, guid, err);
+}
+
+static int find_block_size(struct table *t, const struct region *region, struct vmscm_error *err)
+{
+    uint8_t value[8];
+    uint64_t at;
+    uint32_t len;
     int rc;
 
-    if ((rc = find_regions(&bat, &metadata, probe, fd, err)) ||
-        (rc = find_block_size(&block, &metadata, probe, fd, err)))
+    if ((rc = find_item(&at, &len, t->layer, region, file_parameters, err)) ||
+        (rc = get(t->layer, value, sizeof value, at, err)))
+        return rc;
+    t->block = vmscm_get_le32(value);
+    t->child = vmscm_get_le32(value + 4) & HAS_PARENT;
+    if (t->block < BLOCK_MIN || t->block > BLOCK_MAX || (t->block & (t->block - 1)) ||
+        t->child != t->layer->probe->link.child)
+        return vmscm_layermap_bad(t->layer, "file parameters", err);
+    return 0;
+}
+
+/* A block of which some sectors are the parent's: which, says the bitmap of all blocks around it. */
+static int add_partial(struct table *t, uint64_t index, uint64_t offset, struct vmscm_error *err)
+{
+    const uint64_t chunk = index / (t->ratio + 1), in_chunk = index % (t->ratio + 1);
+    const uint64_t sectors = t->block / SECTOR;
+    uint8_t entry[8];
+    uint64_t bitmap;
+    int rc;
+
+    uint64_t at = chunk * (t->ratio + 1) + t->ratio;
+    if (at >= t->entries)
+        return vmscm_layermap_bad(t->layer, "its block table is too small for the disk", err);
+    if ((rc = get(t->layer, entry, sizeof entry, t->bat + at * 8, err)))
+        return rc;
+    bitmap = vmscm_get_le64(entry);
+    if ((bitmap & 7) != STATE_PRESENT)
+        return vmscm_layermap_bad(t->layer, "a block's sector bitmap is missing", err);
+    bitmap = (bitmap & OFFSET_MASK) + in_chunk * sectors / 8;
+    if ((rc = get(t->layer, t->bits, (size_t)sectors / 8, bitmap, err)))
+        return rc;
+    return vmscm_layermap_add_bits(t->layer, offset, t->bits, (size_t)sectors, false, err);
+}
+
+static int each_block(void *data, uint64_t index, const uint8_t *entry, struct vmscm_error *err)
+{
+    struct table *t = data;
+    uint64_t e = vmscm_get_le64(entry);
+    unsigned state = e & 7;
+
+    if (index % (t->ratio + 1) == t->ratio)
+        return 0;
+    if (state == STATE_PRESENT)
+        return vmscm_layermap_add_present(t->layer, e & OFFSET_MASK, t->block, err);
+    if (state == STATE_PARTIAL && t->child)
+        return add_partial(t, index, e & OFFSET_MASK, err);
+    if (state == STATE_PARTIAL)
+        return vmscm_layermap_bad(
+            t->layer, "a block needs a parent that the image does not have", err);
+    return vmscm_layermap_add(t->layer,
+        state == STATE_NOT_PRESENT && t->child ? VMSCM_EXTENT_BELOW : VMSCM_EXTENT_ZERO, t->block,
+        err);
+}
+
+int vmscm_vhdxmap_read(struct vmscm_layermap *layer, struct vmscm_error *err)
+{
+    struct region bat = {0, 0}, metadata = {0, 0};
+    struct table t = {.layer = layer};
+    int rc;
+
+    if ((rc = find_regions(&bat, &metadata, layer, err)) ||
+        (rc = find_block_size(&t, &metadata, err)))
         return rc;
     /* After so many data blocks comes the entry of a bitmap block, which only a child uses. */
-    const uint64_t ratio = (UINT64_C(1) << 23) * SECTOR / block;
-    table = malloc(TABLE_PIECE * 8);
-    if (!table)
+    t.ratio = (UINT64_C(1) << 23) * SECTOR / t.block;
+    t.bat = bat.offset;
+    t.entries = bat.len / 8;
+    if (t.child && !(t.bits = malloc(t.block / SECTOR / 8)))
         return vmscm_error_nomem(err);
-    for (; !rc && map->end < probe->size; index++) {
-        if (index >= bat.len / 8) {
-            rc = bad(probe, "its block table is too small for the disk", err);
-            break;
-        }
-        if (index == have) {
-            uint64_t n = bat.len / 8 - have < TABLE_PIECE ? bat.len / 8 - have : TABLE_PIECE;
-            rc = vmscm_file_pread(
-                fd, table, (size_t)n * 8, bat.offset + have * 8, probe->path, err);
-            if (rc)
-                break;
-            have += n;
-        }
-        if (index % (ratio + 1) != ratio)
-            rc = add_block(map, probe, block,
-                vmscm_get_le64(table + index % TABLE_PIECE * 8), fd, file, err);
-    }
-    free(table);
+    rc = vmscm_layermap_walk(layer, bat.offset, t.entries, 8, each_block, &t, err);
+    free(t.bits);
     return rc;
 }

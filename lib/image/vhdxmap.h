@@ -6,12 +6,13 @@
 #ifndef IMAGE_VHDXMAP_H
 #define IMAGE_VHDXMAP_H
 
-#include "image/extentmap.h"
-#include "image/probe.h"
+#include "image/layermap.h"
 
-/* fd: the image, of a probe that is not dirty (nothing in its log) and has no parent; file: its
- * number in the map. VMSCM_EINPUT: malformed; VMSCM_EUNSUPPORTED: too many extents. */
-int vmscm_vhdxmap_read(struct vmscm_extentmap *map, const struct vmscm_probe *probe, int fd,
-    unsigned file, struct vmscm_error *err);
+/* Of a probe that is not dirty (nothing in its log). Errors as of vmscm_layermap_read. */
+int vmscm_vhdxmap_read(struct vmscm_layermap *layer, struct vmscm_error *err);
+
+/* Where an item of the metadata of this GUID is in the image; *len: its length. Errors as above. */
+int vmscm_vhdxmap_item(uint64_t *offset, uint32_t *len, const struct vmscm_layermap *layer,
+    const uint8_t guid[16], struct vmscm_error *err);
 
 #endif

@@ -3,7 +3,8 @@
  * Fuzz target of lib/image/probe and bitmap. Checksums that the formats have are made right, or nothing
  * behind them would ever be reached.
  *
- *   byte 0      bits 0-2: format to force, from 1 (0: none); bits 3-4: enum vmscm_allow
+ *   byte 0      bits 0-2: format to force, from 1 (0: none); bits 3-4: enum vmscm_allow; bit 5:
+ *               it may be the difference to another
  *   bytes 1-2   least size of the file in units of 512 bytes
  *   pieces      as in pieces.h
  */
@@ -111,7 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     prepare();
     write_image(data, len);
-    if (vmscm_probe_open(&probe, image, formats[data[0] & 7], data[0] >> 3 & 3, &err)) {
+    unsigned allow = (data[0] >> 3 & 3) | (data[0] & 32 ? VMSCM_PROBE_CHILD : 0);
+    if (vmscm_probe_open(&probe, image, formats[data[0] & 7], allow, &err)) {
         if (probe || err.code >= 0 || !err.message[0])
             abort();
         return 0;

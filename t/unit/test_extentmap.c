@@ -56,6 +56,48 @@ static void test_extentmap(void **state)
     assert_false(vmscm_extentmap_has(&map, VMSCM_EXTENT_INDIRECT));
 }
 
+/* What is on top is seen, and through its gaps what is below, as far as that reaches. */
+static void test_over(void **state)
+{
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    struct vmscm_extentmap top = {0}, below = {0}, out = {0};
+    static const struct vmscm_extent upper[] = {{0, 100, VMSCM_EXTENT_BELOW, 0, 0},
+        {100, 50, VMSCM_EXTENT_FILE, 0, 4096}, {150, 50, VMSCM_EXTENT_ZERO, 0, 0},
+        {200, 300, VMSCM_EXTENT_BELOW, 0, 0}};
+    static const struct vmscm_extent lower[] = {
+        {0, 60, VMSCM_EXTENT_ZERO, 0, 0}, {60, 240, VMSCM_EXTENT_FILE, 1, 512}};
+    struct vmscm_extent e;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_done(vmscm_extentmap_add(&top, &upper[i], 500, &err), &err);
+    for (size_t i = 0; i < 2; i++)
+        assert_done(vmscm_extentmap_add(&below, &lower[i], 300, &err), &err);
+    assert_done(vmscm_extentmap_over(&out, &top, &below, 500, &err), &err);
+    assert_int_equal(out.end, 500);
+    assert_int_equal(out.runs.len, 6);
+    vmscm_extentmap_find(&out, 59, &e);
+    assert_int_equal(e.kind, VMSCM_EXTENT_ZERO);
+    assert_int_equal(e.length, 1);
+    vmscm_extentmap_find(&out, 60, &e);
+    assert_int_equal(e.file, 1);
+    assert_int_equal(e.length, 40);
+    vmscm_extentmap_find(&out, 110, &e);
+    assert_int_equal(e.file, 0);
+    assert_int_equal(e.offset, 4106);
+    vmscm_extentmap_find(&out, 200, &e);
+    assert_int_equal(e.offset, 512 + 140);
+    assert_int_equal(e.length, 100);
+    vmscm_extentmap_find(&out, 300, &e);
+    assert_int_equal(e.kind, VMSCM_EXTENT_ZERO);
+    vmscm_extentmap_release(&out);
+    assert_done(vmscm_extentmap_over(&out, &top, NULL, 500, &err), &err);
+    assert_false(vmscm_extentmap_has(&out, VMSCM_EXTENT_BELOW));
+    vmscm_extentmap_release(&out);
+    vmscm_extentmap_release(&top);
+    vmscm_extentmap_release(&below);
+}
+
 static void test_extentmap_bounded(void **state)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
@@ -153,7 +195,8 @@ static int read_vhdx(struct vmscm_extentmap *map, uint64_t first, uint64_t secon
     assert_int_equal(pwrite(fd, block_size, sizeof block_size, (3 << 20) + (64 << 10)), 8);
     assert_int_equal(pwrite(fd, "data", 4, (4 << 20) + 8192), 4);
     memset(map, 0, sizeof *map);
-    rc = vmscm_vhdxmap_read(map, &probe, fd, 0, err);
+    struct vmscm_layermap layer = {map, &probe, {fd, path, 0, 8 << 20}, 0};
+    rc = vmscm_vhdxmap_read(&layer, err);
     close(fd);
     return rc;
 }
@@ -174,12 +217,10 @@ static void test_vhdx(void **state)
     assert_int_equal(e.kind, VMSCM_EXTENT_FILE);
     assert_int_equal(e.offset, (4 << 20) + 8192);
     vmscm_extentmap_release(&map);
-    /* Past the end of the file is zeros; where no file reaches, nothing. */
-    assert_done(read_vhdx(&map, UINT64_C(1) << 40 | 6, 0, &err), &err);
-    assert_false(vmscm_extentmap_has(&map, VMSCM_EXTENT_FILE));
+    assert_fails(read_vhdx(&map, UINT64_C(1) << 40 | 6, 0, &err), &err, VMSCM_EINPUT, "truncated");
     vmscm_extentmap_release(&map);
     assert_fails(read_vhdx(&map, UINT64_C(0xfffffffffff00006), 0, &err), &err, VMSCM_EINPUT,
-        "a block is where no file reaches");
+        "truncated");
     vmscm_extentmap_release(&map);
     assert_fails(read_vhdx(&map, 7, 0, &err), &err, VMSCM_EINPUT, "needs a parent");
     vmscm_extentmap_release(&map);
@@ -189,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extentmap),
+        cmocka_unit_test(test_over),
         cmocka_unit_test(test_extentmap_bounded),
         cmocka_unit_test(test_map_lines),
         cmocka_unit_test(test_vhdx),

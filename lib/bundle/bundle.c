@@ -6,6 +6,7 @@
 
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/hypervin.h"
 #include "bundle/kind.h"
 #include "bundle/tar.h"
 #include "bundle/vagrantin.h"
@@ -111,6 +112,25 @@ static int open_tar(const struct vmscm_kind **kind, char **main, struct vmscm_lo
     return rc ? rc : vmscm_members_new(&load->members, err);
 }
 
+/* The folder that a descriptor counts from, and its name in that: both are the caller's. */
+static int find_folder(char **folder, char **main, const char *path, struct vmscm_error *err)
+{
+    char *real = NULL, *dir = NULL;
+    int rc;
+
+    if (!(rc = vmscm_file_realpath(&real, path, err)) && vmscm_hypervin_is_name(real)) {
+        if (!(rc = vmscm_path_dirname(&dir, real, err)) &&
+            !(rc = vmscm_path_dirname(folder, dir, err)))
+            rc = vmscm_str_printf(main, err, "%s/%s", vmscm_path_basename(dir),
+                vmscm_path_basename(real));
+    } else if (!rc && !(rc = vmscm_path_dirname(folder, path, err))) {
+        rc = vmscm_str_dup(main, vmscm_path_basename(path), err);
+    }
+    free(real);
+    free(dir);
+    return rc;
+}
+
 /* The members of the bundle, and what kind it is. *main is the caller's. */
 static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm_load *load,
     struct vmscm_error *err)
@@ -141,9 +161,8 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
             rc = vmscm_unwrap_zip(load->members, load->path, scratch, load->events, err);
         }
     } else if (file.kind) {
-        if ((rc = vmscm_path_dirname(&scratch, load->path, err)) ||
-            (rc = vmscm_members_open_dir(&load->members, scratch, err)) ||
-            (rc = vmscm_str_dup(main, vmscm_path_basename(load->path), err)))
+        if ((rc = find_folder(&scratch, main, load->path, err)) ||
+            (rc = vmscm_members_open_dir(&load->members, scratch, err)))
             goto out;
         *kind = file.kind;
         goto out;

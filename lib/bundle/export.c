@@ -28,6 +28,7 @@ static const struct target {
     {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files},
     {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt},
     {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx},
+    {"hyperv", ".ps1", true, NULL, vmscm_folderout_write_hyperv},
     {"xva", ".xva", false, NULL, vmscm_xvaout_write},
     {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt},
     {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox},

@@ -2,6 +2,7 @@
 #include "bundle/folder.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "machine/hypervscript.h"
 #include "machine/libvirt.h"
 #include "machine/model.h"
 #include "machine/proxmox.h"
@@ -200,6 +201,34 @@ int vmscm_folder_load_proxmox(struct vmscm_load *load, struct vmscm_error *err)
         rc = vmscm_model_copy(&load->machine, conf.machine, err);
 out:
     vmscm_proxmox_release(&conf);
+    vmscm_buf_release(&text);
+    free(folder);
+    return rc;
+}
+
+int vmscm_folder_load_hyperv(struct vmscm_load *load, struct vmscm_error *err)
+{
+    struct vmscm_machine *machine = NULL;
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    char *folder = NULL, **sources = NULL;
+    int rc;
+
+    if ((rc = vmscm_load_folder(&folder, load->main, err)) ||
+        (rc = read_main(&text, load, VMSCM_HYPERVSCRIPT_MAX, err)))
+        goto out;
+    if ((rc = vmscm_hypervscript_parse(&machine, &sources, text.data, text.len, err))) {
+        vmscm_error_prefix(err, "%s", load->main);
+        goto out;
+    }
+    for (size_t i = 0; i < machine->disk_count && !rc; i++)
+        rc = add_disk(load, folder, sources[i], "vhdx", err);
+    if (!rc)
+        rc = vmscm_model_copy(&load->machine, machine, err);
+out:
+    for (size_t i = 0; sources && i < machine->disk_count; i++)
+        free(sources[i]);
+    free(sources);
+    vmscm_model_free(machine);
     vmscm_buf_release(&text);
     free(folder);
     return rc;

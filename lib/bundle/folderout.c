@@ -4,6 +4,8 @@
 #include "base/str.h"
 #include "bundle/descriptor.h"
 #include "bundle/imageout.h"
+#include "machine/hypervscript.h"
+#include "machine/hypervwrite.h"
 #include "machine/libvirt.h"
 #include "machine/libvirtwrite.h"
 #include "machine/model.h"
@@ -50,6 +52,8 @@ static const struct kind kinds[] = {
         VMSCM_PROBE_QCOW2, true},
     {{"VMware", vmscm_vmxwrite_encode, parse_vmx, ".vmx", vmscm_vmxwrite_adapt, nvram_of_vmx},
         VMSCM_PROBE_VMDK, false},
+    {{"Hyper-V", vmscm_hypervwrite_encode, vmscm_hypervscript_parse, ".ps1", NULL, NULL},
+        VMSCM_PROBE_VHDX, false},
 };
 
 static int write_bytes(struct vmscm_export *x, const char *name, const void *bytes, size_t len,
@@ -147,4 +151,9 @@ int vmscm_folderout_write_libvirt(struct vmscm_export *x, struct vmscm_error *er
 int vmscm_folderout_write_vmx(struct vmscm_export *x, struct vmscm_error *err)
 {
     return write_folder(x, &kinds[1], err);
+}
+
+int vmscm_folderout_write_hyperv(struct vmscm_export *x, struct vmscm_error *err)
+{
+    return write_folder(x, &kinds[2], err);
 }

@@ -7,5 +7,6 @@
 
 int vmscm_folderout_write_libvirt(struct vmscm_export *x, struct vmscm_error *err);
 int vmscm_folderout_write_vmx(struct vmscm_export *x, struct vmscm_error *err);
+int vmscm_folderout_write_hyperv(struct vmscm_export *x, struct vmscm_error *err);
 
 #endif

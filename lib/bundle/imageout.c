@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * QEMU gives each new image of some formats random ids. They are replaced by ones that the revision and the
- * disk determine: "Virtual Disk Format 5.0", VMware, for vmdk's content id.
+ * disk determine: "Virtual Disk Format 5.0", VMware, for vmdk's content id; image/vhdxid.h for vhdx.
  */
 #include "bundle/imageout.h"
 #include "base/endian.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "image/vhdxid.h"
 #include "image/writer.h"
 #include "repo/coformat.h"
 #include "repo/handle.h"
@@ -102,13 +103,16 @@ static int set_ids(struct vmscm_export *x, size_t n, const char *path,
     uint8_t id[20];
     int fd = -1, rc;
 
-    if (format != VMSCM_PROBE_VMDK)
+    if (format != VMSCM_PROBE_VMDK && format != VMSCM_PROBE_VHDX)
         return 0;
     if (!vmscm_str_unhex(id, sizeof id, vmscm_revision_id(x->rev)))
         return vmscm_error_set(err, VMSCM_EDAMAGED, "%s: no revision", vmscm_revision_id(x->rev));
     if ((rc = vmscm_file_open(&fd, path, O_RDWR, 0, err)))
         return rc;
-    if (!(rc = set_cid(fd, path, vmscm_get_le32(id) + (uint32_t)n, err)))
+    vmscm_put_le32(id, vmscm_get_le32(id) + (uint32_t)n);
+    rc = format == VMSCM_PROBE_VMDK ? set_cid(fd, path, vmscm_get_le32(id), err)
+                                    : vmscm_vhdxid_set(fd, path, id, err);
+    if (!rc)
         rc = vmscm_file_fsync(fd, path, err);
     close(fd);
     return rc;

@@ -3,10 +3,13 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "bundle/folder.h"
+#include "bundle/hypervin.h"
 #include "bundle/ovfin.h"
 #include "bundle/tar.h"
 #include "bundle/vagrantin.h"
 #include "bundle/xvain.h"
+#include "machine/hyperv.h"
+#include "machine/hypervscript.h"
 #include "machine/proxmox.h"
 #include "machine/vmx.h"
 #include "sys/file.h"
@@ -18,7 +21,7 @@
 #include <unistd.h>
 
 #define HEAD 8192 /* bytes of a file that decide */
-#define CANDIDATES 64 /* XML files that are looked into */
+#define CANDIDATES 64 /* files that are looked into */
 #define XML_MAX (4u << 20)
 
 static bool has_suffix(const char *name, const char *suffix)
@@ -83,6 +86,12 @@ static bool is_libvirt_text(const char *text, size_t len)
     return has_root(text, "domain");
 }
 
+static bool is_script_text(const char *text, size_t len)
+{
+    (void)len;
+    return vmscm_hypervscript_match(text);
+}
+
 static bool is_box_name(const char *name)
 {
     return strcmp(vmscm_path_basename(name), "metadata.json") == 0;
@@ -126,10 +135,12 @@ static bool is_no_name(const char *name)
 static const struct vmscm_kind kinds[] = {
     {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
     {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
+    {"hyperv", vmscm_hypervin_is_name, vmscm_hyperv_match, vmscm_hypervin_load},
     {"proxmox", is_proxmox_name, is_proxmox_text, vmscm_folder_load_proxmox},
     {"xva", is_xva_name, is_no_text, vmscm_xvain_load},
     {"vagrant", is_box_name, is_no_text, vmscm_vagrantin_load},
     {"libvirt", is_no_name, is_libvirt_text, vmscm_folder_load_libvirt},
+    {"hyperv-script", is_no_name, is_script_text, vmscm_folder_load_hyperv},
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -176,7 +187,7 @@ struct search {
     char *name;
     const char *where;
     struct vmscm_members *members;
-    char *candidates[CANDIDATES]; /* XML files */
+    char *candidates[CANDIDATES]; /* XML files and scripts */
     size_t count;
 };
 
@@ -186,12 +197,18 @@ static int twice(const struct search *s, const char *name, struct vmscm_error *e
     return vmscm_error_hint(err, "unpacked, each can be given by its own name");
 }
 
+/* What only its text tells about. */
+static bool may_be_text(const char *name)
+{
+    return has_suffix(name, ".ps1") ||
+        (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_hypervin_is_name(name));
+}
+
 static int each_name(void *data, const char *name, struct vmscm_error *err)
 {
     struct search *s = data;
 
-    if (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_members_is_noise(name) &&
-        s->count < CANDIDATES)
+    if (may_be_text(name) && !vmscm_members_is_noise(name) && s->count < CANDIDATES)
         return vmscm_str_dup(&s->candidates[s->count++], name, err);
     for (size_t i = 0; i < KINDS; i++) {
         if (!kinds[i].is_descriptor(name) || vmscm_members_is_noise(name))
@@ -207,7 +224,13 @@ static int each_name(void *data, const char *name, struct vmscm_error *err)
     return 0;
 }
 
-/* By what is in an XML file, where no name tells. */
+/* Hyper-V's machines, boxes of them too, have the configuration in a folder of its own. */
+static int each_below(void *data, const char *name, struct vmscm_error *err)
+{
+    return vmscm_hypervin_is_name(name) ? each_name(data, name, err) : 0;
+}
+
+/* By what is in a file, where no name tells. */
 static int find_by_text(struct search *s, struct vmscm_error *err)
 {
     int rc = 0;
@@ -242,6 +265,8 @@ int vmscm_kind_find(const struct vmscm_kind **out, char **name, struct vmscm_mem
 
     if (!rc && !s.kind)
         rc = find_by_text(&s, err);
+    if (!rc && (!s.kind || s.kind->load == vmscm_vagrantin_load))
+        rc = vmscm_members_walk_all(members, each_below, &s, err);
     for (size_t i = 0; i < s.count; i++)
         free(s.candidates[i]);
     if (rc) {

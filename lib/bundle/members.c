@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FOLDERS_MAX 3
+
 struct vmscm_members {
     VMSCM_VEC(struct vmscm_member *) list; /* of a directory: those that were asked for */
     char *dir; /* NULL: all are in the list, sorted by name */
@@ -266,31 +268,82 @@ int vmscm_members_find(const struct vmscm_member **out, struct vmscm_members *me
     return 0;
 }
 
-int vmscm_members_walk(struct vmscm_members *members,
-    int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
+struct walk {
+    const struct vmscm_members *members;
+    int (*each)(void *data, const char *name, struct vmscm_error *err);
+    void *data;
+    unsigned left; /* names yet to be told of */
+};
+
+static int walk_folder(struct walk *w, int fd, const char *folder, unsigned depth,
+    struct vmscm_error *err);
+
+static int walk_entry(struct walk *w, int fd, const char *folder, const struct dirent *e,
+    unsigned depth, struct vmscm_error *err)
+{
+    char *name = NULL;
+    int below, rc;
+
+    if (!w->left--)
+        return vmscm_error_set(err, VMSCM_EREFUSED, "%s: more than %d files", w->members->dir,
+            VMSCM_MEMBERS_MAX);
+    if ((rc = vmscm_str_printf(&name, err, "%s%s%s", folder, *folder ? "/" : "", e->d_name)))
+        return rc;
+    if (!(rc = w->each(w->data, name, err)) && depth &&
+        (below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0)
+        rc = walk_folder(w, below, name, depth - 1, err);
+    free(name);
+    return rc;
+}
+
+/* Takes fd over. */
+static int walk_folder(struct walk *w, int fd, const char *folder, unsigned depth,
     struct vmscm_error *err)
 {
-    DIR *d = NULL;
-    int fd, rc = 0;
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int rc = 0;
 
-    if (!members->dir) {
-        for (size_t i = 0; i < members->list.len && !rc; i++)
-            rc = each(data, members->list.items[i]->name, err);
-        return rc;
-    }
-    /* Of its own position: the descriptor is kept. */
-    fd = openat(members->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || !(d = fdopendir(fd))) {
-        rc = vmscm_error_errno(err, errno, "%s", members->dir);
+    if (!d) {
+        rc = vmscm_error_errno(err, errno, "%s", w->members->dir);
         if (fd >= 0)
             close(fd);
         return rc;
     }
     for (struct dirent *e; !rc && (e = readdir(d));)
         if (e->d_name[0] != '.')
-            rc = each(data, e->d_name, err);
+            rc = walk_entry(w, dirfd(d), folder, e, depth, err);
     closedir(d);
     return rc;
+}
+
+static int walk(struct vmscm_members *members, unsigned depth,
+    int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
+{
+    struct walk w = {members, each, data, VMSCM_MEMBERS_MAX};
+    int rc = 0;
+
+    /* Of its own position: the descriptor is kept. */
+    if (members->dir)
+        return walk_folder(
+            &w, openat(members->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", depth, err);
+    for (size_t i = 0; i < members->list.len && !rc; i++)
+        rc = each(data, members->list.items[i]->name, err);
+    return rc;
+}
+
+int vmscm_members_walk(struct vmscm_members *members,
+    int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
+{
+    return walk(members, 0, each, data, err);
+}
+
+int vmscm_members_walk_all(struct vmscm_members *members,
+    int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
+    struct vmscm_error *err)
+{
+    return walk(members, FOLDERS_MAX, each, data, err);
 }
 
 int vmscm_members_open(int *fd, const struct vmscm_member *member, struct vmscm_error *err)

@@ -54,6 +54,11 @@ int vmscm_members_walk(struct vmscm_members *members,
     int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
     struct vmscm_error *err);
 
+/* The same, with those of a directory that are in up to three folders; what is a link is not followed. */
+int vmscm_members_walk_all(struct vmscm_members *members,
+    int (*each)(void *data, const char *name, struct vmscm_error *err), void *data,
+    struct vmscm_error *err);
+
 /* Open it for reading: *fd is the caller's. VMSCM_EBUSY: another file is there now. */
 int vmscm_members_open(int *fd, const struct vmscm_member *member, struct vmscm_error *err);
 /* All of a small one, appended to buf; VMSCM_EINPUT if it is over max bytes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bundle/vagrantin.h"
 #include "base/str.h"
+#include "bundle/hypervin.h"
 #include "machine/libvirt.h"
 #include "machine/model.h"
 #include "machine/vagrant.h"
@@ -58,6 +59,9 @@ int vmscm_vagrantin_keep(struct vmscm_load *load, struct vmscm_error *err)
     char *folder = NULL;
     int rc = vmscm_load_folder(&folder, load->main, err);
 
+    /* Hyper-V's descriptor is in a folder of its own. */
+    if (!rc && vmscm_hypervin_is_name(load->main))
+        *folder = '\0';
     for (size_t i = 0; i < sizeof names / sizeof names[0] && !rc; i++) {
         rc = vmscm_load_find(&member, load, folder, names[i], err);
         if (!rc) {

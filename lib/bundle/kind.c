@@ -7,6 +7,7 @@
 #include "bundle/ovfin.h"
 #include "bundle/tar.h"
 #include "bundle/vagrantin.h"
+#include "bundle/vboxin.h"
 #include "bundle/xvain.h"
 #include "machine/hyperv.h"
 #include "machine/hypervscript.h"
@@ -80,6 +81,17 @@ static bool is_vmx_text(const char *text, size_t len)
     return vmscm_vmx_match(text);
 }
 
+static bool is_vbox_name(const char *name)
+{
+    return has_suffix(name, ".vbox");
+}
+
+static bool is_vbox_text(const char *text, size_t len)
+{
+    (void)len;
+    return has_root(text, "VirtualBox");
+}
+
 static bool is_libvirt_text(const char *text, size_t len)
 {
     (void)len;
@@ -135,6 +147,7 @@ static bool is_no_name(const char *name)
 static const struct vmscm_kind kinds[] = {
     {"ovf", is_ovf_name, is_ovf_text, vmscm_ovfin_load},
     {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
+    {"vbox", is_vbox_name, is_vbox_text, vmscm_vboxin_load},
     {"hyperv", vmscm_hypervin_is_name, vmscm_hyperv_match, vmscm_hypervin_load},
     {"proxmox", is_proxmox_name, is_proxmox_text, vmscm_folder_load_proxmox},
     {"xva", is_xva_name, is_no_text, vmscm_xvain_load},

@@ -118,13 +118,13 @@ int vmscm_layermap_read(struct vmscm_layermap *layer, struct vmscm_error *err)
     case VMSCM_PROBE_RAW:
         return vmscm_layermap_add_present(layer, 0, layer->probe->size, err);
     case VMSCM_PROBE_VDI:
-        return vmscm_layermap_read_vdi(layer, err);
+        return vmscm_layermap_vdi_read(layer, err);
     case VMSCM_PROBE_VPC:
-        return vmscm_layermap_read_vpc(layer, err);
+        return vmscm_layermap_vpc_read(layer, err);
     case VMSCM_PROBE_VHDX:
         return vmscm_vhdxmap_read(layer, err);
     case VMSCM_PROBE_PARALLELS:
-        return vmscm_layermap_read_parallels(layer, err);
+        return vmscm_layermap_parallels_read(layer, err);
     default:
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
             "%s: a %s image cannot be in a chain of differencing images", layer->probe->path,

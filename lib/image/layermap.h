@@ -31,9 +31,9 @@ int vmscm_layermap_chain(struct vmscm_extentmap *out, const struct vmscm_probe *
     const struct vmscm_probe_source *sources, struct vmscm_error *err);
 
 /* The formats, each in a file of its own. */
-int vmscm_layermap_read_vdi(struct vmscm_layermap *layer, struct vmscm_error *err);
-int vmscm_layermap_read_vpc(struct vmscm_layermap *layer, struct vmscm_error *err);
-int vmscm_layermap_read_parallels(struct vmscm_layermap *layer, struct vmscm_error *err);
+int vmscm_layermap_vdi_read(struct vmscm_layermap *layer, struct vmscm_error *err);
+int vmscm_layermap_vpc_read(struct vmscm_layermap *layer, struct vmscm_error *err);
+int vmscm_layermap_parallels_read(struct vmscm_layermap *layer, struct vmscm_error *err);
 
 /* What they share. Lengths are cut where the disk ends. */
 

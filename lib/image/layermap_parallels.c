@@ -21,7 +21,7 @@ static int each_cluster(void *data, uint64_t index, const uint8_t *entry, struct
                   : vmscm_layermap_add(t->layer, VMSCM_EXTENT_BELOW, t->cluster, err);
 }
 
-int vmscm_layermap_read_parallels(struct vmscm_layermap *layer, struct vmscm_error *err)
+int vmscm_layermap_parallels_read(struct vmscm_layermap *layer, struct vmscm_error *err)
 {
     uint8_t b[HEADER];
     struct table t = {.layer = layer};

@@ -25,7 +25,7 @@ static int each_block(void *data, uint64_t index, const uint8_t *entry, struct v
     return vmscm_layermap_add_present(t->layer, t->data + block * BLOCK, BLOCK, err);
 }
 
-int vmscm_layermap_read_vdi(struct vmscm_layermap *layer, struct vmscm_error *err)
+int vmscm_layermap_vdi_read(struct vmscm_layermap *layer, struct vmscm_error *err)
 {
     uint8_t b[HEADER];
     struct table t = {layer, 0};

@@ -38,7 +38,7 @@ static int each_block(void *data, uint64_t index, const uint8_t *entry, struct v
                     layer, at + t->bitmap, t->bits, t->block / SECTOR, true, err);
 }
 
-int vmscm_layermap_read_vpc(struct vmscm_layermap *layer, struct vmscm_error *err)
+int vmscm_layermap_vpc_read(struct vmscm_layermap *layer, struct vmscm_error *err)
 {
     uint8_t footer[FOOTER], b[HEADER];
     struct table t = {.layer = layer};

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Makes a differencing image, as no program of Debian's does, from the formats' specifications:
-#   differencing.py vhd|vhdx|vdi CHILD PARENT OLD NEW
+#   differencing.py vhd|vhdx|vdi|hds CHILD PARENT OLD NEW
 # PARENT is an image of the same format (made by qemu-img, or by this) of the raw disk OLD; CHILD becomes the
 # difference to it of the raw disk NEW, of the same size. In vhd and vhdx single sectors are the parent's, and
-# a block that has become zeros is said to be that in vhdx and vdi.
+# a block that has become zeros is said to be that in vhdx and vdi. hds is Parallels' and OpenVZ's format.
 import os, struct, sys, uuid
 
 SECTOR = 512
@@ -164,8 +164,27 @@ def vdi(parent, name, old, new):
     return out.ljust(start, b'\0') + bytes(data)
 
 
+def hds(parent, name, old, new):
+    size = struct.unpack_from('<I', parent, 28)[0] * SECTOR
+    count = (len(new) + size - 1) // size
+    first = (64 + 4 * count + size - 1) // size
+    table, data = [], bytearray()
+    for a, b in blocks(old, new, size):
+        if a == b:
+            table.append(0)
+        else:
+            table.append(first + len(data) // size)
+            data += b
+    head = bytearray(parent[:64])
+    struct.pack_into('<I', head, 32, count)
+    struct.pack_into('<I', head, 44, 0)
+    struct.pack_into('<I', head, 48, first * size // SECTOR)
+    out = bytes(head) + struct.pack('<%dI' % count, *table)
+    return out.ljust(first * size, b'\0') + bytes(data)
+
+
 form, child, parent, old, new = sys.argv[1:]
-make = {'vhd': vhd, 'vhdx': vhdx, 'vdi': vdi}[form]
+make = {'vhd': vhd, 'vhdx': vhdx, 'vdi': vdi, 'hds': hds}[form]
 image = make(open(parent, "rb").read(), os.path.basename(parent),
              open(old, 'rb').read(), open(new, 'rb').read())
 with open(child, 'wb') as out:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bundle/chainin.h"
 #include "image/chain.h"
+#include "repo/handle.h"
 
 #include <string.h>
 
@@ -23,6 +24,8 @@ int vmscm_chainin_probe(struct vmscm_probe **out, struct vmscm_chainin_image ima
         vmscm_probe_close(probe);
         probe = NULL;
     }
+    else if (image.child)
+        probe->link.child = true;
     *out = probe;
     return rc;
 }
@@ -44,11 +47,15 @@ int vmscm_chainin_add(struct vmscm_load *load, struct vmscm_chainin_image top,
         return vmscm_load_add_member(load, top.member, top.format, err);
     }
     while (!rc && (child = vmscm_chain_missing(probe))) {
-        struct vmscm_chainin_image image = {NULL, NULL};
+        struct vmscm_chainin_image image = {NULL, NULL, false};
         if (!(rc = find(data, &image, child, err)) &&
             !(rc = vmscm_chainin_probe(&below, image, err)))
             rc = vmscm_chain_put(probe, below, err);
     }
+    for (const struct vmscm_probe *p = probe; p && !rc; p = p->backing)
+        if (p->dirty)
+            vmscm_handle_warn(load->events,
+                "%s: was not closed cleanly; what is kept is what its tables say now", p->path);
     if (!rc)
         rc = vmscm_chain_open(&device, probe, load->jobs, load->events, err);
     if (rc) {

@@ -13,6 +13,7 @@
 struct vmscm_chainin_image {
     const struct vmscm_member *member;
     const char *format;
+    bool child; /* somebody else says that it is the difference to another */
 };
 
 /* The next disk is this image, with all that it is the difference to: find says what child is on top of.

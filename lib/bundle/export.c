@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "bundle/folderout.h"
 #include "bundle/ovfout.h"
+#include "bundle/ploopout.h"
 #include "bundle/vagrantout.h"
 #include "bundle/xvaout.h"
 #include "repo/snapshot.h"
@@ -23,15 +24,17 @@ static const struct target {
     bool several; /* files */
     const char *stem; /* what its files are called after; NULL: the file or the machine */
     int (*write)(struct vmscm_export *x, struct vmscm_error *err);
+    bool directory; /* and no file at all */
 } targets[] = {
-    {"ova", ".ova", false, NULL, vmscm_ovfout_write_archive},
-    {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files},
-    {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt},
-    {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx},
-    {"hyperv", ".ps1", true, NULL, vmscm_folderout_write_hyperv},
-    {"xva", ".xva", false, NULL, vmscm_xvaout_write},
-    {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt},
-    {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox},
+    {"ova", ".ova", false, NULL, vmscm_ovfout_write_archive, false},
+    {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files, false},
+    {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt, false},
+    {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx, false},
+    {"hyperv", ".ps1", true, NULL, vmscm_folderout_write_hyperv, false},
+    {"ploop", ".hdd", false, NULL, vmscm_ploopout_write, true},
+    {"xva", ".xva", false, NULL, vmscm_xvaout_write, false},
+    {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt, false},
+    {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox, false},
 };
 
 #define TARGETS (sizeof targets / sizeof targets[0])
@@ -158,31 +161,42 @@ static int open_disks(struct vmscm_export *x, struct vmscm_error *err)
     return rc;
 }
 
-/* A plain word of the name that the user gave the file, or else of the machine's. */
+int vmscm_export_stem(char **stem, const char *name, struct vmscm_error *err)
+{
+    int rc = vmscm_str_dup(stem, name ? vmscm_path_basename(name) : "machine", err);
+
+    if (rc)
+        return rc;
+    for (char *p = *stem; *p; p++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *p))
+            *p = '_';
+    /* Other names in the bundle are this and some more, and a tar's are of 100 bytes. */
+    if (strlen(*stem) > 60)
+        (*stem)[60] = '\0';
+    if (**stem == '.' || **stem == '-')
+        **stem = '_';
+    return 0;
+}
+
+/* Of the name that the user gave the file, without its ending, or else of the machine's. */
 static int choose_stem(struct vmscm_export *x, const char *path, const struct target *target,
     struct vmscm_error *err)
 {
     const char *machine = vmscm_revision_machine_name(x->rev), *suffix = target->suffix;
-    bool several = target->several;
-    const char *from = target->stem ? target->stem : several ? path : machine;
+    const char *from = target->stem ? target->stem : target->several ? path : machine;
+    char *name = NULL;
     size_t len;
-    int rc = vmscm_str_dup(&x->stem, from ? vmscm_path_basename(from) : "machine", err);
+    int rc = from ? vmscm_str_dup(&name, vmscm_path_basename(from), err) : 0;
 
     if (rc)
         return rc;
-    len = strlen(x->stem);
-    if (several && len > strlen(suffix) &&
-        strcasecmp(x->stem + len - strlen(suffix), suffix) == 0)
-        x->stem[len - strlen(suffix)] = '\0';
-    for (char *p = x->stem; *p; p++)
-        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *p))
-            *p = '_';
-    /* Other names in the bundle are this and some more, and a tar's are of 100 bytes. */
-    if (strlen(x->stem) > 60)
-        x->stem[60] = '\0';
-    if (*x->stem == '.' || *x->stem == '-')
-        *x->stem = '_';
-    return 0;
+    len = name ? strlen(name) : 0;
+    if (target->several && len > strlen(suffix) &&
+        strcasecmp(name + len - strlen(suffix), suffix) == 0)
+        name[len - strlen(suffix)] = '\0';
+    rc = vmscm_export_stem(&x->stem, name, err);
+    free(name);
+    return rc;
 }
 
 /* Where a file that was made is to be. */
@@ -251,7 +265,7 @@ static int check(const struct target *target, const char *path,
     if (options->level < 0 || options->level > 9)
         return vmscm_error_set(
             err, VMSCM_EUSAGE, "compression level %d: 1 to 9 are possible", options->level);
-    if (!path && target->several)
+    if (!path && (target->several || target->directory))
         return vmscm_error_set(err, VMSCM_EUSAGE,
             "%s: is several files, and cannot go to a descriptor", target->name);
     if (path && vmscm_file_exists(path))

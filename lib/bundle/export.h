@@ -61,6 +61,9 @@ int vmscm_export_close(int *fd, const char *name, struct vmscm_error *err);
 /* Tell of progress: so much of the disk at hand is done. Non-zero: canceled. */
 int vmscm_export_progress(struct vmscm_export *x, const char *disk, uint64_t done);
 
+/* What files are called after: a plain word of a name (NULL: there is none). The caller's. */
+int vmscm_export_stem(char **stem, const char *name, struct vmscm_error *err);
+
 /* The recorded configuration file whose path ends so, if there is just one; *bytes NULL: there is none. The
  * caller's. */
 int vmscm_export_config(void **bytes, size_t *size, struct vmscm_export *x, const char *suffix,

@@ -7,6 +7,7 @@
 #include "machine/model.h"
 #include "machine/proxmox.h"
 #include "machine/vmx.h"
+#include "machine/xl.h"
 #include "repo/handle.h"
 
 #include <string.h>
@@ -229,6 +230,32 @@ out:
         free(sources[i]);
     free(sources);
     vmscm_model_free(machine);
+    vmscm_buf_release(&text);
+    free(folder);
+    return rc;
+}
+
+int vmscm_folder_load_xl(struct vmscm_load *load, struct vmscm_error *err)
+{
+    struct vmscm_xl xl = {NULL, NULL};
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    char *folder = NULL;
+    int rc;
+
+    if ((rc = vmscm_load_folder(&folder, load->main, err)) ||
+        (rc = read_main(&text, load, VMSCM_XL_MAX, err)))
+        goto out;
+    if ((rc = vmscm_xl_parse(&xl, text.data, text.len, err))) {
+        vmscm_error_prefix(err, "%s", load->main);
+        goto out;
+    }
+    for (size_t i = 0; i < xl.machine->disk_count && !rc; i++)
+        rc = add_disk(load, folder, xl.sources[i],
+            vmscm_libvirt_format(xl.machine->disks[i].format), err);
+    if (!rc)
+        rc = vmscm_model_copy(&load->machine, xl.machine, err);
+out:
+    vmscm_xl_release(&xl);
     vmscm_buf_release(&text);
     free(folder);
     return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A machine's folder as its hypervisor keeps it, on its way in: VMware's .vmx, libvirt's domain XML,
- * Proxmox VE's .conf, our own script for Hyper-V.
+ * Proxmox VE's .conf, Xen's .cfg, our own script for Hyper-V.
  * load->main is the descriptor; disks and NVRAM are beside or below it. Internal to lib/bundle.
  */
 #ifndef BUNDLE_FOLDER_H
@@ -22,5 +22,8 @@ int vmscm_folder_load_proxmox(struct vmscm_load *load, struct vmscm_error *err);
 
 /* What we export for Hyper-V: the script, which is not run, and the images that it names. */
 int vmscm_folder_load_hyperv(struct vmscm_load *load, struct vmscm_error *err);
+
+/* Xen's own: a disk is the file beside it that has the name of its file or device, of the format that is said. */
+int vmscm_folder_load_xl(struct vmscm_load *load, struct vmscm_error *err);
 
 #endif

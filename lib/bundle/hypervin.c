@@ -138,7 +138,7 @@ static int find_parent(void *data, struct vmscm_chainin_image *out, const struct
 
 static int add_disk(struct folder *f, const char *name, struct vmscm_error *err)
 {
-    struct vmscm_chainin_image image;
+    struct vmscm_chainin_image image = {NULL, NULL, false};
     int rc = find_image(&image, f, name, f->load->main, err);
 
     return rc ? rc : vmscm_chainin_add(f->load, image, find_parent, f, err);
@@ -150,7 +150,7 @@ static int find_parents(size_t *parents, struct folder *f, struct vmscm_error *e
     int rc = 0;
 
     for (size_t i = 0; i < f->images.len && !rc; i++) {
-        struct vmscm_chainin_image image = {NULL, f->images.items[i].format};
+        struct vmscm_chainin_image image = {NULL, f->images.items[i].format, false};
         struct vmscm_probe *probe = NULL;
         parents[i] = SIZE_MAX;
         if ((rc = vmscm_members_find(

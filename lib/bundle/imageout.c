@@ -118,7 +118,7 @@ static int set_ids(struct vmscm_export *x, size_t n, const char *path,
     return rc;
 }
 
-int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
+int vmscm_imageout_write_at(struct vmscm_export *x, size_t n, const char *path,
     enum vmscm_probe_format format, struct vmscm_error *err)
 {
     const struct vmscm_machine_disk *disk = &x->machine->disks[n];
@@ -127,7 +127,6 @@ int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
         .jobs = x->jobs, .progress = told, .data = &w, .events = x->events};
     uint64_t size;
     struct stat st;
-    char *path = NULL;
     int rc = vmscm_writer_size(&size, format, disk->size, err);
 
     if (rc)
@@ -135,8 +134,7 @@ int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
     if (size > disk->size)
         vmscm_handle_warn(x->events, "disk %s is longer by %u bytes, to have whole sectors",
             disk->id, (unsigned)(size - disk->size));
-    if ((rc = vmscm_export_name(&path, x, name, err)) ||
-        (rc = choose_options(&options, disk, format, err)) ||
+    if ((rc = choose_options(&options, disk, format, err)) ||
         (rc = vmscm_writer_write(x->disks[n], path, &options, NULL, err)) ||
         (rc = set_ids(x, n, path, format, err)))
         goto out;
@@ -145,6 +143,17 @@ int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
     x->done += disk->size;
 out:
     free((void *)options.options);
+    return rc;
+}
+
+int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
+    enum vmscm_probe_format format, struct vmscm_error *err)
+{
+    char *path = NULL;
+    int rc = vmscm_export_name(&path, x, name, err);
+
+    if (!rc)
+        rc = vmscm_imageout_write_at(x, n, path, format, err);
     free(path);
     return rc;
 }

@@ -11,4 +11,8 @@
 int vmscm_imageout_write(struct vmscm_export *x, size_t n, const char *name,
     enum vmscm_probe_format format, struct vmscm_error *err);
 
+/* The same as the file path below x->dir, which is moved together with what it is in. */
+int vmscm_imageout_write_at(struct vmscm_export *x, size_t n, const char *path,
+    enum vmscm_probe_format format, struct vmscm_error *err);
+
 #endif

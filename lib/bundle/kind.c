@@ -5,6 +5,7 @@
 #include "bundle/folder.h"
 #include "bundle/hypervin.h"
 #include "bundle/ovfin.h"
+#include "bundle/ploopin.h"
 #include "bundle/tar.h"
 #include "bundle/vagrantin.h"
 #include "bundle/vboxin.h"
@@ -13,6 +14,7 @@
 #include "machine/hypervscript.h"
 #include "machine/proxmox.h"
 #include "machine/vmx.h"
+#include "machine/xl.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -92,6 +94,12 @@ static bool is_vbox_text(const char *text, size_t len)
     return has_root(text, "VirtualBox");
 }
 
+static bool is_ploop_text(const char *text, size_t len)
+{
+    (void)len;
+    return has_root(text, "Parallels_disk_image");
+}
+
 static bool is_libvirt_text(const char *text, size_t len)
 {
     (void)len;
@@ -102,6 +110,12 @@ static bool is_script_text(const char *text, size_t len)
 {
     (void)len;
     return vmscm_hypervscript_match(text);
+}
+
+static bool is_xl_text(const char *text, size_t len)
+{
+    (void)len;
+    return vmscm_xl_match(text);
 }
 
 static bool is_box_name(const char *name)
@@ -149,10 +163,12 @@ static const struct vmscm_kind kinds[] = {
     {"vmx", is_vmx_name, is_vmx_text, vmscm_folder_load_vmx},
     {"vbox", is_vbox_name, is_vbox_text, vmscm_vboxin_load},
     {"hyperv", vmscm_hypervin_is_name, vmscm_hyperv_match, vmscm_hypervin_load},
+    {"ploop", vmscm_ploopin_is_name, is_ploop_text, vmscm_ploopin_load},
     {"proxmox", is_proxmox_name, is_proxmox_text, vmscm_folder_load_proxmox},
     {"xva", is_xva_name, is_no_text, vmscm_xvain_load},
     {"vagrant", is_box_name, is_no_text, vmscm_vagrantin_load},
     {"libvirt", is_no_name, is_libvirt_text, vmscm_folder_load_libvirt},
+    {"xl", is_no_name, is_xl_text, vmscm_folder_load_xl},
     {"hyperv-script", is_no_name, is_script_text, vmscm_folder_load_hyperv},
 };
 
@@ -213,8 +229,9 @@ static int twice(const struct search *s, const char *name, struct vmscm_error *e
 /* What only its text tells about. */
 static bool may_be_text(const char *name)
 {
-    return has_suffix(name, ".ps1") ||
-        (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_hypervin_is_name(name));
+    return has_suffix(name, ".ps1") || has_suffix(name, ".cfg") ||
+        (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_hypervin_is_name(name) &&
+            !vmscm_ploopin_is_name(name));
 }
 
 static int each_name(void *data, const char *name, struct vmscm_error *err)
@@ -232,15 +249,16 @@ static int each_name(void *data, const char *name, struct vmscm_error *err)
             s->name = NULL;
             return vmscm_str_dup(&s->name, name, err);
         }
-        return s->kind == &kinds[i] ? twice(s, name, err) : 0;
+        /* Of several disks there is one descriptor each. */
+        return s->kind == &kinds[i] && s->kind->load != vmscm_ploopin_load ? twice(s, name, err) : 0;
     }
     return 0;
 }
 
-/* Hyper-V's machines, boxes of them too, have the configuration in a folder of its own. */
+/* Hyper-V's machines, boxes of them too, have the configuration in a folder of its own; OpenVZ's each disk. */
 static int each_below(void *data, const char *name, struct vmscm_error *err)
 {
-    return vmscm_hypervin_is_name(name) ? each_name(data, name, err) : 0;
+    return vmscm_hypervin_is_name(name) || vmscm_ploopin_is_name(name) ? each_name(data, name, err) : 0;
 }
 
 /* By what is in a file, where no name tells. */

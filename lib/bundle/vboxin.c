@@ -90,7 +90,7 @@ static int add_disk(struct vmscm_load *load, const char *folder, const struct vm
     struct vmscm_error *err)
 {
     struct disk d = {load, folder, disk, 0};
-    struct vmscm_chainin_image top = {NULL, NULL};
+    struct vmscm_chainin_image top = {NULL, NULL, false};
     int rc = find_image(&top, &d, err);
 
     return rc ? rc : vmscm_chainin_add(load, top, find_parent, &d, err);

@@ -45,7 +45,7 @@ VMSCM_API int vmscm_bundle_checkin(struct vmscm_repo *repo, const char *name, co
     struct vmscm_error *err);
 
 struct vmscm_bundle_export_options {
-    const char *format;   /* "ova", "ovf", "libvirt", "vmx", "xva", "vagrant-libvirt", ... */
+    const char *format;   /* "ova", "ovf", "libvirt", "vmx", "hyperv", "ploop", "xva", "vagrant-libvirt", ... */
     const char *manifest; /* "sha256", "sha1", "sha512" or "none"; NULL: sha256 */
     int new_identity;     /* 1: leave out MAC addresses, so that new ones are made */
     int level;            /* of zlib, 1 to 9; 0: 6 */
@@ -59,9 +59,9 @@ struct vmscm_bundle_export_result {
 };
 
 /*
- * Write a revision as a bundle: to a new file of the name path (and, but for archives, files beside it),
- * which is there only when all of it is, and durable; or, if path is NULL and the format is a single file,
- * to the descriptor fd, from the first byte to the last. The same revision and options give the same bytes,
+ * Write a revision as a bundle: to a new file of the name path (and, but for archives, files beside it; of
+ * ploop it is a directory), which is there only when all of it is, and durable; or, if path is NULL and the
+ * format is a single file, to the descriptor fd, from the first byte to the last. The same revision and options give the same bytes,
  * with the same zlib. What the format cannot express is a warning each, and is noted in the bundle.
  * options must not be NULL; result may be.
  * Errors: VMSCM_EUSAGE: a format or manifest that is none; VMSCM_EEXIST: a file is there; VMSCM_EUNSUPPORTED:
@@ -71,6 +71,34 @@ struct vmscm_bundle_export_result {
 VMSCM_API int vmscm_bundle_export(struct vmscm_revision *rev, const char *path, int fd,
     const struct vmscm_bundle_export_options *options, const struct vmscm_events *events,
     struct vmscm_bundle_export_result *result, struct vmscm_error *err);
+
+struct vmscm_bundle_describe_options {
+    const char *format; /* "libvirt", "vmx" or "hyperv" */
+    int new_identity;   /* as of an export */
+    int force;          /* 1: write over a file that is there */
+};
+
+/* The format of the images of such a bundle's folder, "qcow2", ..., and, if they must be made with options,
+ * *options, as of a checkout; else NULL. Both are static. VMSCM_EUSAGE: not the format of a folder.
+ * Thread-safe. */
+VMSCM_API int vmscm_bundle_image_format(const char **image, const char **options, const char *format,
+    struct vmscm_error *err);
+
+/* VMSCM_EEXIST: a file of the name is in dir already, and options->force is not set, so that the next function
+ * would fail. dir need not be there. Thread-safe. */
+VMSCM_API int vmscm_bundle_describe_check(const struct vmscm_revision *rev, const char *dir,
+    const struct vmscm_bundle_describe_options *options, struct vmscm_error *err);
+
+/*
+ * Write a descriptor beside the disks of a checkout of rev, which is of that image format, and the NVRAM if
+ * there is one, so that the checkout is what an export has, and a checkout too. *path: where it is, absolute;
+ * the caller frees it. What the format cannot express is a warning each, and is noted.
+ * Errors: as of an export; VMSCM_EEXIST: a file is there; VMSCM_ENOTFOUND, VMSCM_EDAMAGED: dir is no
+ * checkout, or VMSCM_EUSAGE: of something else.
+ */
+VMSCM_API int vmscm_bundle_describe(char **path, struct vmscm_revision *rev, const char *dir,
+    const struct vmscm_bundle_describe_options *options, const struct vmscm_events *events,
+    struct vmscm_error *err);
 
 #ifdef __cplusplus
 }

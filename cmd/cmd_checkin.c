@@ -34,6 +34,9 @@ struct opts {
     int allow_ambiguous;
     const char *system;
     int no_manifest;
+    unsigned cpus;
+    unsigned memory;
+    const char *firmware;
     const char *inspect;
 };
 
@@ -78,7 +81,8 @@ static int check_in_bundle(struct ctx *ctx, const struct opts *o,
     const struct vmscm_checkin_options *options, char **argv, struct vmscm_checkin_result *result,
     struct vmscm_error *err)
 {
-    struct vmscm_bundle_options bundle = {o->system, o->no_manifest};
+    struct vmscm_bundle_options bundle = {
+        o->system, o->no_manifest, o->cpus, (uint64_t)o->memory << 20, o->firmware};
     int rc = ctx_repo(ctx, err);
 
     if (!rc)
@@ -265,9 +269,13 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 
     if (!rc)
         rc = find_bundle(&kind, o, argc, argv, err);
-    if (!rc && !kind && (o->system || o->no_manifest))
+    if (!rc && !kind && (o->system || o->no_manifest || o->cpus || o->memory || o->firmware))
         rc = report_set(err, VMSCM_EUSAGE, "%s: only for a bundle",
-            o->system ? "--system" : "--no-manifest");
+            o->system            ? "--system"
+                : o->no_manifest ? "--no-manifest"
+                : o->cpus        ? "--cpus"
+                : o->memory      ? "--memory"
+                                 : "--firmware");
     if (!rc)
         rc = message_read(&message, &o->message, o->file, err);
     if (rc)
@@ -308,6 +316,11 @@ static const struct opt table[] = {
         "which of the machines in a bundle"},
     {0, "no-manifest", OPT_FLAG, offsetof(struct opts, no_manifest), NULL, NULL,
         "do not check a bundle's digests"},
+    {0, "cpus", OPT_UINT, offsetof(struct opts, cpus), "N", NULL,
+        "a bundle's machine has so many, whatever it says"},
+    {0, "memory", OPT_UINT, offsetof(struct opts, memory), "MIB", NULL, "and so much memory"},
+    {0, "firmware", OPT_CHOICE, offsetof(struct opts, firmware), "KIND", "bios|uefi",
+        "and this firmware"},
     {0, "author", OPT_STRING, offsetof(struct opts, author), "PERSON", NULL,
         "who made it, as 'Name <email>'"},
     {0, "date", OPT_STRING, offsetof(struct opts, date), "DATE", NULL, "when it was made"},

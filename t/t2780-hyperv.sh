@@ -24,7 +24,7 @@ differences() {
     local as=$1
     [ "$1" = vhdx ] || as=vpc
     mkdir -p "$2"
-    qemu-img convert -q -O $as "${@:3}" old.img "$2/base.$1"
+    qemu-img convert -q -O "$as" "${@:3}" old.img "$2/base.$1"
     python3 "$TEST_SOURCE/t/differencing.py" "$1" "$2/c1.a$1" "$2/base.$1" old.img new.img
     python3 "$TEST_SOURCE/t/differencing.py" "$1" "$2/c2.a$1" "$2/c1.a$1" new.img newer.img
 }
@@ -138,6 +138,10 @@ for odd in version=0x500 log=1 loop=1; do
         for d in sda sdb; do vmscm cat odd-'${odd%=*}':$d | sha256sum; done | sort >got
         for d in ../newer.img ../data.img; do sha256sum <$d; done | sort | cmp - got'
 done
+check "options say what it cannot" '
+    vmscm -C repo checkin -q --cpus 3 --memory 4096 --firmware uefi said "$PWD/new" 2>/dev/null
+    cd repo && machine said | jq -e ".cpus == 3 and .memory == 4294967296 and .firmware == \"uefi\""'
+check_fails 2 "but only of a bundle" 'vmscm -C repo checkin --cpus 3 said "$PWD/old.img"' 'only for a bundle'
 check "and no more of them than it names" '
     vmcx data.vhdx | python3 "$TEST_SOURCE/t/vmcx.py" version=1 >"new/web/Virtual Machines/$guid.vmcx"
     vmscm -C repo checkin -q one "$PWD/new" 2>/dev/null && vmscm -C repo cat one | cmp - data.img'
@@ -224,7 +228,7 @@ check "what others changed counts more" '
     sed -i "s/^.memory.*/\$memory = 4294967296/" o/odd.ps1 && vmscm checkin -q odd3 o
     machine odd3 | jq -e ".memory == 4294967296 and .disks[0].bus == \"virtio\""'
 check "a name stays in its quotes" '
-    for name in "a'"'"'; Remove-Item x; '"'"'" "b’; Remove-Item x; ’c" "\$(Remove-Item x)" "😀\`n"; do
+    for name in "a'"'"'; Remove-Item x; '"'"'" "$(printf "b\342\200\231; Remove-Item x; \342\200\231c")" "\$(Remove-Item x)" "😀\`n"; do
         sed "s,<name>.*</name>,<name>$name</name>," odd.xml >n.xml && rm -f n.ps1 n-*.vhdx
         vmscm checkin -q --config n.xml n ../old.img ../data.img ../c.img && vmscm export -q n n.ps1 2>/dev/null
         grep "^.name = " n.ps1 | LC_ALL=C grep -vxE "\\\$name = ('"'"'([ -&(-~]|'"''"')*'"'"'( \+ \[char\]0x[0-9A-F]{4} \+ )?)+" && exit 1

@@ -21,6 +21,10 @@ extern "C" {
 struct vmscm_bundle_options {
     const char *system; /* which of several machines in it, by id or name; NULL: its only one */
     int no_manifest;    /* 1: do not check digests that come with it */
+    /* What counts instead of what it says, or does not say, of the machine: */
+    unsigned cpus;        /* 0: what it says; at most 65536 */
+    uint64_t memory;      /* bytes; 0: what it says */
+    const char *firmware; /* "bios" or "uefi"; NULL: what it says */
 };
 
 /*
@@ -45,7 +49,7 @@ VMSCM_API int vmscm_bundle_checkin(struct vmscm_repo *repo, const char *name, co
     struct vmscm_error *err);
 
 struct vmscm_bundle_export_options {
-    const char *format;   /* "ova", "ovf", "libvirt", "vmx", "hyperv", "ploop", "xva", "vagrant-libvirt", ... */
+    const char *format;   /* "ova", "ovf", "libvirt", "vmx", "hyperv", "ploop", "xva", ... */
     const char *manifest; /* "sha256", "sha1", "sha512" or "none"; NULL: sha256 */
     int new_identity;     /* 1: leave out MAC addresses, so that new ones are made */
     int level;            /* of zlib, 1 to 9; 0: 6 */
@@ -61,9 +65,9 @@ struct vmscm_bundle_export_result {
 /*
  * Write a revision as a bundle: to a new file of the name path (and, but for archives, files beside it; of
  * ploop it is a directory), which is there only when all of it is, and durable; or, if path is NULL and the
- * format is a single file, to the descriptor fd, from the first byte to the last. The same revision and options give the same bytes,
- * with the same zlib. What the format cannot express is a warning each, and is noted in the bundle.
- * options must not be NULL; result may be.
+ * format is a single file, to the descriptor fd, from the first byte to the last. The same revision and
+ * options give the same bytes, with the same zlib. What the format cannot express is a warning each, and
+ * is noted in the bundle. options must not be NULL; result may be.
  * Errors: VMSCM_EUSAGE: a format or manifest that is none; VMSCM_EEXIST: a file is there; VMSCM_EUNSUPPORTED:
  * the format cannot hold the machine; VMSCM_ENOTFOUND: it was pruned; VMSCM_EDAMAGED, VMSCM_EIO,
  * VMSCM_ECANCELED.
@@ -84,8 +88,8 @@ struct vmscm_bundle_describe_options {
 VMSCM_API int vmscm_bundle_image_format(const char **image, const char **options, const char *format,
     struct vmscm_error *err);
 
-/* VMSCM_EEXIST: a file of the name is in dir already, and options->force is not set, so that the next function
- * would fail. dir need not be there. Thread-safe. */
+/* VMSCM_EEXIST: a file of the name is in dir already, and options->force is not set, so that the next
+ * function would fail. dir need not be there. Thread-safe. */
 VMSCM_API int vmscm_bundle_describe_check(const struct vmscm_revision *rev, const char *dir,
     const struct vmscm_bundle_describe_options *options, struct vmscm_error *err);
 

@@ -12,6 +12,7 @@
 #include "bundle/vagrantin.h"
 #include "bundle/xvain.h"
 #include "image/probe.h"
+#include "machine/model.h"
 #include "repo/handle.h"
 #include "sys/file.h"
 
@@ -19,6 +20,8 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#define CPUS_MAX 65536
 
 static bool is_named_as_disk(const char *path)
 {
@@ -206,6 +209,25 @@ static int look_at_disks(struct vmscm_load *load, unsigned allow, struct vmscm_e
     return rc;
 }
 
+/* What the user says counts more than what the bundle does. */
+static int set_hardware(struct vmscm_machine *machine, const struct vmscm_bundle_options *o,
+    struct vmscm_error *err)
+{
+    if (o->cpus > CPUS_MAX)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%u CPUs: at most %d are possible", o->cpus, CPUS_MAX);
+    if (o->cpus)
+        machine->cpus = o->cpus;
+    if (o->memory)
+        machine->memory = o->memory;
+    if (!o->firmware)
+        return 0;
+    if (strcmp(o->firmware, "bios") != 0 && strcmp(o->firmware, "uefi") != 0)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: not a firmware", o->firmware);
+    if (strcmp(o->firmware, "bios") == 0)
+        machine->secure_boot = 0;
+    return vmscm_model_set(&machine->firmware, o->firmware, err);
+}
+
 static int check_in(struct vmscm_load *load, struct vmscm_repo *repo, const char *name,
     const struct vmscm_checkin_options *options, struct vmscm_checkin_result *result,
     struct vmscm_error *err)
@@ -261,6 +283,7 @@ int vmscm_bundle_checkin(struct vmscm_repo *repo, const char *name, const char *
     load.main = main;
     vmscm_handle_note(events, "%s: a bundle of the kind %s, described by %s", path, kind->name, main);
     if ((rc = kind->load(&load, err)) || (rc = vmscm_vagrantin_keep(&load, err)) ||
+        (rc = set_hardware(load.machine, load.options, err)) ||
         (rc = look_at_disks(&load, options->allow, err)))
         goto out;
     if (!load.disks.len) {

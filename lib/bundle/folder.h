@@ -23,7 +23,8 @@ int vmscm_folder_load_proxmox(struct vmscm_load *load, struct vmscm_error *err);
 /* What we export for Hyper-V: the script, which is not run, and the images that it names. */
 int vmscm_folder_load_hyperv(struct vmscm_load *load, struct vmscm_error *err);
 
-/* Xen's own: a disk is the file beside it that has the name of its file or device, of the format that is said. */
+/* Xen's own: a disk is the file beside it that has the name of its file or device, of the format that is
+ * said. */
 int vmscm_folder_load_xl(struct vmscm_load *load, struct vmscm_error *err);
 
 #endif

@@ -264,7 +264,8 @@ static int parse(struct vmscm_machine **machine, char ***sources, const struct v
     if ((rc == VMSCM_EUNSUPPORTED || rc == VMSCM_EINPUT) &&
         vmscm_vmcx_match(text->data, text->len)) {
         vmscm_handle_warn(load->events,
-            "%s: its hardware is not known, and taken for 1 CPU, 1 GiB of memory and BIOS: %s",
+            "%s: its hardware is not known, and taken for 1 CPU, 1 GiB of memory and BIOS, "
+            "unless options say otherwise: %s",
             load->main, why.message);
         return 0;
     }

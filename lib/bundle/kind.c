@@ -255,7 +255,8 @@ static int each_name(void *data, const char *name, struct vmscm_error *err)
     return 0;
 }
 
-/* Hyper-V's machines, boxes of them too, have the configuration in a folder of its own; OpenVZ's each disk. */
+/* Hyper-V's machines, boxes of them too, have the configuration in a folder of its own; OpenVZ's each
+ * disk. */
 static int each_below(void *data, const char *name, struct vmscm_error *err)
 {
     return vmscm_hypervin_is_name(name) || vmscm_ploopin_is_name(name) ? each_name(data, name, err) : 0;

@@ -79,8 +79,9 @@ int vmscm_layermap_add_bits(struct vmscm_layermap *layer, uint64_t offset, const
         for (n = 1; i + n < count; n++)
             if ((bits[(i + n) / 8] >> (high ? 7 - (i + n) % 8 : (i + n) % 8) & 1) != here)
                 break;
-        rc = here ? vmscm_layermap_add_present(layer, offset + (uint64_t)i * SECTOR, (uint64_t)n * SECTOR, err)
-                  : vmscm_layermap_add(layer, VMSCM_EXTENT_BELOW, (uint64_t)n * SECTOR, err);
+        uint64_t len = (uint64_t)n * SECTOR;
+        rc = here ? vmscm_layermap_add_present(layer, offset + (uint64_t)i * SECTOR, len, err)
+                  : vmscm_layermap_add(layer, VMSCM_EXTENT_BELOW, len, err);
     }
     return rc;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The PowerShell script that makes a machine for Hyper-V. It begins with what the machine is, as assignments of
- * constants, one a line, and ends with commands that are always the same. That first part is read again; no
- * script is ever run here. Pure.
+ * The PowerShell script that makes a machine for Hyper-V. It begins with what the machine is, as
+ * assignments of constants, one a line, and ends with commands that are always the same. That first part
+ * is read again; no script is ever run here. Pure.
  */
 #ifndef MACHINE_HYPERVSCRIPT_H
 #define MACHINE_HYPERVSCRIPT_H

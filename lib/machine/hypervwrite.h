@@ -2,8 +2,9 @@
 /*
  * A machine as a script that makes it in Hyper-V: see machine/hypervscript.h. Pure.
  *
- * What is not a comment in it is ASCII, whatever the machine is called: PowerShell takes several characters for
- * an apostrophe, and older ones take UTF-8 for something else; so no name gets out of its quotes.
+ * What is not a comment in it is ASCII, whatever the machine is called: PowerShell takes several
+ * characters for an apostrophe, and older ones take UTF-8 for something else; so no name gets out of its
+ * quotes.
  */
 #ifndef MACHINE_HYPERVWRITE_H
 #define MACHINE_HYPERVWRITE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * DiskDescriptor.xml, which Parallels, OpenVZ and Virtuozzo have beside a disk's images (docs/interop/prl-xml.txt
- * of QEMU). It is of one disk, and says nothing of a machine. Pure.
+ * DiskDescriptor.xml, which Parallels, OpenVZ and Virtuozzo have beside a disk's images
+ * (docs/interop/prl-xml.txt of QEMU). It is of one disk, and says nothing of a machine. Pure.
  */
 #ifndef MACHINE_PLOOP_H
 #define MACHINE_PLOOP_H

@@ -62,7 +62,8 @@ static int set_text(char **field, const struct reading *r, const xmlNode *node, 
     return rc;
 }
 
-/* The registry: disks, with what is on top of each in it. Without recursion: how deep is the file's affair. */
+/* The registry: disks, with what is on top of each in it. Without recursion: how deep is the file's
+ * affair. */
 static int read_media(struct reading *r, const xmlNode *list)
 {
     const xmlNode *n = list ? list->children : NULL;

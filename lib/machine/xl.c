@@ -58,8 +58,8 @@ static bool is_word(char c)
         c == '-' || c == '.';
 }
 
-/* A string without its quotes, or a bare word or number, which *stop is the end of: to be cut off there when what
- * follows was looked at. */
+/* A string without its quotes, or a bare word or number, which *stop is the end of: to be cut off there
+ * when what follows was looked at. */
 static int read_value(char **value, char **stop, struct reading *r)
 {
     char quote = *r->at;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Xen's own configurations, which xl and xm read: KEY = VALUE, of strings, numbers and lists of them (xl.cfg(5),
- * xl-disk-configuration(5), xl-network-configuration(5)). CD-ROM drives are left out. Pure.
+ * Xen's own configurations, which xl and xm read: KEY = VALUE, of strings, numbers and lists of them
+ * (xl.cfg(5), xl-disk-configuration(5), xl-network-configuration(5)). CD-ROM drives are left out. Pure.
  */
 #ifndef MACHINE_XL_H
 #define MACHINE_XL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Fuzz target of lib/image/layermap: the tables of a differencing vdi, vpc or parallels image, and what is seen
- * of it on top of another. As for vhdxmap, nothing in it is taken for granted but the disk's size.
+ * Fuzz target of lib/image/layermap: the tables of a differencing vdi, vpc or parallels image, and what
+ * is seen of it on top of another. As for vhdxmap, nothing in it is taken for granted but the disk's size.
  *
  *   byte 0      format; with its highest bit it is no differencing image
  *   bytes 1-2   size of the disk, in units of 128 KiB

@@ -46,12 +46,12 @@ by_thin() {
     guest_until_login qcow2 "thin-$2/vda.qcow2" "$2"
 }
 by_run() {
-    vmscm run -q --memory=512 --wait-for="text:guest login:" --timeout=600 --console-log="$2" "$1"
+    vmscm run -q --emulate --memory=512 --wait-for="text:guest login:" --timeout=600 --console-log="$2" "$1"
 }
 
 check 'the guest is checked in' 'vmscm checkin web vda="$guest" -m installed && vmscm tag web golden'
 check 'it starts as a thin checkout, takes a command at its login prompt, and powers down' '
-    vmscm run --memory=512 --keep=next --wait-for="text:guest login:" --timeout=600 --console-log=log --exec "
+    vmscm run --emulate --memory=512 --keep=next --wait-for="text:guest login:" --timeout=600 --console-log=log --exec "
         head -c 8000000 /dev/urandom >/srv/written && sync && sha256sum </srv/written" web >sum 2>err
     said 1 log
     cat err >&2

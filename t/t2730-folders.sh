@@ -84,6 +84,7 @@ check "a libvirt folder" '
     config kvm | jq -e ".name == \"web\" and .machine_type == \"pc-q35-7.2\" and [.disks[].format] == [\"qcow2\", \"raw\"]"
     git -C repo/.vmscm/git cat-file blob kvm:config/web_VARS.fd | cmp - kvm/web_VARS.fd'
 check "by the name of its XML" 'vmscm -C repo checkin --json kvm "$PWD/kvm/web.xml" | jq -e .unchanged'
+check "as an archive" 'tar cf kvm.tar kvm && vmscm -C repo checkin --json kvm-tar "$PWD/kvm.tar" | jq -e ".new == 0" && vmscm -C repo cat kvm-tar:vda | cmp - raw.img'
 check "a raw disk that its guest made look like another stays raw" '
     mkdir guest && cp kvm/* guest && qemu-img create -q -f qcow2 -F raw -b /etc/passwd guest/evil.qcow2 1M
     put guest/web-data.img 0 <guest/evil.qcow2 && rm guest/evil.qcow2

@@ -212,7 +212,8 @@ check "out: a script, and images beside it" '
     grep -F "Type = '"'"'IDE'"'"'; Number = 0; Location = 1 }" out/w.ps1; grep "00155d0107dc" out/w.ps1
     ! LC_ALL=C grep -v "^#" out/w.ps1 | LC_ALL=C grep "[^ -~]"'
 check "and in again" 'vmscm checkin --json web2 out | jq -e ".new == 0" && same_machine web web2
-    vmscm checkin --json web2 out/w.ps1 | jq -e .unchanged'
+    vmscm checkin --json web2 out/w.ps1 | jq -e .unchanged
+    tar cf out.tar out && vmscm checkin --json web3 out.tar | jq -e ".new == 0" && same_machine web3 web2'
 check "the same bytes each time" 'mv out first && mkdir out && vmscm export -q -j 7 web out/w.ps1 && diff -r out first
     vmscm export -q vmcx two.ps1 && [ "$(md5sum <two-sda.vhdx)" != "$(md5sum <out/w-hda.vhdx)" ]'
 check "a second generation" '

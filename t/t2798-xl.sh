@@ -46,6 +46,7 @@ check "its machine" '
     git -C .vmscm/git cat-file blob web:config/web.cfg | cmp - ../xen/web.cfg'
 check "by its name, whatever that is" 'vmscm -C repo checkin --json web "$PWD/xen/web.cfg" | jq -e .unchanged
     cp -r xen other && mv other/web.cfg other/web && vmscm -C repo checkin --json web2 "$PWD/other/web" | jq -e ".new == 0"'
+check "as an archive" 'tar cf xen.tar xen && vmscm -C repo checkin --json tar "$PWD/xen.tar" | jq -e ".new == 0"'
 check "a raw disk that its guest made look like another stays raw" '
     cp -r xen guest && qemu-img create -q -f qcow2 -F raw -b /etc/passwd guest/evil 1M && put guest/root.img 0 <guest/evil && rm guest/evil
     vmscm -C repo checkin -q guest "$PWD/guest" && vmscm -C repo cat guest:xvda | cmp - guest/root.img'

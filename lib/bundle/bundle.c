@@ -38,13 +38,34 @@ static bool is_named_as_disk(const char *path)
 /* Stops a walk, as a failure would. */
 #define FOUND 1
 
+#define HEAD 8192    /* bytes of a file that decide */
+#define TEXTS_MAX 64 /* files that are looked into */
+
+struct looking {
+    const struct vmscm_kind *kind;
+    int fd;
+    const char *path;
+    unsigned texts;
+};
+
 static int each_member(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err)
 {
-    (void)err;
-    if (vmscm_members_is_noise(member->name) || !vmscm_kind_of_member(member->name))
+    struct looking *l = data;
+    char head[HEAD + 1];
+    size_t got, want = member->length < HEAD ? (size_t)member->length : HEAD;
+    int rc;
+
+    if (vmscm_members_is_noise(member->name))
         return 0;
-    *(const struct vmscm_kind **)data = vmscm_kind_of_member(member->name);
-    return FOUND;
+    l->kind = vmscm_kind_of_member(member->name);
+    if (!l->kind && vmscm_kind_may_be_text(member->name) && l->texts++ < TEXTS_MAX) {
+        if ((rc = vmscm_file_pread_some(
+                 l->fd, head, want, member->offset, &got, l->path, err)))
+            return rc;
+        head[got] = '\0';
+        l->kind = vmscm_kind_of_text(member->name, head, got);
+    }
+    return l->kind ? FOUND : 0;
 }
 
 /* Whether a tar archive holds a machine; one that holds none is for who reads images. */
@@ -54,7 +75,9 @@ static int look_in_tar(const struct vmscm_kind **kind, const char *path, struct 
 
     if (rc)
         return rc;
-    rc = vmscm_tar_walk(fd, path, each_member, kind, err);
+    struct looking l = {.fd = fd, .path = path};
+    rc = vmscm_tar_walk(fd, path, each_member, &l, err);
+    *kind = l.kind;
     close(fd);
     return rc == FOUND ? 0 : rc;
 }

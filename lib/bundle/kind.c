@@ -182,6 +182,21 @@ const struct vmscm_kind *vmscm_kind_of_member(const char *name)
     return NULL;
 }
 
+bool vmscm_kind_may_be_text(const char *name)
+{
+    return has_suffix(name, ".ps1") || has_suffix(name, ".cfg") ||
+        (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_hypervin_is_name(name) &&
+            !vmscm_ploopin_is_name(name));
+}
+
+const struct vmscm_kind *vmscm_kind_of_text(const char *name, const char *text, size_t len)
+{
+    for (size_t i = 0; vmscm_kind_may_be_text(name) && i < KINDS; i++)
+        if (kinds[i].is_text(text, len))
+            return &kinds[i];
+    return NULL;
+}
+
 int vmscm_kind_look(struct vmscm_kind_file *out, const char *path, struct vmscm_error *err)
 {
     uint8_t head[HEAD + 1];
@@ -226,19 +241,11 @@ static int twice(const struct search *s, const char *name, struct vmscm_error *e
     return vmscm_error_hint(err, "unpacked, each can be given by its own name");
 }
 
-/* What only its text tells about. */
-static bool may_be_text(const char *name)
-{
-    return has_suffix(name, ".ps1") || has_suffix(name, ".cfg") ||
-        (has_suffix(name, ".xml") && !is_xva_name(name) && !vmscm_hypervin_is_name(name) &&
-            !vmscm_ploopin_is_name(name));
-}
-
 static int each_name(void *data, const char *name, struct vmscm_error *err)
 {
     struct search *s = data;
 
-    if (may_be_text(name) && !vmscm_members_is_noise(name) && s->count < CANDIDATES)
+    if (vmscm_kind_may_be_text(name) && !vmscm_members_is_noise(name) && s->count < CANDIDATES)
         return vmscm_str_dup(&s->candidates[s->count++], name, err);
     for (size_t i = 0; i < KINDS; i++) {
         if (!kinds[i].is_descriptor(name) || vmscm_members_is_noise(name))

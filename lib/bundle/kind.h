@@ -29,6 +29,12 @@ struct vmscm_kind_file {
 /* Of the bundle whose descriptor has this name; NULL: it is none. */
 const struct vmscm_kind *vmscm_kind_of_member(const char *name);
 
+/* Of the bundle whose descriptor is called so and begins so, where only its text tells; NULL: it is none.
+ * text: NUL-terminated. */
+const struct vmscm_kind *vmscm_kind_of_text(const char *name, const char *text, size_t len);
+/* Whether the text must be looked at to tell. */
+bool vmscm_kind_may_be_text(const char *name);
+
 /* VMSCM_EINPUT: not there. */
 int vmscm_kind_look(struct vmscm_kind_file *out, const char *path, struct vmscm_error *err);
 

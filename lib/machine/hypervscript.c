@@ -173,7 +173,7 @@ static int add_nic(struct reading *r, const struct field *fields)
     int rc;
 
     if (!network || !mac || !legacy || strlen(mac) > 12 || r->m->nic_count == NICS_MAX ||
-        !vmscm_str_printable(network))
+        strlen(network) > TEXT_MAX || !vmscm_str_printable(network))
         return bad(r);
     for (size_t i = 0; mac[i]; i++) {
         if (i && i % 2 == 0)
@@ -215,7 +215,8 @@ static int set_system(struct reading *r, const struct field *f)
 {
     uint64_t n;
 
-    if (strcmp(f->key, "name") == 0 && vmscm_str_printable(f->value))
+    if (strcmp(f->key, "name") == 0 && *f->value && strlen(f->value) <= TEXT_MAX &&
+        vmscm_str_printable(f->value))
         return vmscm_model_set(&r->m->name, f->value, r->err);
     if (strcmp(f->key, "generation") == 0 && vmscm_str_uint(&n, f->value, 1, 2))
         return vmscm_model_set(&r->m->firmware, n == 2 ? "uefi" : "bios", r->err);

@@ -376,7 +376,8 @@ static int add_nic(struct reading *r, char *text)
         else if ((value = value_of(part, "bridge")))
             rc = set_text(&nic->network, value, r->err);
         else if ((value = value_of(part, "model")))
-            rc = set_text(&nic->model, value, r->err);
+            rc = vmscm_model_check_disk_id(value, NULL) ? 0 /* no word that any NIC is called */
+                                                       : vmscm_model_set(&nic->model, value, r->err);
     }
     return rc;
 }

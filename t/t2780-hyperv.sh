@@ -211,6 +211,13 @@ check "out: a script, and images beside it" '
     grep -F "\$name = '"'"'web '"'"' + [char]0x00E9 + '"'"''"'"'" out/w.ps1
     grep -F "Type = '"'"'IDE'"'"'; Number = 0; Location = 1 }" out/w.ps1; grep "00155d0107dc" out/w.ps1
     ! LC_ALL=C grep -v "^#" out/w.ps1 | LC_ALL=C grep "[^ -~]"'
+check "a disk can be where a new machine has a drive for CDs" '
+    grep "Remove-VMDvdDrive" out/w.ps1
+    for n in 1 2 3 4 5; do echo "<disk type=\"file\" device=\"disk\"><driver type=\"raw\"/><source file=\"x\"/><target dev=\"hd$n\" bus=\"ide\"/></disk>"; done >disks
+    { echo "<domain><memory>1048576</memory><devices>"; cat disks; echo "</devices></domain>"; } >ide.xml
+    truncate -s 4M a.img && vmscm checkin -q --config ide.xml ide a.img a.img a.img a.img a.img && vmscm export -q ide ide.ps1 2>w
+    [ "$(grep -o "Type = .*" ide.ps1 | tr -d "\047};" | sed "s/ *$//" | paste -sd,)" = "Type = IDE Number = 0 Location = 0,Type = IDE Number = 0 Location = 1,Type = IDE Number = 1 Location = 0,Type = IDE Number = 1 Location = 1,Type = SCSI Number = 0 Location = 0" ]
+    grep "disk hd5 is on scsi" w && vmscm checkin -q ide2 ide.ps1 && same_machine ide ide2'
 check "and in again" 'vmscm checkin --json web2 out | jq -e ".new == 0" && same_machine web web2
     vmscm checkin --json web2 out/w.ps1 | jq -e .unchanged
     tar cf out.tar out && vmscm checkin --json web3 out.tar | jq -e ".new == 0" && same_machine web3 web2'

@@ -37,6 +37,8 @@ static const char commands[] =
     "    Set-VMProcessor -VM $vm -Count $cpus\n"
     "    Set-VMMemory -VM $vm -DynamicMemoryEnabled $false -StartupBytes $memory\n"
     "    Get-VMNetworkAdapter -VM $vm | Remove-VMNetworkAdapter\n"
+    "    # A new machine has a drive where a disk's place may be.\n"
+    "    Get-VMDvdDrive -VM $vm | Remove-VMDvdDrive\n"
     "    foreach ($d in $disks) {\n"
     "        while ($d.Type -eq 'SCSI' -and @(Get-VMScsiController -VM $vm).Count -le $d.Number) {\n"
     "            Add-VMScsiController -VM $vm\n"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # slow
 # A real Debian guest, with a boot loader and a kernel of its own, starts straight from the repository, until its
-# login prompt: through run as a thin checkout, from nbd, and from a mount. What it wrote in the thin checkout is
-# checked in, and starts too. Each way once; with VMSCM_TEST_BOOTS=all each way with either revision, one after the
-# other, which takes some minutes.
+# login prompt: through run as a thin checkout, whose service is killed meanwhile, from nbd, and from a mount. What
+# it wrote in the thin checkout is checked in, and starts too. Each way once; with VMSCM_TEST_BOOTS=all each way with
+# either revision, one after the other, which takes some minutes.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
 # shellcheck source=t/lib-guest.sh
@@ -50,10 +50,32 @@ by_run() {
 }
 
 check 'the guest is checked in' 'vmscm checkin web vda="$guest" -m installed && vmscm tag web golden'
+# served: the service's nbdkit, once it has read so many bytes
+served() {
+    local service nbdkit
+    for _ in $(seq 3000); do
+        service=$(vmscm service --json | jq -r .pid)
+        nbdkit=
+        [ "$service" = null ] || read -r nbdkit <"/proc/$service/task/$service/children" || true
+        if [ -n "$nbdkit" ] && [ "$(awk "/^rchar/ { print \$2 }" "/proc/$nbdkit/io")" -gt "$1" ]; then
+            return 0
+        fi
+        sleep 0.2
+    done
+    fail "nobody reads"
+}
 check 'it starts as a thin checkout, takes a command at its login prompt, and powers down' '
     vmscm run --emulate --memory=512 --keep=next --wait-for="text:guest login:" --timeout=600 --console-log=log --exec "
-        head -c 8000000 /dev/urandom >/srv/written && sync && sha256sum </srv/written" web >sum 2>err
+        head -c 8000000 /dev/urandom >/srv/written && sync && sha256sum </srv/written" web >sum 2>err &
+    pid=$!
+    # In the middle of that its service is killed, and started again.
+    served 20000000
+    kill -KILL "$(vmscm service --json | jq -r .pid)"
+    sleep 1
+    vmscm service start
+    wait $pid || { cat err >&2; false; }
     said 1 log
+    ! grep "I/O error" log
     cat err >&2
     ! grep -q "did not power down" err
     [ "$(wc -c <sum)" = 68 ]'

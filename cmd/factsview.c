@@ -49,11 +49,31 @@ static void print_list(const char *title, const json_t *list, const char *key)
     putchar('\n');
 }
 
+static void print_network(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < NAMES_SHOWN; i++) {
+        const json_t *entry = json_array_get(list, i), *all = json_object_get(entry, "addresses");
+        fputs("  network: ", stdout);
+        text_put(stdout, text_of(entry, "interface"));
+        fputs(", ", stdout);
+        text_put(stdout, text_of(entry, "method"));
+        for (size_t k = 0; k < json_array_size(all) && k < NAMES_SHOWN; k++) {
+            fputs(", ", stdout);
+            text_put(stdout, json_string_value(json_array_get(all, k)));
+        }
+        putchar('\n');
+    }
+    if (json_array_size(list) > NAMES_SHOWN)
+        printf("  network: %zu more\n", json_array_size(list) - NAMES_SHOWN);
+}
+
 static void print_system(const json_t *system)
 {
     static const struct {
         const char *title, *key;
-    } texts[] = {{"build", "build"}, {"edition", "edition"}, {"time zone", "timezone"}};
+    } texts[] = {{"build", "build"}, {"edition", "edition"}, {"domain", "domain"}, {"time zone", "timezone"},
+        {"boots", "default_boot"}, {"installed", "installed"}, {"last patch", "last_patch"},
+        {"last boot", "last_boot"}, {"last shutdown", "last_shutdown"}};
     size_t applications = json_array_size(json_object_get(system, "applications"));
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -67,6 +87,10 @@ static void print_system(const json_t *system)
     print_list("users", json_object_get(system, "users"), "name");
     print_list("kernels", json_object_get(system, "kernels"), NULL);
     print_list("services", json_object_get(system, "services"), NULL);
+    print_network(json_object_get(system, "network"));
+    print_list("swap", json_object_get(system, "swap"), NULL);
+    print_list("guest agents", json_object_get(system, "agents"), NULL);
+    print_list("licenses", json_object_get(system, "licenses"), "name");
 }
 
 static void print_filesystems(const json_t *list)

@@ -50,8 +50,8 @@ phony_merge() {
         hivexregedit --merge --prefix "$2" "$1" "$1.reg" && rm "$1.reg"
 }
 
-# phony_windows DISK SOFTWARE-REG SYSTEM-REG HOSTNAME: a disk with one NTFS partition. The two files are
-# added to what every Windows has.
+# phony_windows DISK SOFTWARE-REG SYSTEM-REG HOSTNAME [DIR]: a disk with one NTFS partition. The two files are
+# added to what every Windows has, and what is in DIR to its files.
 phony_windows() {
     local disk=$1 dir system
     dir=$(mktemp -d "$PWD/phony.XXXXXX") || return 1
@@ -74,23 +74,71 @@ END
     mkdir -p "$system/config" "$dir/mnt/Documents and Settings" "$dir/mnt/Program Files" &&
         cp "$dir/SOFTWARE" "$dir/SYSTEM" "$system/config" &&
         phony_program >"$system/cmd.exe" &&
-        touch "$dir/mnt/autoexec.bat"
+        touch "$dir/mnt/autoexec.bat" && { [ $# -lt 5 ] || cp -r "$5/." "$dir/mnt"; }
     umount "$dir/mnt" || return 1
     truncate -s 64M "$disk" && echo '2048,,7,*' | sfdisk -q "$disk" &&
         dd if="$dir/ntfs" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
     rm -rf "$dir"
 }
 
-# A program for 32-bit Windows that `file` tells as such, of which nothing runs.
+# phony_time DATE: as Windows keeps it, 100 ns since 1601, in hexadecimal bytes
+phony_time() {
+    local ticks bytes
+    ticks=$((($(date -d "$1" +%s) + 11644473600) * 10000000))
+    printf -v bytes %016x $ticks
+    echo "${bytes:14:2},${bytes:12:2},${bytes:10:2},${bytes:8:2},${bytes:6:2},${bytes:4:2},${bytes:2:2},${bytes:0:2}"
+}
+
+# phony_user HIVE <REG: a user's hive with these keys of HKEY_CURRENT_USER
+phony_user() {
+    phony_hive "$1" && phony_merge "$1" 'HKEY_CURRENT_USER'
+}
+
+# phony_accounts HIVE: a hive SAM with Administrator, who came at 2026-02-03 04:05:06, and a disabled Guest
+phony_accounts() {
+    phony_hive "$1" && phony_merge "$1" 'HKEY_LOCAL_MACHINE\SAM' <<'END'
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Account]
+"V"=hex:00,00,00,00,01,00,00,00,02,00,00,00,03,00,00,00
+
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Account\Users\000001F4]
+"F"=hex:02,00,01,00,00,00,00,00,00,45,98,47,c2,94,dc,01,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,f4,01,00,00,01,02,00,00,10,02,00,00,00,00,00,00
+"V"=hex:53,45,43,52,45,54
+
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Account\Users\000001F5]
+"F"=hex:02,00,01,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,f5,01,00,00,01,02,00,00,11,02,00,00,00,00,00,00
+
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Account\Users\Names\Administrator]
+@=hex(1f4):
+
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Account\Users\Names\Guest]
+@=hex(1f5):
+
+[HKEY_LOCAL_MACHINE\SAM\SAM\Domains\Builtin\Aliases\Names\Administrators]
+@=hex(220):
+END
+}
+
+# A program for Windows that `file` tells as such, of which nothing runs: for 32 bits, or those of PHONY_BITS.
 phony_program() {
     python3 -c '
 import struct, sys
+wide = sys.argv[1] == "64"
 dos = bytearray(128)
 dos[0:2] = b"MZ"
 struct.pack_into("<I", dos, 0x3c, 128)
-coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x14c, 1, 0, 0, 0, 224, 0x10f)
-optional = bytearray(224)
-struct.pack_into("<H", optional, 0, 0x10b)
+size = 240 if wide else 224
+coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664 if wide else 0x14c, 1, 0, 0, 0, size, 0x10f)
+optional = bytearray(size)
+struct.pack_into("<H", optional, 0, 0x20b if wide else 0x10b)
 struct.pack_into("<H", optional, 68, 3)
-sys.stdout.buffer.write(bytes(dos) + coff + bytes(optional) + bytes(512))'
+sys.stdout.buffer.write(bytes(dos) + coff + bytes(optional) + bytes(512))' "${PHONY_BITS:-32}"
+}
+
+# phony_linux ROOT FSTAB-DEVICE NAME <OS-RELEASE: what is looked at of a Linux
+phony_linux() {
+    mkdir -p "$1/etc" "$1/bin" "$1/dev" "$1/usr/lib" &&
+        cat >"$1/etc/os-release" &&
+        echo "$2 / auto defaults 0 1" >"$1/etc/fstab" &&
+        echo "$3" >"$1/etc/hostname" &&
+        cp /bin/true "$1/bin/ls" && cp /bin/true "$1/bin/bash"
 }

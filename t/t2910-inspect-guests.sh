@@ -18,6 +18,8 @@ ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguest
 [ -c /dev/fuse ] || skip_all "no /dev/fuse"
 # The appliance is made once for all tests.
 export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
+# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
+export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
 
 vmscm init -q --bare repo.vmscm
 VMSCM_DIR=$PWD/repo.vmscm
@@ -32,6 +34,11 @@ windows2003() {
 "CurrentBuildNumber"="3790"
 "CSDVersion"="Service Pack $1"
 
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]
+"InstallDate"=dword:4b3d3b00
+"ProductId"="55274-OEM-0011903-00102"
+"DigitalProductId"=hex:$(printf '00,%.0s' {1..52})7d,29,d9,af,2c,54,91,7d,d6,ec,d2,33,11,d2,04
+
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1-2-3-500]
 "ProfileImagePath"="C:\\\\Documents and Settings\\\\Administrator"
 
@@ -39,7 +46,71 @@ windows2003() {
 "DisplayName"="7-Zip 9.20"
 "DisplayVersion"="9.20"
 "Publisher"="Igor Pavlov"
+"InstallDate"="20100203"
 END
+}
+
+# What a hive is in the test beside the registry: of an installer of Oracle, a profile, the boot menu.
+windows_files() {
+    local home=$1/oracle/product/10.2.0/db_1 inventory="$1/Program Files/Oracle/Inventory"
+    mkdir -p "$1/WINDOWS/system32/config" "$1/Documents and Settings/Administrator" \
+        "$home/inventory/ContentsXML" "$inventory/ContentsXML"
+    cat >"$inventory/ContentsXML/inventory.xml" <<'END'
+<?xml version="1.0" standalone="yes" ?>
+<INVENTORY><VERSION_INFO><SAVED_WITH>10.2.0.1.0</SAVED_WITH></VERSION_INFO>
+<HOME_LIST><HOME NAME="OraDb10g_home1" LOC="C:\oracle\product\10.2.0\db_1" TYPE="O" IDX="1"/>
+<HOME NAME="gone" LOC="C:\oracle\gone" TYPE="O" IDX="2" REMOVED="T"/></HOME_LIST></INVENTORY>
+END
+    cat >"$home/inventory/ContentsXML/comps.xml" <<'END'
+<?xml version="1.0" standalone="yes" ?>
+<PRD_LIST><TL_LIST><COMP NAME="oracle.server" VER="10.2.0.1.0" INSTALL_TIME="2010.Feb.03 04:05:06 CET">
+<EXT_NAME>Oracle Database 10g</EXT_NAME></COMP></TL_LIST>
+<COMP_LIST><COMP NAME="oracle.jdk" VER="1.4.2"><EXT_NAME>part of it</EXT_NAME></COMP></COMP_LIST></PRD_LIST>
+END
+    phony_accounts "$1/WINDOWS/system32/config/SAM"
+    phony_user "$1/Documents and Settings/Administrator/NTUSER.DAT" <<'END'
+[HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Uninstall\Chrome]
+"DisplayName"="Google Chrome"
+"DisplayVersion"="49.0"
+END
+    printf '[boot loader]\r\ndefault=multi(0)disk(0)rdisk(0)partition(1)\\WINDOWS\r\n[operating systems]\r\n' >"$1/boot.ini"
+    printf 'multi(0)disk(0)rdisk(0)partition(1)\\WINDOWS="Windows Server 2003, Standard" /fastdetect\r\n' >>"$1/boot.ini"
+}
+
+# What a Debian guest has beside its packages: as installers, pip, npm, flatpak and snap leave it.
+debian_files() {
+    local root=$1 local=$1/usr/local/lib
+    echo guest >"$root/etc/hostname"
+    printf "/dev/sda / ext4 defaults 0 1\n/dev/vg/swap none swap sw 0 0\n/swapfile none swap sw 0 0\n" >"$root/etc/fstab"
+    printf "ann:SECRET:1000:1000:Ann:/home/ann:/bin/bash\n" >>"$root/etc/passwd"
+    printf "ann:SECRET:19000:0:99999:7:::\n" >>"$root/etc/shadow"
+    ln -sf /usr/share/zoneinfo/Europe/Paris "$root/etc/localtime"
+    mkdir -p "$root/etc/network" "$root/etc/netplan" "$root/etc/NetworkManager/system-connections"
+    printf "iface eth0 inet static\n  address 10.0.0.2/24\n  gateway 10.0.0.1\n" >"$root/etc/network/interfaces"
+    printf "network: {wifis: {wlan0: {dhcp4: true, access-points: {home: {password: SECRET}}}}}\n" >"$root/etc/netplan/a.yaml"
+    printf "[connection]\ninterface-name=wlan1\n[wifi-security]\npsk=SECRET\n[ipv4]\nmethod=auto\n" \
+        >"$root/etc/NetworkManager/system-connections/home.nmconnection"
+    echo "nameserver 10.0.0.53" >"$root/etc/resolv.conf"
+    utmpdump -r >"$root/var/log/wtmp" 2>/dev/null <<'END'
+[2] [00000] [~~  ] [reboot  ] [~           ] [6.1.0-18-amd64      ] [0.0.0.0        ] [2026-02-03T04:05:06,000000+00:00]
+[7] [00500] [ts/0] [ann     ] [pts/0       ] [10.0.0.9            ] [10.0.0.9       ] [2026-02-03T05:00:00,000000+00:00]
+[1] [00000] [~~  ] [shutdown] [~           ] [6.1.0-18-amd64      ] [0.0.0.0        ] [2026-02-03T06:00:00,000000+00:00]
+END
+    mkdir -p "$root/boot/grub" "$root/usr/bin" "$local/python3.11/dist-packages/Flask_Cors-4.0.0.dist-info" \
+        "$local/node_modules/@vue/cli" "$root/var/lib/snapd/snaps" \
+        "$root/var/lib/flatpak/runtime/org.freedesktop.Platform/x86_64/22.08/active"
+    printf "menuentry 'Debian GNU/Linux' {\n\tlinux /boot/vmlinuz-6.1.0-18-amd64 ro\n}\n" >"$root/boot/grub/grub.cfg"
+    touch "$root/boot/vmlinuz-6.1.0-18-amd64" "$root/usr/bin/cloud-init" "$root/var/lib/snapd/snaps/firefox_3779.snap"
+    echo '{"name": "@vue/cli", "version": "5.0.8", "license": "MIT"}' >"$local/node_modules/@vue/cli/package.json"
+    mkdir -p "$root/u01/inventory/ContentsXML" "$root/etc/systemd/system/multi-user.target.wants"
+    echo "inventory_loc=/u01/inventory" >"$root/etc/oraInst.loc"
+    echo '<INVENTORY><HOME_LIST><HOME NAME="OraDB19Home1" LOC="/u01/product/19.0.0/dbhome_1"/></HOME_LIST></INVENTORY>' \
+        >"$root/u01/inventory/ContentsXML/inventory.xml"
+    echo "OLD:/u01/product/11.2.0/db:N" >"$root/etc/oratab"
+    ln -s /lib/systemd/system/cron.service "$root/etc/systemd/system/multi-user.target.wants/cron.service"
+    mkdir -p "$root/etc/pki/consumer" "$root/var/lib/ubuntu-advantage/private"
+    echo '{"token": "SECRET"}' >"$root/var/lib/ubuntu-advantage/private/machine-token.json"
+    touch -d "2026-02-03 04:05:06 Z" "$root/var/lib/dpkg/info/dpkg.list"
 }
 
 check 'guests are made' '
@@ -47,6 +118,9 @@ check 'guests are made' '
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\ORACLE\\KEY_OraDb10g_home1]
 "ORACLE_HOME"="C:\\\\oracle\\\\product\\\\10.2.0\\\\db_1"
 "ORACLE_HOME_NAME"="OraDb10g_home1"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\ORACLE]
+"inst_loc"="C:\\\\Program Files\\\\Oracle\\\\Inventory"
 END
     } >software.reg
     cat >system.reg <<END
@@ -60,18 +134,31 @@ END
 [HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\Fips]
 "Start"=dword:00000001
 "Type"=dword:00000001
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\VMTools]
+"Start"=dword:00000002
+"Type"=dword:00000010
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters\\Interfaces\\{1}]
+"EnableDHCP"=dword:00000000
+"IPAddress"=hex(7):31,00,30,00,2e,00,31,00,2e,00,30,00,2e,00,35,00,00,00,00,00
+"SubnetMask"=hex(7):32,00,35,00,35,00,2e,00,30,00,2e,00,30,00,2e,00,30,00,00,00,00,00
+"NameServer"="10.1.0.1,10.1.0.2"
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Control\\Windows]
+"ShutdownTime"=hex:$(phony_time "2026-02-03 04:05:06 Z")
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Control\\ProductOptions]
+"ProductSuite"=hex(7):45,00,6e,00,74,00,65,00,72,00,70,00,72,00,69,00,73,00,65,00,00,00,00,00
 END
-    phony_windows oracle.raw software.reg system.reg ORADB
+    windows_files files
+    phony_windows oracle.raw software.reg system.reg ORADB files
     vmscm checkin oracle vda=oracle.raw -m "with Oracle"
     windows2003 1 >software.reg
     phony_windows plain.raw software.reg system.reg PLAIN
     vmscm checkin plain vda=plain.raw -m plain
     mmdebstrap --quiet --variant=essential --components=main bookworm root "$(guest_mirror)"
-    echo guest >root/etc/hostname
-    echo "/dev/sda / ext4 defaults 0 1" >root/etc/fstab
-    printf "ann:SECRET:1000:1000:Ann:/home/ann:/bin/bash\n" >>root/etc/passwd
-    printf "ann:SECRET:19000:0:99999:7:::\n" >>root/etc/shadow
-    ln -sf /usr/share/zoneinfo/Europe/Paris root/etc/localtime
+    debian_files root
     chroot root dpkg-query -W -f "\${Package} \${Version}\n" | sort >packages
     truncate -s 900M debian.raw
     mke2fs -q -t ext4 -d root debian.raw
@@ -85,15 +172,38 @@ check 'Windows Server 2003 SP2 with Oracle 10g' '
     jq .systems[0] facts >system
     jq -e ".type == \"windows\" and .version == \"5.2\" and .service_pack == 2" system
     jq -e ".build == \"3790\" and .hostname == \"ORADB\" and .arch == \"i386\"" system
-    jq -e ".users[0].name == \"Administrator\" and .services == [\"OracleServiceORCL\"]" system
+    jq -e ".users[0].name == \"Administrator\" and .services == [\"OracleServiceORCL\", \"VMTools\"]" system
     jq -e ".timezone == \"W. Europe Standard Time\"" system
     jq -e ".applications | any(.name == \"7-Zip 9.20\" and .publisher == \"Igor Pavlov\")" system
-    jq -e ".applications | any((.name | test(\"Oracle\")) and .version == \"10.2.0\")" system'
+    jq -e ".applications | any((.name | test(\"Oracle\")) and .version == \"10.2.0\")" system
+    [ "$(vmscm search "os:windows version:5.2 sp:2 app:\"oracle 10g\"" --json | jq -r ".[].machine")" = oracle ]'
+
+check 'Windows: accounts, installs of one user, inventory, network, license, dates' '
+    cat >want <<END
+7-Zip 9.20|9.20|2010-02-03T00:00:00+00:00||
+Google Chrome|49.0|||Administrator
+Oracle Database 10g|10.2.0.1.0|2010-02-03T04:05:06+00:00|oracle inventory|
+Oracle home OraDb10g_home1|10.2.0||registry|
+END
+    jq -r ".applications[] | [.name, .version, .date, .origin, .user] | map(. // \"\") | join(\"|\")" system | sort >got
+    diff want got
+    jq -e ".users[0] == {name: \"Administrator\", id: \"S-1-5-21-1-2-3-500\", home: \"C:\\\\Documents and Settings\\\\Administrator\",
+        last_login: \"2026-02-03T04:05:06+00:00\"}" system
+    jq -e ".users[1] == {name: \"Guest\", id: \"S-1-5-21-1-2-3-501\", disabled: true} and (.users | length) == 2" system
+    jq -e ".groups == [{name: \"Administrators\", id: \"S-1-5-32-544\"}]" system
+    jq -e ".network == [{interface: \"{1}\", method: \"static\", addresses: [\"10.1.0.5/8\"],
+        dns: [\"10.1.0.1\", \"10.1.0.2\"], source: \"registry\"}] and .agents == [\"open-vm-tools\"]" system
+    jq -e ".licenses == [{name: \"Windows\", partial_key: \"HVTHH\", product_id: \"55274-OEM-0011903-00102\"}]" system
+    jq -e ".edition == \"Enterprise\" and .default_boot == \"Windows Server 2003, Standard\" and .boot_loader == \"ntldr\"" system
+    jq -e ".installed == \"2010-01-01T00:00:00+00:00\" and .last_shutdown == \"2026-02-03T04:05:06+00:00\"" system
+    [ "$(grep -c -e 33PXH -e SECRET facts)" = 0 ]
+    vmscm show oracle | grep "  network: {1}, static, 10.1.0.5/8"
+    [ "$(vmscm search --json address:10.1.0.\* agent:open-vm-tools | jq -r ".[].machine")" = oracle ]'
 
 check 'Debian: every package, and no other' '
     vmscm inspect debian | grep "^debian .* Debian GNU/Linux 12 (bookworm), x86_64, guest, "
     vmscm show --json debian | jq ".facts.systems[0]" >system
-    jq -r ".applications[] | .name + \" \" + (if .epoch then \"\(.epoch):\" else \"\" end) + .version +
+    jq -r ".applications[] | select(.origin == null) | .name + \" \" + (if .epoch then \"\(.epoch):\" else \"\" end) + .version +
         (if .release then \"-\" + .release else \"\" end)" system | sort >found
     cmp packages found
     jq -e ".distro == \"debian\" and .package_format == \"deb\" and .timezone == \"Europe/Paris\"" system
@@ -101,6 +211,29 @@ check 'Debian: every package, and no other' '
     vmscm show --json debian | jq -e ".facts.filesystems[0].type == \"ext4\""
     vmscm show --json debian >all
     [ "$(grep -c SECRET all)" = 0 ]'
+
+check 'Debian: what else is installed, logins, network, boot, rights' '
+    cat >want <<END
+@vue/cli|5.0.8||npm|MIT
+Flask_Cors|4.0.0||pip|
+Oracle home OraDB19Home1|19.0.0||oracle inventory|
+Oracle home|11.2.0||oratab|
+firefox||3779|snap|
+org.freedesktop.Platform|22.08||flatpak|
+END
+    jq -r ".applications[] | select(.origin) | [.name, .version, .release, .origin, .license] |
+        map(. // \"\") | join(\"|\")" system | LC_ALL=C sort >got
+    diff want got
+    jq -e ".applications | all(.origin or .date)" system
+    jq -e ".applications | any(.name == \"dpkg\" and .date == \"2026-02-03T04:05:06+00:00\")" system
+    jq -e ".users | map(select(.last_login)) | map([.name, .last_login]) == [[\"ann\", \"2026-02-03T05:00:00+00:00\"]]" system
+    jq -e ".last_boot == \"2026-02-03T04:05:06+00:00\" and .last_shutdown == \"2026-02-03T06:00:00+00:00\" and (.last_patch | test(\"^20\"))" system
+    jq -e ".network | map([.interface, .method, .addresses[]?]) == [[\"eth0\", \"static\", \"10.0.0.2/24\"],
+        [\"wlan1\", \"dhcp\"], [\"wlan0\", \"dhcp\"]]" system
+    jq -e ".nameservers == [\"10.0.0.53\"] and .swap == [\"/dev/vg/swap\", \"/swapfile\"]" system
+    jq -e ".boot_loader == \"grub\" and .default_boot == \"Debian GNU/Linux\" and .default_kernel == \"6.1.0-18-amd64\"" system
+    jq -e ".agents == [\"cloud-init\"] and .licenses == [{name: \"Ubuntu Pro\"}]" system
+    jq -e ".services | index(\"cron.service\")" system'
 
 check 'only what is pending is looked into, and disks without a system are no failure' '
     truncate -s 64M empty.raw damaged.raw data.raw
@@ -145,6 +278,12 @@ check 'killed, it leaves no process, no socket and no facts' '
         ! ls "$TMPDIR"/vmscm-*/libguestfs* >/dev/null 2>&1 || break
         sleep 0.1
     done
+    # What looks has a filter for its calls, and gains no rights.
+    for looking in $(pgrep -x vmscm-inspect); do
+        ! grep -q "$TMPDIR/" /proc/$looking/cmdline || cat /proc/$looking/status
+    done >status
+    grep "^Seccomp:.2$" status
+    grep "^NoNewPrivs:.1$" status
     kill -9 $pid
     wait $pid || true
     for _ in $(seq 200); do

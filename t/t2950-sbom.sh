@@ -94,6 +94,14 @@ check 'RPM: the epoch is a qualifier, and names keep their case' '
     jq -e ".components[1].purl == \"pkg:rpm/redhat/NetworkManager@1.40.16-9.el8?arch=x86_64&distro=rhel-8.9&epoch=1\"" cdx.json
     jq -e ".components[0].cpe == \"cpe:2.3:o:redhat:enterprise_linux:8.9:*:*:*:*:*:*:*\"" cdx.json'
 
+check 'what pip, npm and snap installed is no package of the system' '
+    revision more "{\"type\": \"linux\", \"distro\": \"debian\", \"version\": \"12.5\", \"package_format\": \"deb\", \"applications\": [
+        {\"name\": \"Flask_Cors\", \"version\": \"4.0.0\", \"origin\": \"pip\"}, {\"name\": \"@vue/cli\", \"version\": \"5.0.8\", \"origin\": \"npm\"},
+        {\"name\": \"npm\", \"version\": \"9.2.0\", \"origin\": \"npm\"}, {\"name\": \"firefox\", \"release\": \"3779\", \"origin\": \"snap\"}]}"
+    valid more
+    [ "$(jq -r ".components[1:][].purl" cdx.json | tr "\n" " ")" = "pkg:generic/firefox@3779 pkg:npm/%40vue/cli@5.0.8 \
+pkg:npm/npm@9.2.0 pkg:pypi/flask-cors@4.0.0 " ]'
+
 check 'Windows' '
     revision win "{\"type\": \"windows\", \"distro\": \"windows\", \"product\": \"Microsoft Windows Server 2003\", \"version\": \"5.2\", \"service_pack\": 2,
         \"applications\": [{\"name\": \"Oracle home OraDb10g_home1\", \"version\": \"10.2.0\", \"publisher\": \"Oracle Corporation\"},

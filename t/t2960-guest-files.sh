@@ -12,6 +12,8 @@ why=$(missing ROOT nbdkit qemu-system-x86_64 jq)
 [ -z "$why" ] || skip_all "$why"
 ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguestfs needs one"
 export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
+# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
+export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
 
 vmscm init -q --bare repo.vmscm
 VMSCM_DIR=$PWD/repo.vmscm

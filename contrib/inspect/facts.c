@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void *need(void *memory)
 {
@@ -106,30 +107,59 @@ json_t *facts_list(void)
     return need(json_array());
 }
 
-void facts_free_strings(char **list)
+json_t *facts_list_of(json_t *object, const char *key)
 {
-    for (char **s = list; s && *s; s++)
-        free(*s);
-    free(list);
+    json_t *list = json_object_get(object, key);
+
+    if (!list && json_object_set_new(object, key, list = facts_list()))
+        need(NULL);
+    return list;
 }
 
-char *facts_device(const struct guest *guest, const char *device)
+const char *facts_get(const json_t *object, const char *key)
 {
-    char *disk = guestfs_part_to_dev(guest->g, device), *out = NULL;
-    int number = disk ? guestfs_part_to_partnum(guest->g, device) : -1;
-    int index = guestfs_device_index(guest->g, disk ? disk : device);
-    size_t count = 0;
+    const char *text = json_string_value(json_object_get(object, key));
 
-    while (guest->disks[count])
-        count++;
-    if (index < 0 || (size_t)index >= count)
-        out = strdup(device);
-    else if (number > 0) {
-        if (asprintf(&out, "%s:%d", guest->disks[index], number) < 0)
-            out = NULL;
-    } else {
-        out = strdup(guest->disks[index]);
-    }
-    free(disk);
-    return need(out);
+    return text ? text : "";
+}
+
+json_t *facts_find(const json_t *list, const char *key, const char *value)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (strcmp(facts_get(json_array_get(list, i), key), value) == 0)
+            return json_array_get(list, i);
+    return NULL;
+}
+
+void facts_date(json_t *object, const char *key, int64_t seconds)
+{
+    time_t time = (time_t)seconds;
+    struct tm tm;
+    char date[32];
+
+    if (seconds <= 0 || seconds > INT64_C(253402300799) || !gmtime_r(&time, &tm))
+        return;
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S+00:00", &tm);
+    facts_text(object, key, date);
+}
+
+void facts_later(json_t *object, const char *key, int64_t seconds)
+{
+    json_t *one = facts_object();
+
+    facts_date(one, key, seconds);
+    /* They have one form, in which later is greater. */
+    if (strcmp(facts_get(one, key), facts_get(object, key)) > 0)
+        facts_text(object, key, facts_get(one, key));
+    json_decref(one);
+}
+
+char *facts_word(char **rest)
+{
+    char *word;
+
+    do
+        word = strsep(rest, " \t\r");
+    while (word && !*word);
+    return word;
 }

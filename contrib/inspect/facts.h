@@ -6,7 +6,6 @@
 #ifndef FACTS_H
 #define FACTS_H
 
-#include <guestfs.h>
 #include <jansson.h>
 #include <stdint.h>
 
@@ -29,32 +28,20 @@ int facts_add_text(json_t *list, const char *value);
 
 json_t *facts_object(void);
 json_t *facts_list(void);
+/* The list that object has under key, or a new one there, which facts_put() would leave out; borrowed. */
+json_t *facts_list_of(json_t *object, const char *key);
+/* A string member, "" if there is none; borrowed. */
+const char *facts_get(const json_t *object, const char *key);
+/* The member of a list whose string under key is value, or NULL; borrowed. */
+json_t *facts_find(const json_t *list, const char *key, const char *value);
 
-/* Frees a list of libguestfs, and its strings; NULL is fine. */
-void facts_free_strings(char **list);
+/* The next word of a line, which is cut in place; NULL: none is left. */
+char *facts_word(char **rest);
 
-/* What main has attached. */
-struct guest {
-    guestfs_h *g;
-    char **disks; /* their ids, in the order of /dev/sda and so on; NULL ends */
-};
-
-/* How a device is written: "ID", "ID:PARTITION", or as it is if it is on no disk itself. The caller's. */
-char *facts_device(const struct guest *guest, const char *device);
-
-/* storage.c: disks, partitions, file systems, volumes, into the document. */
-void storage_read(const struct guest *guest, json_t *document);
-/* system.c: an operating system by its root. */
-json_t *system_read(const struct guest *guest, const char *root);
-/* Its file systems, read-only; which ones, and what failed, into system. */
-void system_mount(const struct guest *guest, const char *root, json_t *system);
-/* files.c: the entries of a directory, or the one that is no directory, as JSON; or a file's bytes, both to
- * standard output. device, as facts_device() writes it, is the file system that path is in; NULL: that of
- * the first operating system. 0, or 1 and *why, the caller's. */
-int files_list(const struct guest *guest, const char *path, const char *device, char **why);
-int files_read(const struct guest *guest, const char *path, const char *device, char **why);
-/* unix.c, windows.c: what is in a system whose file systems are mounted. */
-void unix_read(guestfs_h *g, json_t *system);
-void windows_read(guestfs_h *g, const char *root, json_t *system);
+/* Seconds since 1970 as facts have dates. Nothing is put for what is not after 1970, or after 9999. */
+void facts_date(json_t *object, const char *key, int64_t seconds);
+/* The same, unless a later one is there. */
+void facts_later(json_t *object, const char *key, int64_t seconds);
 
 #endif
+

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Single files of a guest. Paths are followed within the appliance, where no link leads out of the guest. */
-#include "facts.h"
+#include "guest.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static int mount_system(const struct guest *guest, char **why)
     else
         system_mount(guest, roots[0], unused);
     json_decref(unused);
-    facts_free_strings(roots);
+    guest_free_strings(roots);
     return rc;
 }
 
@@ -53,7 +53,7 @@ static char *find_device(const struct guest *guest, const char *device)
     for (size_t i = 0; devices && devices[i] && !found; i++)
         if (i == index && asprintf(&found, number ? "%s%ld" : "%s", devices[i], number) < 0)
             found = NULL;
-    facts_free_strings(devices);
+    guest_free_strings(devices);
     return found;
 }
 
@@ -70,7 +70,7 @@ static int mount_device(const struct guest *guest, const char *device, char **wh
     return rc;
 }
 
-static int mount(const struct guest *guest, const char *device, char **why)
+int files_mount(const struct guest *guest, const char *device, char **why)
 {
     return device ? mount_device(guest, device, why) : mount_system(guest, why);
 }
@@ -120,7 +120,7 @@ static json_t *list_directory(guestfs_h *g, const char *path)
         list = NULL;
     }
     guestfs_free_statns_list(stats);
-    facts_free_strings(names);
+    guest_free_strings(names);
     return list;
 }
 
@@ -129,7 +129,7 @@ int files_list(const struct guest *guest, const char *path, const char *device, 
     guestfs_h *g = guest->g;
     struct guestfs_statns *st;
     json_t *list;
-    int rc = mount(guest, device, why);
+    int rc = files_mount(guest, device, why);
 
     if (rc)
         return rc;
@@ -158,7 +158,7 @@ int files_list(const struct guest *guest, const char *path, const char *device, 
 int files_read(const struct guest *guest, const char *path, const char *device, char **why)
 {
     guestfs_h *g = guest->g;
-    int rc = mount(guest, device, why);
+    int rc = files_mount(guest, device, why);
 
     if (rc)
         return rc;

@@ -2,14 +2,16 @@
 /*
  * vmscm-inspect SOCKET ID=EXPORT...: what is on the disks that an NBD server has under these names, as
  * JSON on standard output: vmscm-format-facts(5). Or with --list=PATH or --read=PATH the entries of a
- * directory or a file's bytes. The only user of libguestfs.
+ * directory or a file's bytes, with --tree all files (tree.c). The only user of libguestfs.
  *
  * What looks at the guest is a process of its own, in a process group of its own with the appliance's
  * qemu, and is ended with it when time is up: whatever a guest does to it, there is an answer.
  * Status: 0, something was found out, which may be that it cannot be inspected; 1, there is no such file,
  * or it cannot be had; 2, usage; 3, nothing can be inspected here.
  */
-#include "facts.h"
+#include "guest.h"
+#include "kvm.h"
+#include "sys/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +33,15 @@
 #define ANSWER_MAX ((size_t)16 << 20)
 #define OVERLAY_MAX ((rlim_t)8 << 30) /* bytes that a guest's journals may write to the appliance's files */
 #define DISKS_MAX 64
+#define KVM_SECONDS 60 /* an appliance that gets up with it at all is up in a few */
 
 struct options {
     int timeout; /* seconds */
     int memory;  /* MiB */
     const char *list, *read, *device; /* of which one is what to do, or none */
+    int tree;
+    int accelerate; /* try KVM */
+    int up;         /* where to write a byte once the appliance is up; -1: nowhere */
     const char *socket;
     char *ids[DISKS_MAX + 1];
     const char *exports[DISKS_MAX];
@@ -64,14 +70,9 @@ static void say(const char *fmt, ...)
 static json_t *new_document(const char *status, const char *why)
 {
     json_t *document = facts_object();
-    time_t now = time(NULL);
-    struct tm tm;
-    char date[32];
 
-    gmtime_r(&now, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S+00:00", &tm);
     facts_number(document, "schema", 1);
-    facts_text(document, "date", date);
+    facts_date(document, "date", time(NULL));
     facts_text(document, "status", status);
     facts_text(document, "error", why);
     return document;
@@ -90,7 +91,7 @@ static int print(json_t *document)
 /* It cannot be inspected, or nothing of it be had. */
 static int tell_failure(const struct options *o, const char *why)
 {
-    if (!o->list && !o->read)
+    if (!o->list && !o->read && !o->tree)
         return print(new_document("failed", why));
     say("%s", why ? why : "out of memory");
     return 1;
@@ -149,8 +150,11 @@ static guestfs_h *start(const struct options *o, const char **accelerator, int *
     guestfs_h *g = NULL;
 
     *accelerator = "kvm";
-    if (access("/dev/kvm", R_OK | W_OK) == 0 && !(g = launch(o, 0, 1, &why)))
+    if (o->accelerate && !(g = launch(o, 0, 1, &why)))
         free(why);
+    /* Nothing is left to hurry for, whichever it is. */
+    if (o->up >= 0 && write(o->up, "", 1) != 1)
+        say("%s", strerror(errno));
     if (g)
         return g;
     *accelerator = "tcg";
@@ -178,7 +182,8 @@ static guestfs_h *start(const struct options *o, const char **accelerator, int *
 static int have_file(const struct options *o, const struct guest *guest)
 {
     char *why = NULL;
-    int status = o->list ? files_list(guest, o->list, o->device, &why)
+    int status = o->tree ? tree_tell(guest, o->device, &why)
+        : o->list        ? files_list(guest, o->list, o->device, &why)
                          : files_read(guest, o->read, o->device, &why);
 
     if (status)
@@ -200,7 +205,7 @@ static int inspect(const struct options *o)
 
     if (!g)
         return status;
-    if (o->list || o->read)
+    if (o->list || o->read || o->tree)
         return have_file(o, &guest);
     document = new_document("ok", NULL);
     if ((version = guestfs_version(g))) {
@@ -225,20 +230,41 @@ static int inspect(const struct options *o)
         facts_put(document, "systems", systems);
         status = print(document);
     }
-    facts_free_strings(roots);
+    guest_free_strings(roots);
     guestfs_close(g);
     return status;
 }
 
+/* It, and the appliance's qemu, have no network, and none of the calls that neither needs. Which files and
+ * programs they need is libguestfs's and supermin's own affair: so nothing is said of these. */
+static void confine(void)
+{
+    struct vmscm_sandbox box = VMSCM_SANDBOX_INIT;
+    struct vmscm_error err = VMSCM_ERROR_INIT;
+    int failed = vmscm_sandbox_prepare(&box, NULL, NULL, NULL, &err) || vmscm_sandbox_enter(&box);
+
+    if (failed) {
+        say("it cannot be confined: %s", err.message);
+        exit(3);
+    }
+    vmscm_sandbox_release(&box);
+}
+
 /* The process that looks; *from is what it prints. */
-static pid_t begin(const struct options *o, int *from)
+static pid_t begin(struct options *o, int *from, int *up)
 {
     struct rlimit none = {0, 0}, overlay = {OVERLAY_MAX, OVERLAY_MAX};
     pid_t parent = getpid(), pid;
-    int ends[2];
+    int ends[2], up_ends[2];
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
+    if (pipe2(up_ends, O_CLOEXEC) < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return -1;
+    }
+    o->up = up_ends[1];
     pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
@@ -247,16 +273,21 @@ static pid_t begin(const struct options *o, int *from)
             _exit(3);
         signal(SIGTERM, SIG_DFL);
         signal(SIGINT, SIG_DFL);
+        confine();
         setrlimit(RLIMIT_CORE, &none);
         setrlimit(RLIMIT_FSIZE, &overlay);
         exit(inspect(o));
     }
     close(ends[1]);
+    close(up_ends[1]);
     *from = ends[0];
-    if (pid > 0)
+    *up = up_ends[0];
+    if (pid > 0) {
         setpgid(pid, pid);
-    else
+    } else {
         close(ends[0]);
+        close(up_ends[0]);
+    }
     return pid;
 }
 
@@ -273,11 +304,15 @@ static int pass_on(const char *bytes, size_t size)
     return fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0 ? 0 : -1;
 }
 
+static const char too_long[] = "it took too long", not_up[] = "KVM does not get up";
+
 /* What it prints, till it closes that: 0, or why no more is waited for. With through, as it comes. */
-static const char *collect(int from, char **answer, size_t *len, int timeout, int through)
+static const char *collect(const struct options *o, int from, int up, char **answer, size_t *len)
 {
-    int64_t until = now_ms() + (int64_t)timeout * 1000;
-    struct pollfd poll_on = {from, POLLIN, 0};
+    int64_t until = now_ms() + (int64_t)o->timeout * 1000;
+    int64_t up_until = now_ms() + (int64_t)KVM_SECONDS * 1000;
+    struct pollfd poll_on[2] = {{from, POLLIN, 0}, {up, POLLIN, 0}};
+    int through = o->read || o->tree;
     size_t room = 0;
 
     for (;;) {
@@ -285,8 +320,15 @@ static const char *collect(int from, char **answer, size_t *len, int timeout, in
         if (told_to_end)
             return "interrupted";
         if (left <= 0)
-            return "it took too long";
-        if (poll(&poll_on, 1, left > 1000 ? 1000 : (int)left) <= 0)
+            return too_long;
+        if (o->accelerate && poll_on[1].fd >= 0 && now_ms() > up_until)
+            return not_up;
+        if (poll(poll_on, 2, left > 1000 ? 1000 : (int)left) <= 0)
+            continue;
+        /* A negative descriptor is passed over. */
+        if (poll_on[1].revents)
+            poll_on[1].fd = -1;
+        if (!poll_on[0].revents)
             continue;
         if (*len == room) {
             room = room ? room * 2 : 65536;
@@ -307,12 +349,12 @@ static const char *collect(int from, char **answer, size_t *len, int timeout, in
     }
 }
 
-static int supervise(const struct options *o)
+static int supervise(struct options *o)
 {
     char *answer = NULL, text[128];
     size_t len = 0;
-    int from, state = 0, status;
-    pid_t pid = begin(o, &from);
+    int from, up, state = 0, status;
+    pid_t pid = begin(o, &from, &up);
     const char *why;
     siginfo_t info;
 
@@ -320,7 +362,7 @@ static int supervise(const struct options *o)
         say("cannot begin: %s", strerror(errno));
         return 3;
     }
-    why = collect(from, &answer, &len, o->timeout, o->read != NULL);
+    why = collect(o, from, up, &answer, &len);
     if (why)
         kill(-pid, SIGKILL);
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
@@ -329,10 +371,18 @@ static int supervise(const struct options *o)
     kill(-pid, SIGKILL);
     waitpid(pid, &state, 0);
     close(from);
+    close(up);
+    if (why == not_up && !told_to_end) {
+        /* Its processor never leaves the kernel, as where KVM is within what is none: that stays so. */
+        free(answer);
+        kvm_note();
+        o->accelerate = 0;
+        return supervise(o);
+    }
     if (told_to_end) {
         status = 128 + (int)told_to_end;
     } else if (why) {
-        snprintf(text, sizeof text, strcmp(why, "it took too long") ? "%s" : "%s: over %d seconds",
+        snprintf(text, sizeof text, why != too_long ? "%s" : "%s: over %d seconds",
             why, o->timeout);
         status = tell_failure(o, text);
     } else if (WIFSIGNALED(state)) {
@@ -372,7 +422,7 @@ static int make_private(char *dir, size_t size)
 
 static int usage(void)
 {
-    fputs("usage: vmscm-inspect [--timeout=SECONDS] [--memory=MIB] [--list=PATH|--read=PATH]"
+    fputs("usage: vmscm-inspect [--timeout=SECONDS] [--memory=MIB] [--list=PATH|--read=PATH|--tree]"
           " [--device=DEVICE] SOCKET ID=EXPORT...\n", stderr);
     return 2;
 }
@@ -382,11 +432,15 @@ static int parse(struct options *o, int argc, char **argv)
     static const struct option table[] = {{"timeout", required_argument, NULL, 't'},
         {"memory", required_argument, NULL, 'm'}, {"list", required_argument, NULL, 'l'},
         {"read", required_argument, NULL, 'r'}, {"device", required_argument, NULL, 'd'},
-        {NULL, 0, NULL, 0}};
+        {"tree", no_argument, NULL, 'T'}, {NULL, 0, NULL, 0}};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", table, NULL)) != -1) {
         char *rest = NULL;
+        if (letter == 'T') {
+            o->tree = 1;
+            continue;
+        }
         if (letter == 'l' || letter == 'r' || letter == 'd') {
             *(letter == 'l' ? &o->list : letter == 'r' ? &o->read : &o->device) = optarg;
             continue;
@@ -396,6 +450,8 @@ static int parse(struct options *o, int argc, char **argv)
             return -1;
         *(letter == 't' ? &o->timeout : &o->memory) = (int)value;
     }
+    if (o->tree && (o->list || o->read))
+        return -1;
     if ((o->list && (o->read || *o->list != '/')) || (o->read && *o->read != '/'))
         return -1;
     if (argc - optind < 2 || argc - optind > DISKS_MAX + 1 || strlen(argv[optind]) > 200)
@@ -428,6 +484,7 @@ int main(int argc, char **argv)
     if (make_private(dir, sizeof dir))
         return 3;
     setenv("XDG_RUNTIME_DIR", dir, 1);
+    o.accelerate = kvm_is_worth_it();
     status = supervise(&o);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a guest's disks are divided into. */
-#include "facts.h"
+#include "guest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ static void read_disks(const struct guest *guest, json_t *document)
         facts_add(list, disk);
     }
     facts_put(document, "disks", list);
-    facts_free_strings(devices);
+    guest_free_strings(devices);
 }
 
 static void read_partitions(const struct guest *guest, json_t *document)
@@ -31,13 +32,14 @@ static void read_partitions(const struct guest *guest, json_t *document)
     for (size_t i = 0; devices && devices[i]; i++) {
         json_t *partition = facts_object();
         int64_t size = guestfs_blockdev_getsize64(guest->g, devices[i]);
-        facts_own(partition, "device", facts_device(guest, devices[i]));
+        facts_own(partition, "device", guest_device(guest, devices[i]));
         if (size >= 0)
             facts_number(partition, "size", size);
+        facts_own(partition, "type", guestfs_vfs_type(guest->g, devices[i]));
         facts_add(list, partition);
     }
     facts_put(document, "partitions", list);
-    facts_free_strings(devices);
+    guest_free_strings(devices);
 }
 
 /* libguestfs leaves out of its list of file systems what is encrypted. */
@@ -52,7 +54,7 @@ static void add_opaque(const struct guest *guest, char **devices, json_t *list)
             if (strcmp(type, types[k]) != 0)
                 continue;
             json_t *fs = facts_object();
-            facts_own(fs, "device", facts_device(guest, devices[i]));
+            facts_own(fs, "device", guest_device(guest, devices[i]));
             facts_text(fs, "type", type);
             facts_own(fs, "uuid", guestfs_vfs_uuid(guest->g, devices[i]));
             if (size >= 0)
@@ -62,7 +64,7 @@ static void add_opaque(const struct guest *guest, char **devices, json_t *list)
         }
         free(type);
     }
-    facts_free_strings(devices);
+    guest_free_strings(devices);
 }
 
 static void read_filesystems(const struct guest *guest, json_t *document)
@@ -72,10 +74,14 @@ static void read_filesystems(const struct guest *guest, json_t *document)
 
     for (size_t i = 0; pairs && pairs[i] && pairs[i + 1]; i += 2) {
         json_t *fs = facts_object();
-        char *device = guestfs_mountable_device(guest->g, pairs[i]);
+        /* A device's own name is left alone: of several disks, what libguestfs makes of it there may be
+         * the kernel's, which are in another order. */
+        char *device = strncmp(pairs[i], "/dev/", strlen("/dev/")) == 0
+            ? NULL
+            : guestfs_mountable_device(guest->g, pairs[i]);
         char *volume = guestfs_mountable_subvolume(guest->g, pairs[i]);
-        int64_t size = device ? guestfs_blockdev_getsize64(guest->g, device) : -1;
-        facts_own(fs, "device", facts_device(guest, device ? device : pairs[i]));
+        int64_t size = guestfs_blockdev_getsize64(guest->g, device ? device : pairs[i]);
+        facts_own(fs, "device", guest_device(guest, device ? device : pairs[i]));
         facts_own(fs, "subvolume", volume);
         facts_text(fs, "type", pairs[i + 1]);
         facts_own(fs, "label", guestfs_vfs_label(guest->g, pairs[i]));
@@ -85,32 +91,102 @@ static void read_filesystems(const struct guest *guest, json_t *document)
         free(device);
         facts_add(list, fs);
     }
-    facts_free_strings(pairs);
+    guest_free_strings(pairs);
     add_opaque(guest, guestfs_list_devices(guest->g), list);
     add_opaque(guest, guestfs_list_partitions(guest->g), list);
     add_opaque(guest, guestfs_lvs(guest->g), list);
+    add_opaque(guest, guestfs_list_md_devices(guest->g), list);
     facts_put(document, "filesystems", list);
+}
+
+static void add_volume(const struct guest *guest, json_t *list, const char *device, const char *kind,
+    json_t *members)
+{
+    json_t *volume = facts_object();
+    int64_t size = guestfs_blockdev_getsize64(guest->g, device);
+
+    facts_text(volume, "device", device);
+    facts_text(volume, "kind", kind);
+    if (size >= 0)
+        facts_number(volume, "size", size);
+    facts_put(volume, "members", members);
+    facts_add(list, volume);
+}
+
+/* LVM writes ids with dashes between, libguestfs's lists without. */
+static int is_same_id(const char *dashed, const char *plain, size_t size)
+{
+    size_t len = 0;
+
+    for (; *dashed; dashed++)
+        if (*dashed != '-' && (len == size || *dashed != plain[len++]))
+            return 0;
+    return len == size;
+}
+
+/* Of a volume group: all it is made of. */
+static json_t *members_of(const struct guest *guest, const struct guestfs_lvm_pv_list *all, const char *group)
+{
+    char **ids = all ? guestfs_vgpvuuids(guest->g, group) : NULL;
+    json_t *list = facts_list();
+
+    for (size_t i = 0; ids && ids[i]; i++)
+        for (uint32_t k = 0; k < all->len; k++)
+            if (is_same_id(ids[i], all->val[k].pv_uuid, sizeof all->val[k].pv_uuid)) {
+                char *device = guest_device(guest, all->val[k].pv_name);
+                facts_add_text(list, device);
+                free(device);
+            }
+    guest_free_strings(ids);
+    return list;
+}
+
+static void read_lvm(const struct guest *guest, json_t *list)
+{
+    char **devices = guestfs_lvs(guest->g);
+    struct guestfs_lvm_pv_list *physical = devices && devices[0] ? guestfs_pvs_full(guest->g) : NULL;
+
+    for (size_t i = 0; devices && devices[i]; i++) {
+        const char *name = devices[i] + strlen("/dev/");
+        char *group = strndup(name, strcspn(name, "/"));
+        add_volume(guest, list, devices[i], "lvm", group ? members_of(guest, physical, group) : facts_list());
+        free(group);
+    }
+    guestfs_free_lvm_pv_list(physical);
+    guest_free_strings(devices);
+}
+
+static void read_raid(const struct guest *guest, json_t *list)
+{
+    char **devices = guestfs_list_md_devices(guest->g), path[64];
+
+    for (size_t i = 0; devices && devices[i]; i++) {
+        struct guestfs_mdstat_list *parts = guestfs_md_stat(guest->g, devices[i]);
+        char **detail = guestfs_md_detail(guest->g, devices[i]);
+        json_t *members = facts_list();
+        for (uint32_t k = 0; parts && k < parts->len; k++) {
+            snprintf(path, sizeof path, "/dev/%.40s", guest_base_name(parts->val[k].mdstat_device));
+            char *device = guest_device(guest, path);
+            facts_add_text(members, device);
+            free(device);
+        }
+        add_volume(guest, list, devices[i], "md", members);
+        for (size_t k = 0; detail && detail[k] && detail[k + 1]; k += 2)
+            if (strcmp(detail[k], "level") == 0)
+                facts_text(json_array_get(list, json_array_size(list) - 1), "level", detail[k + 1]);
+        guest_free_strings(detail);
+        guestfs_free_mdstat_list(parts);
+    }
+    guest_free_strings(devices);
 }
 
 /* LVM's logical volumes and md's devices. */
 static void read_volumes(const struct guest *guest, json_t *document)
 {
-    char **lists[] = {guestfs_lvs(guest->g), guestfs_list_md_devices(guest->g)};
-    static const char *const kinds[] = {"lvm", "md"};
     json_t *list = facts_list();
 
-    for (size_t k = 0; k < 2; k++) {
-        for (size_t i = 0; lists[k] && lists[k][i]; i++) {
-            json_t *volume = facts_object();
-            int64_t size = guestfs_blockdev_getsize64(guest->g, lists[k][i]);
-            facts_text(volume, "device", lists[k][i]);
-            facts_text(volume, "kind", kinds[k]);
-            if (size >= 0)
-                facts_number(volume, "size", size);
-            facts_add(list, volume);
-        }
-        facts_free_strings(lists[k]);
-    }
+    read_lvm(guest, list);
+    read_raid(guest, list);
     facts_put(document, "volumes", list);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One operating system: what libguestfs's inspection says of it. */
-#include "facts.h"
+#include "guest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,20 +55,29 @@ void system_mount(const struct guest *guest, const char *root, json_t *system)
     for (size_t i = 0; mounts && i < count; i++) {
         json_t *mount = facts_object();
         facts_text(mount, "path", mounts[i].path);
-        facts_own(mount, "device", facts_device(guest, mounts[i].device));
+        facts_own(mount, "device", guest_device(guest, mounts[i].device));
         if (guestfs_mount_ro(guest->g, mounts[i].device, mounts[i].path))
             facts_text(mount, "error", guestfs_last_error(guest->g));
         facts_add(list, mount);
     }
     facts_put(system, "mounts", list);
     free(mounts);
-    facts_free_strings(pairs);
+    guest_free_strings(pairs);
 }
 
 static void read_applications(guestfs_h *g, const char *root, json_t *system)
 {
-    struct guestfs_application2_list *found = guestfs_inspect_list_applications2(g, root);
+    const char *format = facts_get(system, "package_format");
+    struct guestfs_application2_list *found = NULL;
     json_t *list = facts_list();
+
+    /* What libguestfs leaves out of these: dates and licenses, if not all. */
+    if (strcmp(format, "rpm") == 0)
+        rpmdb_read(g, list);
+    else if (strcmp(format, "apk") == 0)
+        packages_read_apk(g, list);
+    if (json_array_size(list) == 0)
+        found = guestfs_inspect_list_applications2(g, root);
 
     for (uint32_t i = 0; found && i < found->len; i++) {
         const struct guestfs_application2 *a = &found->val[i];
@@ -84,10 +93,8 @@ static void read_applications(guestfs_h *g, const char *root, json_t *system)
         facts_text(app, "publisher", a->app2_publisher);
         facts_text(app, "path", a->app2_install_path);
         facts_text(app, "source", a->app2_source_package);
-        if (!facts_add(list, app)) {
-            facts_put(system, "truncated", json_true());
+        if (!facts_add(list, app))
             break;
-        }
     }
     guestfs_free_application2_list(found);
     facts_put(system, "applications", list);
@@ -100,7 +107,7 @@ json_t *system_read(const struct guest *guest, const char *root)
     char *type = guestfs_inspect_get_type(g, root);
     int windows = type && strcmp(type, "windows") == 0;
 
-    facts_own(system, "root", facts_device(guest, root));
+    facts_own(system, "root", guest_device(guest, root));
     put_known(system, "type", type);
     put_known(system, "distro", guestfs_inspect_get_distro(g, root));
     put_known(system, "product", guestfs_inspect_get_product_name(g, root));
@@ -112,11 +119,20 @@ json_t *system_read(const struct guest *guest, const char *root)
     put_known(system, "package_format", guestfs_inspect_get_package_format(g, root));
     put_known(system, "package_management", guestfs_inspect_get_package_management(g, root));
     system_mount(guest, root, system);
-    read_applications(g, root, system);
-    if (windows)
-        windows_read(g, root, system);
-    else
+    if (windows) {
+        windows_read(guest, root, system);
+    } else {
+        read_applications(g, root, system);
         unix_read(g, system);
+        packages_read(g, system);
+        oracle_read(g, system);
+        logins_read(g, system);
+        network_read(g, system);
+        boot_read(g, system);
+        marks_read(g, system);
+    }
+    if (json_array_size(json_object_get(system, "applications")) >= FACTS_LIST_MAX)
+        facts_put(system, "truncated", json_true());
     guestfs_umount_all(g);
     return system;
 }

@@ -1,55 +1,52 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the registry of a Windows guest says. Hives are read within the appliance: they may be hostile. */
-#include "facts.h"
+/* What the registry of a Windows guest says. */
+#include "productkey.h"
+#include "registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
-#define REG_DWORD 4
+#define PROFILES_MAX 200
+#define PACKAGES_MAX 1000
 
-/* The node below `at` by its keys; 0 if there is none. */
-static int64_t find(guestfs_h *g, int64_t at, const char *const *keys)
+/* The product id, "55274-OEM-0011903-00102", is no key: it is shown to everyone. */
+static void read_license(guestfs_h *g, int64_t node, json_t *system)
 {
-    for (; at > 0 && *keys; keys++)
-        at = guestfs_hivex_node_get_child(g, at, *keys);
-    return at > 0 ? at : 0;
-}
-
-/* The caller's; NULL if it is not there, or no text. */
-static char *text(guestfs_h *g, int64_t node, const char *key)
-{
-    int64_t value = node ? guestfs_hivex_node_get_value(g, node, key) : 0;
-    int64_t type = value > 0 ? guestfs_hivex_value_type(g, value) : -1;
-
-    return type == 1 || type == 2 ? guestfs_hivex_value_string(g, value) : NULL;
-}
-
-/* -1 if it is not there. */
-static int64_t number(guestfs_h *g, int64_t node, const char *key)
-{
-    int64_t value = node ? guestfs_hivex_node_get_value(g, node, key) : 0, out = -1;
+    json_t *license = facts_object(), *list = facts_list();
+    char part[PRODUCTKEY_PART] = "", channel[65] = "";
     size_t size;
+    unsigned char *bytes = registry_bytes(g, node, "DigitalProductId", &size);
 
-    if (value <= 0 || guestfs_hivex_value_type(g, value) != REG_DWORD)
-        return -1;
-    unsigned char *bytes = (unsigned char *)guestfs_hivex_value_value(g, value, &size);
-    if (bytes && size == 4)
-        out = (int64_t)bytes[0] | (int64_t)bytes[1] << 8 | (int64_t)bytes[2] << 16 |
-            (int64_t)bytes[3] << 24;
+    if (bytes)
+        productkey_part(part, bytes, size);
     free(bytes);
-    return out;
+    if ((bytes = registry_bytes(g, node, "DigitalProductId4", &size)))
+        productkey_channel(channel, sizeof channel, bytes, size);
+    free(bytes);
+    facts_text(license, "channel", channel);
+    facts_text(license, "partial_key", part);
+    facts_own(license, "product_id", registry_text(g, node, "ProductId"));
+    if (json_object_size(license)) {
+        facts_text(license, "name", "Windows");
+        facts_add(list, license);
+    } else {
+        json_decref(license);
+    }
+    facts_put(system, "licenses", list);
 }
 
 static void read_version(guestfs_h *g, int64_t top, json_t *system)
 {
-    static const char *const keys[] = {"Microsoft", "Windows NT", "CurrentVersion", NULL};
-    int64_t node = find(g, top, keys), revision = number(g, node, "UBR");
-    char *build = text(g, node, "CurrentBuildNumber"), *pack = text(g, node, "CSDVersion");
+    int64_t node = registry_path(g, top, "Microsoft\\Windows NT\\CurrentVersion");
+    int64_t revision = registry_number(g, node, "UBR");
+    char *build = registry_text(g, node, "CurrentBuildNumber"), *pack = registry_text(g, node, "CSDVersion");
     static const char words[] = "Service Pack ";
 
     if (!build)
-        build = text(g, node, "CurrentBuild");
+        build = registry_text(g, node, "CurrentBuild");
     if (pack && strncmp(pack, words, strlen(words)) == 0 && pack[strlen(words)] >= '0' &&
         pack[strlen(words)] <= '9')
         facts_number(system, "service_pack", pack[strlen(words)] - '0');
@@ -57,154 +54,210 @@ static void read_version(guestfs_h *g, int64_t top, json_t *system)
     facts_own(system, "build", build);
     if (revision >= 0)
         facts_number(system, "build_revision", revision);
-    facts_own(system, "edition", text(g, node, "EditionID"));
-    facts_own(system, "release", text(g, node, "DisplayVersion"));
+    facts_own(system, "edition", registry_text(g, node, "EditionID"));
+    facts_own(system, "release", registry_text(g, node, "DisplayVersion"));
+    facts_date(system, "installed", registry_number(g, node, "InstallDate"));
+    read_license(g, node, system);
 }
 
-/* "10.2.0" of "C:\oracle\product\10.2.0\db_1", or "10" of a name like "OraDb10g_home1". */
-static void put_oracle_version(json_t *app, const char *home, const char *name)
+static void add_profile(guestfs_h *g, int64_t node, const char *sid, void *data)
 {
-    char found[32];
-    const char *digit;
+    char *home = registry_text(g, node, "ProfileImagePath");
+    const char *last = home ? strrchr(home, '\\') : NULL;
 
-    for (const char *p = home; p; p = strpbrk(p, "\\/")) {
-        p += strspn(p, "\\/");
-        size_t len = strspn(p, "0123456789.");
-        if (len > 2 && len < sizeof found && memchr(p, '.', len) && (!p[len] || strchr("\\/", p[len]))) {
-            memcpy(found, p, len);
-            found[len] = '\0';
-            facts_text(app, "version", found);
-            return;
-        }
-        if (!*p)
-            break;
+    if (last && last[1]) {
+        json_t *user = facts_object();
+        facts_text(user, "name", last + 1);
+        facts_text(user, "id", sid);
+        facts_text(user, "home", home);
+        facts_add(data, user);
     }
-    digit = name ? strpbrk(name, "123456789") : NULL;
-    size_t len = digit ? strspn(digit, "0123456789") : 0;
-    if (len && len < 3 && digit[len] && strchr("icgIGC", digit[len])) {
-        memcpy(found, digit, len);
-        found[len] = '\0';
-        facts_text(app, "version", found);
-    }
+    free(home);
 }
 
-/* Oracle's products register their homes in keys of their own. */
-static void read_oracle(guestfs_h *g, int64_t oracle, json_t *list)
-{
-    struct guestfs_hivex_node_list *keys = oracle ? guestfs_hivex_node_children(g, oracle) : NULL;
+struct servicing {
+    json_t *system;
+    unsigned count;
+};
 
-    for (uint32_t i = 0; keys && i < keys->len; i++) {
-        int64_t node = keys->val[i].hivex_node_h;
-        char *home = text(g, node, "ORACLE_HOME"), *name = text(g, node, "ORACLE_HOME_NAME");
-        char *bundle = text(g, node, "ORACLE_BUNDLE_NAME"), *label = NULL;
-        if (home && asprintf(&label, "Oracle %s%s%s", bundle ? bundle : "home",
-                        name ? " " : "", name ? name : "") >= 0) {
-            json_t *app = facts_object();
-            facts_own(app, "name", label);
-            put_oracle_version(app, home, name);
-            facts_text(app, "publisher", "Oracle Corporation");
-            facts_text(app, "path", home);
-            facts_text(app, "origin", "registry");
-            facts_add(list, app);
-        }
-        free(home);
-        free(name);
-        free(bundle);
-    }
-    guestfs_free_hivex_node_list(keys);
+/* An update, of which servicing keeps when it came: halves of 100 ns since 1601. */
+static void look_at_package(guestfs_h *g, int64_t node, const char *name, void *data)
+{
+    struct servicing *s = data;
+    int64_t high, low;
+
+    if ((strncmp(name, "Package_for_KB", strlen("Package_for_KB")) != 0 &&
+            strncmp(name, "Package_for_RollupFix~", strlen("Package_for_RollupFix~")) != 0) ||
+        s->count++ >= PACKAGES_MAX)
+        return;
+    high = registry_number(g, node, "InstallTimeHigh");
+    low = registry_number(g, node, "InstallTimeLow");
+    if (high >= 0 && low >= 0)
+        facts_later(s->system, "last_patch", (high << 32 | low) / 10000000 - INT64_C(11644473600));
 }
 
-static void read_profiles(guestfs_h *g, int64_t top, json_t *system)
+/* And what Windows Update says of itself till Windows 8.1, "2019-05-01 12:00:00" in UTC. */
+static void read_last_patch(guestfs_h *g, int64_t top, json_t *system)
 {
-    static const char *const keys[] = {"Microsoft", "Windows NT", "CurrentVersion", "ProfileList",
-        NULL};
-    int64_t at = find(g, top, keys);
-    struct guestfs_hivex_node_list *nodes = at ? guestfs_hivex_node_children(g, at) : NULL;
-    json_t *list = facts_list();
+    static const char *const places[] = {
+        "Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\Results\\Install",
+        "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages"};
+    char *said = registry_text(g, registry_path(g, top, places[0]), "LastSuccessTime");
+    struct servicing servicing = {system, 0};
+    struct tm tm = {0};
 
-    for (uint32_t i = 0; nodes && i < nodes->len; i++) {
-        int64_t node = nodes->val[i].hivex_node_h;
-        char *sid = guestfs_hivex_node_name(g, node), *home = text(g, node, "ProfileImagePath");
-        const char *last = home ? strrchr(home, '\\') : NULL;
-        if (last && last[1] && sid) {
-            json_t *user = facts_object();
-            facts_text(user, "name", last + 1);
-            facts_text(user, "id", sid);
-            facts_text(user, "home", home);
-            facts_add(list, user);
-        }
-        free(sid);
-        free(home);
-    }
-    guestfs_free_hivex_node_list(nodes);
-    facts_put(system, "users", list);
+    if (said && strptime(said, "%Y-%m-%d %H:%M:%S", &tm))
+        facts_later(system, "last_patch", timegm(&tm));
+    free(said);
+    registry_each(g, registry_path(g, top, places[1]), look_at_package, &servicing);
 }
 
-static void read_software(guestfs_h *g, json_t *system)
+static void read_software(guestfs_h *g, json_t *system, char **inventory)
 {
-    static const char *const oracle[] = {"ORACLE", NULL};
-    static const char *const oracle32[] = {"Wow6432Node", "ORACLE", NULL};
     int64_t top = guestfs_hivex_root(g);
-    json_t *apps = json_object_get(system, "applications");
+    json_t *users = facts_list();
 
     if (top <= 0)
         return;
     read_version(g, top, system);
-    read_profiles(g, top, system);
-    apps = apps ? json_incref(apps) : facts_list();
-    read_oracle(g, find(g, top, oracle), apps);
-    read_oracle(g, find(g, top, oracle32), apps);
-    facts_put(system, "applications", apps);
+    read_last_patch(g, top, system);
+    registry_each(g, registry_path(g, top, "Microsoft\\Windows NT\\CurrentVersion\\ProfileList"),
+        add_profile, users);
+    facts_put(system, "users", users);
+    programs_read(g, top, facts_list_of(system, "applications"), inventory);
 }
 
-static void read_services(guestfs_h *g, int64_t control_set, json_t *system)
+/* What users installed for themselves alone is in a hive in each profile. */
+static void read_profiles(guestfs_h *g, json_t *system)
 {
-    static const char *const keys[] = {"Services", NULL};
-    int64_t at = find(g, control_set, keys);
-    struct guestfs_hivex_node_list *nodes = at ? guestfs_hivex_node_children(g, at) : NULL;
-    json_t *list = facts_list();
+    json_t *users = json_object_get(system, "users"), *apps = facts_list_of(system, "applications");
+    size_t count = json_array_size(users);
 
-    for (uint32_t i = 0; nodes && i < nodes->len; i++) {
-        int64_t start = number(g, nodes->val[i].hivex_node_h, "Start");
-        int64_t type = number(g, nodes->val[i].hivex_node_h, "Type");
-        /* Started automatically, and a program rather than a driver. */
-        if (start == 2 && type >= 0x10) {
-            char *name = guestfs_hivex_node_name(g, nodes->val[i].hivex_node_h);
-            if (name)
-                facts_add_text(list, name);
-            free(name);
+    for (size_t i = 0; i < count && i < PROFILES_MAX; i++) {
+        json_t *user = json_array_get(users, i);
+        char *path = NULL, *found = NULL;
+        if (asprintf(&path, "%s\\NTUSER.DAT", facts_get(user, "home")) >= 0)
+            found = registry_file(g, path);
+        if (found && registry_open(g, found)) {
+            programs_read_user(g, guestfs_hivex_root(g), facts_get(user, "name"), apps);
+            registry_close(g);
         }
+        free(found);
+        free(path);
     }
-    guestfs_free_hivex_node_list(nodes);
-    facts_put(system, "services", list);
+}
+
+/* Drivers and programs by which one sees for which platform it is prepared. */
+static const char *agent_of(const char *service)
+{
+    static const char *const agents[][2] = {{"VMTools", "open-vm-tools"}, {"QEMU-GA", "qemu-guest-agent"},
+        {"VBoxService", "virtualbox-guest-additions"}, {"cloudbase-init", "cloudbase-init"},
+        {"xenagent", "xe-guest-utilities"}, {"xensvc", "xe-guest-utilities"}, {"vdservice", "spice-vdagent"},
+        {"spice-agent", "spice-vdagent"}, {"WindowsAzureGuestAgent", "walinuxagent"},
+        {"AmazonSSMAgent", "amazon-ssm-agent"}, {"GCEAgent", "google-guest-agent"}};
+
+    for (size_t i = 0; i < sizeof agents / sizeof agents[0]; i++)
+        if (strcasecmp(service, agents[i][0]) == 0)
+            return agents[i][1];
+    return NULL;
+}
+
+static void add_service(guestfs_h *g, int64_t node, const char *name, void *data)
+{
+    int64_t start = registry_number(g, node, "Start");
+    int64_t type = start >= 0 ? registry_number(g, node, "Type") : -1;
+    const char *agent = agent_of(name);
+
+    /* Started automatically, and a program rather than a driver. */
+    if (start == 2 && type >= 0x10)
+        facts_add_text(facts_list_of(data, "services"), name);
+    if (agent)
+        facts_add_text(facts_list_of(data, "agents"), agent);
+}
+
+static void read_shutdown(guestfs_h *g, int64_t control_set, json_t *system)
+{
+    size_t size;
+    unsigned char *bytes = registry_bytes(g, registry_path(g, control_set, "Control\\Windows"),
+        "ShutdownTime", &size);
+
+    if (bytes && size == 8)
+        facts_date(system, "last_shutdown", registry_filetime(bytes));
+    free(bytes);
+}
+
+/* Before Vista an edition is a suite. */
+static void read_suite(guestfs_h *g, int64_t control_set, json_t *system)
+{
+    json_t *suites = facts_list();
+
+    registry_texts(g, registry_path(g, control_set, "Control\\ProductOptions"), "ProductSuite", suites);
+    for (size_t i = 0; i < json_array_size(suites); i++) {
+        const char *suite = json_string_value(json_array_get(suites, i));
+        if (!*facts_get(system, "edition") && strcmp(suite, "Terminal Server") != 0)
+            facts_text(system, "edition", suite);
+    }
+    json_decref(suites);
 }
 
 static void read_control_set(guestfs_h *g, const char *name, json_t *system)
 {
-    const char *const set[] = {name, NULL};
-    static const char *const zone[] = {"Control", "TimeZoneInformation", NULL};
-    int64_t top = guestfs_hivex_root(g), at = top > 0 ? find(g, top, set) : 0;
-    char *timezone = text(g, find(g, at, zone), "TimeZoneKeyName");
+    int64_t top = guestfs_hivex_root(g), at = top > 0 ? registry_path(g, top, name) : 0;
+    int64_t zone = registry_path(g, at, "Control\\TimeZoneInformation");
+    char *timezone = registry_text(g, zone, "TimeZoneKeyName");
+    json_t *swap = facts_list();
 
-    facts_own(system, "timezone",
-        timezone ? timezone : text(g, find(g, at, zone), "StandardName"));
-    read_services(g, at, system);
+    facts_own(system, "timezone", timezone ? timezone : registry_text(g, zone, "StandardName"));
+    registry_each(g, registry_path(g, at, "Services"), add_service, system);
+    read_shutdown(g, at, system);
+    read_suite(g, at, system);
+    registry_texts(g, registry_path(g, at, "Control\\Session Manager\\Memory Management"),
+        "PagingFiles", swap);
+    facts_put(system, "swap", swap);
+    winnet_read(g, at, system);
 }
 
-void windows_read(guestfs_h *g, const char *root, json_t *system)
+static void read_accounts(guestfs_h *g, const char *software, json_t *system)
 {
+    char *path = NULL, *found;
+    int len = (int)(strrchr(software, '/') - software);
+
+    if (asprintf(&path, "%.*s/SAM", len, software) < 0)
+        return;
+    found = guestfs_case_sensitive_path(g, path);
+    if (found && registry_open(g, found)) {
+        accounts_read(g, guestfs_hivex_root(g), system);
+        registry_close(g);
+    }
+    free(found);
+    free(path);
+}
+
+void windows_read(const struct guest *guest, const char *root, json_t *system)
+{
+    guestfs_h *g = guest->g;
     char *software = guestfs_inspect_get_windows_software_hive(g, root);
     char *hive = guestfs_inspect_get_windows_system_hive(g, root);
     char *set = guestfs_inspect_get_windows_current_control_set(g, root);
+    char *inventory = NULL, *dir;
 
-    if (software && guestfs_hivex_open(g, software, -1) == 0) {
-        read_software(g, system);
-        guestfs_hivex_close(g);
+    if (registry_open(g, software)) {
+        read_software(g, system, &inventory);
+        registry_close(g);
     }
-    if (hive && set && guestfs_hivex_open(g, hive, -1) == 0) {
+    if (set && registry_open(g, hive)) {
         read_control_set(g, set, system);
-        guestfs_hivex_close(g);
+        registry_close(g);
     }
+    read_profiles(g, system);
+    if (software && strchr(software, '/'))
+        read_accounts(g, software, system);
+    if (inventory && (dir = registry_file(g, inventory))) {
+        oracle_read_inventory(g, dir, registry_file, facts_list_of(system, "applications"));
+        free(dir);
+    }
+    bcd_read(guest, root, system);
+    free(inventory);
     free(software);
     free(hive);
     free(set);

@@ -115,7 +115,7 @@ static int full_version(char **out, const json_t *app, struct vmscm_error *err)
 
     if (epoch > 0)
         snprintf(prefix, sizeof prefix, "%lld:", epoch);
-    return vmscm_str_printf(out, err, "%s%s%s%s", prefix, version, *release ? "-" : "", release);
+    return vmscm_str_printf(out, err, "%s%s%s%s", prefix, version, *version && *release ? "-" : "", release);
 }
 
 static int put_applications(struct vmscm_db *db, sqlite3_int64 system, const json_t *list,
@@ -166,13 +166,35 @@ static int put_items(struct vmscm_db *db, sqlite3_int64 system, const char *kind
     return rc;
 }
 
+/* Of interfaces, as people know them: without the number of bits that are the network's. */
+static int put_addresses(struct vmscm_db *db, sqlite3_int64 system, const json_t *network,
+    struct vmscm_error *err)
+{
+    json_t *all = json_array();
+    int rc = all ? 0 : vmscm_error_nomem(err);
+
+    for (size_t i = 0; i < json_array_size(network) && !rc; i++) {
+        const json_t *list = json_object_get(json_array_get(network, i), "addresses");
+        for (size_t k = 0; k < json_array_size(list) && !rc; k++) {
+            const char *text = json_string_value(json_array_get(list, k));
+            if (json_array_append_new(all, json_stringn(text, strcspn(text, "/"))))
+                rc = vmscm_error_nomem(err);
+        }
+    }
+    if (!rc)
+        rc = put_items(db, system, "address", all, NULL, err);
+    json_decref(all);
+    return rc;
+}
+
 static int put_system(struct vmscm_db *db, const char *key, const json_t *system,
     struct vmscm_error *err)
 {
     static const struct {
         const char *kind, *list, *key;
     } items[] = {{"user", "users", "name"}, {"group", "groups", "name"},
-        {"service", "services", NULL}, {"kernel", "kernels", NULL}};
+        {"service", "services", NULL}, {"kernel", "kernels", NULL},
+        {"agent", "agents", NULL}};
     const json_t *sp = json_object_get(system, "service_pack");
     struct vmscm_buf words = VMSCM_BUF_INIT;
     char pack[32] = "", number[32];
@@ -199,7 +221,7 @@ static int put_system(struct vmscm_db *db, const char *key, const json_t *system
     rc = put(db, NULL, "INSERT INTO system_words(rowid, text) VALUES(?1, ?2)", row, 2, err);
     for (size_t i = 0; i < sizeof items / sizeof items[0] && !rc; i++)
         rc = put_items(db, id, items[i].kind, json_object_get(system, items[i].list), items[i].key, err);
-    if (!rc)
+    if (!rc && !(rc = put_addresses(db, id, json_object_get(system, "network"), err)))
         rc = put_applications(db, id, json_object_get(system, "applications"), err);
 out:
     vmscm_buf_release(&words);

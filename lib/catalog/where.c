@@ -232,6 +232,10 @@ static int put_system_term(struct vmscm_where *w, const struct vmscm_query *t,
         return put_item(w, "group", t->value, err);
     case VMSCM_QUERY_SERVICE:
         return put_item(w, "service", t->value, err);
+    case VMSCM_QUERY_AGENT:
+        return put_item(w, "agent", t->value, err);
+    case VMSCM_QUERY_ADDRESS:
+        return put_item(w, "address", t->value, err);
     case VMSCM_QUERY_KERNEL:
         if ((rc = put(w, "s.id IN (SELECT system FROM item WHERE kind = 'kernel' AND ", "", err)) ||
             (rc = put_compared(w, "value", t, err)))
@@ -434,7 +438,8 @@ int vmscm_where_reason(struct vmscm_where *w, bool *any, const struct vmscm_quer
     const char *content, struct vmscm_error *err)
 {
     static const char *const items[] = {[VMSCM_QUERY_USER] = "user", [VMSCM_QUERY_GROUP] = "group",
-        [VMSCM_QUERY_SERVICE] = "service", [VMSCM_QUERY_KERNEL] = "kernel"};
+        [VMSCM_QUERY_SERVICE] = "service", [VMSCM_QUERY_AGENT] = "agent", [VMSCM_QUERY_ADDRESS] = "address",
+        [VMSCM_QUERY_KERNEL] = "kernel"};
     struct vmscm_query os = *t;
     int rc;
 

@@ -117,6 +117,43 @@ static int describe_filesystem(struct entry *out, const json_t *item, struct vms
                     *label ? " " : "", label, bytes);
 }
 
+/* " TITLE a, b" for a list that is not empty. */
+static int put_texts(struct vmscm_buf *text, const char *title, const json_t *list, struct vmscm_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < json_array_size(list) && !rc; i++)
+        rc = vmscm_buf_printf(text, err, "%s%s%s", i ? ", " : " ", i ? "" : title,
+            json_string_value(json_array_get(list, i)));
+    return rc;
+}
+
+static int describe_interface(struct entry *out, const json_t *item, struct vmscm_error *err)
+{
+    struct vmscm_buf text = VMSCM_BUF_INIT;
+    int rc = vmscm_str_dup(&out->key, vmscm_facts_text(item, "interface"), err);
+
+    if (!rc && !(rc = vmscm_buf_puts(&text, vmscm_facts_text(item, "method"), err)) &&
+        !(rc = put_texts(&text, "", json_object_get(item, "addresses"), err)) &&
+        !(rc = put_texts(&text, "via ", json_object_get(item, "gateways"), err)) &&
+        !(rc = put_texts(&text, "dns ", json_object_get(item, "dns"), err)) &&
+        !(out->value = vmscm_buf_steal(&text)))
+        rc = vmscm_error_nomem(err);
+    vmscm_buf_release(&text);
+    return rc;
+}
+
+static int describe_license(struct entry *out, const json_t *item, struct vmscm_error *err)
+{
+    const char *channel = vmscm_facts_text(item, "channel"), *key = vmscm_facts_text(item, "partial_key");
+    const char *level = vmscm_facts_text(item, "level");
+    int rc = vmscm_str_dup(&out->key, vmscm_facts_text(item, "name"), err);
+
+    return rc ? rc
+              : vmscm_str_printf(&out->value, err, "%s%s%s%s%s", channel, *level ? " " : "", level,
+                    *key ? " ..." : "", key);
+}
+
 static int describe_application(struct entry *out, const json_t *item, struct vmscm_error *err)
 {
     const char *name = vmscm_facts_text(item, "name"), *version = vmscm_facts_text(item, "version");
@@ -137,7 +174,8 @@ static int describe_application(struct entry *out, const json_t *item, struct vm
     if (!rc)
         rc = vmscm_str_dup(&out->name, name, err);
     return rc ? rc
-              : vmscm_str_printf(&out->value, err, "%s%s%s%s", number, version, *release ? "-" : "",
+              : vmscm_str_printf(&out->value, err, "%s%s%s%s", number, version,
+                    *version && *release ? "-" : "",
                     release);
 }
 
@@ -270,7 +308,8 @@ out:
 static int compare_values(struct comparison *c, const json_t *before, const json_t *after)
 {
     static const char *const keys[] = {"product", "distro", "version", "release", "edition",
-        "variant", "service_pack_name", "build", "arch", "hostname", "timezone", "init"};
+        "variant", "service_pack_name", "build", "arch", "hostname", "domain", "timezone", "init",
+        "boot_loader", "default_boot", "default_kernel"};
     int rc = 0;
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0] && !rc; i++) {
@@ -292,7 +331,9 @@ static int compare_systems(struct comparison *c, const json_t *before, const jso
         describe_fn describe;
     } lists[] = {{"package", "applications", describe_application}, {"user", "users", describe_user},
         {"group", "groups", describe_group}, {"service", "services", describe_string},
-        {"kernel", "kernels", describe_string}};
+        {"kernel", "kernels", describe_string}, {"network", "network", describe_interface},
+        {"nameserver", "nameservers", describe_string}, {"swap", "swap", describe_string},
+        {"agent", "agents", describe_string}, {"license", "licenses", describe_license}};
     const char *format = vmscm_facts_text(after, "package_format");
     int rc;
 

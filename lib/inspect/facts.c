@@ -18,9 +18,9 @@ struct member {
 static const struct member disk[] = {{"id", TEXT, NULL}, {"size", NUMBER, NULL}, {"table", TEXT, NULL},
     {NULL, TEXT, NULL}};
 static const struct member partition[] = {{"device", TEXT, NULL}, {"size", NUMBER, NULL},
-    {NULL, TEXT, NULL}};
+    {"type", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member volume[] = {{"device", TEXT, NULL}, {"kind", TEXT, NULL},
-    {"size", NUMBER, NULL}, {NULL, TEXT, NULL}};
+    {"size", NUMBER, NULL}, {"level", TEXT, NULL}, {"members", TEXTS, NULL}, {NULL, TEXT, NULL}};
 static const struct member filesystem[] = {{"device", TEXT, NULL}, {"subvolume", TEXT, NULL},
     {"type", TEXT, NULL}, {"label", TEXT, NULL}, {"uuid", TEXT, NULL}, {"size", NUMBER, NULL},
     {"opaque", TRUTH, NULL}, {NULL, TEXT, NULL}};
@@ -30,11 +30,17 @@ static const struct member application[] = {{"name", TEXT, NULL}, {"epoch", NUMB
     {"version", TEXT, NULL}, {"release", TEXT, NULL}, {"arch", TEXT, NULL},
     {"publisher", TEXT, NULL}, {"license", TEXT, NULL},
     {"path", TEXT, NULL}, {"date", TEXT, NULL}, {"source", TEXT, NULL},
-    {"origin", TEXT, NULL}, {NULL, TEXT, NULL}};
+    {"origin", TEXT, NULL}, {"user", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member user[] = {{"name", TEXT, NULL}, {"id", TEXT, NULL}, {"group", TEXT, NULL},
-    {"home", TEXT, NULL}, {"shell", TEXT, NULL}, {NULL, TEXT, NULL}};
+    {"home", TEXT, NULL}, {"shell", TEXT, NULL}, {"last_login", TEXT, NULL},
+    {"disabled", TRUTH, NULL}, {NULL, TEXT, NULL}};
 static const struct member group[] = {{"name", TEXT, NULL}, {"id", TEXT, NULL},
     {"members", TEXTS, NULL}, {NULL, TEXT, NULL}};
+static const struct member interface[] = {{"interface", TEXT, NULL}, {"method", TEXT, NULL},
+    {"addresses", TEXTS, NULL}, {"gateways", TEXTS, NULL}, {"dns", TEXTS, NULL}, {"mac", TEXT, NULL},
+    {"source", TEXT, NULL}, {NULL, TEXT, NULL}};
+static const struct member license[] = {{"name", TEXT, NULL}, {"channel", TEXT, NULL},
+    {"level", TEXT, NULL}, {"partial_key", TEXT, NULL}, {"product_id", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member system_members[] = {{"root", TEXT, NULL}, {"type", TEXT, NULL},
     {"distro", TEXT, NULL}, {"product", TEXT, NULL}, {"variant", TEXT, NULL},
     {"version", TEXT, NULL}, {"release", TEXT, NULL}, {"osinfo", TEXT, NULL}, {"arch", TEXT, NULL},
@@ -43,7 +49,11 @@ static const struct member system_members[] = {{"root", TEXT, NULL}, {"type", TE
     {"build_revision", NUMBER, NULL}, {"edition", TEXT, NULL}, {"mounts", OBJECTS, mount},
     {"applications", OBJECTS, application}, {"truncated", TRUTH, NULL}, {"users", OBJECTS, user},
     {"groups", OBJECTS, group}, {"kernels", TEXTS, NULL}, {"timezone", TEXT, NULL},
-    {"init", TEXT, NULL}, {"services", TEXTS, NULL}, {NULL, TEXT, NULL}};
+    {"init", TEXT, NULL}, {"services", TEXTS, NULL}, {"installed", TEXT, NULL},
+    {"last_boot", TEXT, NULL}, {"last_shutdown", TEXT, NULL}, {"last_patch", TEXT, NULL},
+    {"boot_loader", TEXT, NULL}, {"default_boot", TEXT, NULL}, {"default_kernel", TEXT, NULL},
+    {"swap", TEXTS, NULL}, {"network", OBJECTS, interface}, {"nameservers", TEXTS, NULL},
+    {"domain", TEXT, NULL}, {"agents", TEXTS, NULL}, {"licenses", OBJECTS, license}, {NULL, TEXT, NULL}};
 static const struct member document[] = {{"date", TEXT, NULL}, {"status", TEXT, NULL},
     {"error", TEXT, NULL}, {"tool", TEXT, NULL}, {"accelerator", TEXT, NULL},
     {"disks", OBJECTS, disk}, {"partitions", OBJECTS, partition}, {"volumes", OBJECTS, volume},

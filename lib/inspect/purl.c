@@ -13,12 +13,13 @@ int vmscm_purl_version(char **out, const json_t *application, struct vmscm_error
 {
     const json_t *epoch = json_object_get(application, "epoch");
     const char *release = vmscm_facts_text(application, "release");
+    const char *version = vmscm_facts_text(application, "version");
     char number[32] = "";
 
     if (json_integer_value(epoch) > 0)
         snprintf(number, sizeof number, "%lld:", (long long)json_integer_value(epoch));
-    return vmscm_str_printf(out, err, "%s%s%s%s", number, vmscm_facts_text(application, "version"),
-        *release ? "-" : "", release);
+    return vmscm_str_printf(out, err, "%s%s%s%s", number, version,
+        *version && *release ? "-" : "", release);
 }
 
 static bool is_alnum(char c)
@@ -45,6 +46,29 @@ static const char *vendor(const char *distro)
     return strcmp(distro, "rhel") == 0 ? "redhat" : distro;
 }
 
+/* PyPI's names are in lower case, with dashes; npm's may have a scope, "@scope/name", which is a
+ * namespace. */
+static int put_name(struct vmscm_buf *buf, const char *type, const char *name, bool lower,
+    struct vmscm_error *err)
+{
+    bool python = strcmp(type, "pypi") == 0;
+    char *copy = NULL, *slash;
+    int rc = vmscm_str_dup(&copy, name, err);
+
+    for (char *p = copy; p && *p && python; p++)
+        if (*p == '_')
+            *p = '-';
+    slash = !rc && strcmp(type, "npm") == 0 && *copy == '@' ? strchr(copy, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        rc = put(buf, "/", copy, false, err);
+    }
+    if (!rc)
+        rc = put(buf, "/", slash ? slash + 1 : copy, lower || python, err);
+    free(copy);
+    return rc;
+}
+
 int vmscm_purl_make(char **out, const json_t *system, const json_t *application,
     struct vmscm_error *err)
 {
@@ -59,14 +83,20 @@ int vmscm_purl_make(char **out, const json_t *system, const json_t *application,
     char *version = NULL;
     int rc;
 
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+    /* What has another origin is none of the system's packages. */
+    const char *origin = vmscm_facts_text(application, "origin");
+    for (size_t i = 0; i < sizeof types / sizeof types[0] && !*origin; i++)
         if (strcmp(format, types[i][0]) == 0)
             type = types[i][1];
     bool packaged = strcmp(type, "generic") != 0, rpm = strcmp(type, "rpm") == 0;
+    if (strcmp(origin, "pip") == 0)
+        type = "pypi";
+    else if (strcmp(origin, "npm") == 0)
+        type = "npm";
     if ((rc = vmscm_purl_version(&version, application, err)) ||
         (rc = vmscm_buf_printf(&buf, err, "pkg:%s", type)) ||
         (packaged && *distro && (rc = put(&buf, "/", vendor(distro), true, err))) ||
-        (rc = put(&buf, "/", vmscm_facts_text(application, "name"), packaged && !rpm, err)))
+        (rc = put_name(&buf, type, vmscm_facts_text(application, "name"), packaged && !rpm, err)))
         goto out;
     /* Of rpm the epoch is a qualifier, and otherwise of the version. */
     const char *behind = rpm && json_integer_value(epoch) > 0 ? strchr(version, ':') + 1 : version;

@@ -243,7 +243,8 @@ int vmscm_sandbox_prepare(struct vmscm_sandbox *box, const char *program,
 {
     int rc = filter_prepare(box, err);
 
-    if (!rc)
+    box->calls_only = !program;
+    if (!rc && program)
         rc = landlock_prepare(box, program, read_only, read_write, err);
     if (rc)
         vmscm_sandbox_release(box);
@@ -263,7 +264,7 @@ int vmscm_sandbox_enter(const struct vmscm_sandbox *box)
 {
     /* Exec gives root all that is in the bounding set; without the right to shrink it there is
      * nothing to drop. */
-    for (int cap = 0; cap < 64; cap++)
+    for (int cap = 0; cap < 64 && !box->calls_only; cap++)
         if (cap != CAP_DAC_OVERRIDE && cap != CAP_DAC_READ_SEARCH && cap != CAP_FOWNER)
             prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

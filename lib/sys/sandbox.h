@@ -14,18 +14,21 @@
 
 #include "base/error.h"
 #include <linux/filter.h>
+#include <stdbool.h>
 
 struct vmscm_sandbox {
     struct sock_fprog filter; /* filter.filter is malloced */
     int landlock;             /* ruleset, or -1: the kernel has none */
+    bool calls_only;          /* capabilities stay */
 };
 
 #define VMSCM_SANDBOX_INIT                                                                         \
     {                                                                                              \
-        {0, NULL}, -1                                                                              \
+        {0, NULL}, -1, false                                                                       \
     }
 
-/* program: the file that will be executed. The lists are those of struct vmscm_spawn_options. */
+/* program: the file that will be executed; NULL: it starts others that nobody can list, and only calls
+ * are filtered. The lists are those of struct vmscm_spawn_options. */
 int vmscm_sandbox_prepare(struct vmscm_sandbox *box, const char *program,
     const char *const *read_only, const char *const *read_write, struct vmscm_error *err);
 void vmscm_sandbox_release(struct vmscm_sandbox *box);

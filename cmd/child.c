@@ -37,7 +37,7 @@ static int take_listener(int listener)
     return listener == LISTENER ? fcntl(listener, F_SETFD, 0) : dup2(listener, LISTENER);
 }
 
-static void become(const char *path, char *const argv[], int err, int out, unsigned flags,
+static void become(const char *path, char *const argv[], int err, int out, int in, unsigned flags,
     int listener, pid_t parent)
 {
     static const int signals[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -52,7 +52,7 @@ static void become(const char *path, char *const argv[], int err, int out, unsig
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (flags & (CHILD_NULL | CHILD_OUT)) {
         int null = open("/dev/null", O_RDWR);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        if (null < 0 || dup2(in >= 0 ? in : null, STDIN_FILENO) < 0 ||
             dup2(out >= 0 ? out : null, STDOUT_FILENO) < 0)
             _exit(127);
     }
@@ -74,7 +74,7 @@ static int start(struct child *child, const char *const argv[], unsigned flags, 
     const char *package, struct vmscm_error *err)
 {
     char *path = process_find(argv[0]);
-    int ends[2] = {-1, -1}, out[2] = {-1, -1};
+    int ends[2] = {-1, -1}, out[2] = {-1, -1}, in[2] = {-1, -1};
     pid_t parent = getpid();
 
     *child = (struct child)CHILD_INIT;
@@ -83,22 +83,29 @@ static int start(struct child *child, const char *const argv[], unsigned flags, 
         report_set(err, VMSCM_ETOOL, "%s: not installed", argv[0]);
         return report_hint(err, "apt install %s", package);
     }
-    if ((!(flags & CHILD_STDERR) && make_pipe(ends) < 0) || (flags & CHILD_OUT && make_pipe(out) < 0)) {
+    if ((!(flags & CHILD_STDERR) && make_pipe(ends) < 0) || (flags & CHILD_OUT && make_pipe(out) < 0) ||
+        (flags & CHILD_IN && pipe2(in, O_CLOEXEC) < 0)) {
         report_set(err, VMSCM_EIO, "%s: %s", argv[0], strerror(errno));
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < 2; i++) {
             if (ends[i] >= 0)
                 close(ends[i]);
+            if (out[i] >= 0)
+                close(out[i]);
+        }
         free(path);
         return VMSCM_EIO;
     }
     fflush(NULL);
     child->pid = fork();
     if (child->pid == 0)
-        become(path, (char *const *)argv, ends[1], out[1], flags, listener, parent);
+        become(path, (char *const *)argv, ends[1], out[1], in[0], flags, listener, parent);
     free(path);
     if (out[1] >= 0)
         close(out[1]);
     child->out = out[0];
+    if (in[0] >= 0)
+        close(in[0]);
+    child->in = in[1];
     if (ends[1] >= 0)
         close(ends[1]);
     child->err = ends[0];

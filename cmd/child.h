@@ -17,6 +17,7 @@ struct child {
     pid_t pid;        /* 0: none */
     int err;          /* read end of its standard error; -1: it was left ours */
     int out;          /* read end of its standard output, the caller's to close; -1: none */
+    int in;           /* write end of its standard input, the caller's to close; -1: none */
     bool ended;
     int status;            /* then: as process_wait's */
     char line[CHILD_LINE]; /* that is being read */
@@ -28,13 +29,14 @@ struct child {
 
 #define CHILD_INIT                                                                                 \
     {                                                                                              \
-        .err = -1, .out = -1                                                                       \
+        .err = -1, .out = -1, .in = -1                                                                       \
     }
 
 enum child_flag {
     CHILD_STDERR = 1, /* leave it our standard error */
     CHILD_NULL = 2,   /* nothing to read, nowhere to print */
     CHILD_OUT = 4,    /* nothing to read; what it prints comes from `out`, which does not block */
+    CHILD_IN = 8,     /* with CHILD_OUT: it reads what is written to `in`, which blocks */
 };
 
 /* VMSCM_ETOOL if argv[0] is not on the PATH, with `package` as what to install. */

@@ -30,7 +30,7 @@ static int cat_file(struct ctx *ctx, const struct opts *o, char *spec, struct vm
         (rc = vmscm_revision_resolve(&rev, ctx->repo, spec, err)))
         goto out;
     interrupt_catch();
-    rc = inspection_run(&none, ctx, rev, &how, err);
+    rc = inspection_run(&none, NULL, ctx, rev, &how, err);
 out:
     vmscm_revision_free(rev);
     return rc;

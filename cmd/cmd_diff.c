@@ -3,6 +3,7 @@
 #include "cmd.h"
 #include "color.h"
 #include "factsdiff.h"
+#include "filesdiff.h"
 #include "memory.h"
 #include "pager.h"
 #include "report.h"
@@ -15,6 +16,8 @@
 
 struct opts {
     int ranges;
+    int files;
+    const char *content, *device;
 };
 
 /* A disk's ranges, kept until the table of the disks is printed. */
@@ -184,9 +187,17 @@ static int compare(struct ctx *ctx, const struct opts *o, struct vmscm_revision 
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     struct vmscm_revision *before = NULL, *after = NULL;
+    const struct opts *o = values;
     struct vmscm_workdir *dir = NULL;
     int rc = 0;
 
+    if (!!o->ranges + !!o->files + !!o->content > 1)
+        return report_set(err, VMSCM_EUSAGE, "diff: --ranges, --files and --content exclude each other");
+    if (o->device && !o->files && !o->content)
+        return report_set(err, VMSCM_EUSAGE, "--device: of --files or --content");
+    if (o->content && *o->content != '/')
+        return report_set(err, VMSCM_EUSAGE, "--content=%.200s: no path that begins with a slash",
+            o->content);
     if (argc < 2) {
         rc = vmscm_workdir_open(&dir, ".", err);
         if (rc == VMSCM_ENOTFOUND) {
@@ -202,7 +213,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = vmscm_revision_resolve(&after, ctx->repo, dir ? vmscm_workdir_base(dir) : argv[1],
             err);
     if (!rc)
-        rc = compare(ctx, values, before, after, err);
+        rc = o->content ? filesdiff_content(ctx, before, after, o->content, o->device, err)
+            : o->files  ? filesdiff_list(ctx, before, after, o->device, err)
+                        : compare(ctx, o, before, after, err);
     vmscm_revision_free(before);
     vmscm_revision_free(after);
     vmscm_workdir_close(dir);
@@ -212,10 +225,17 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 static const struct opt table[] = {
     {0, "ranges", OPT_FLAG, offsetof(struct opts, ranges), NULL, NULL,
         "list every range of bytes that differs"},
+    {0, "files", OPT_FLAG, offsetof(struct opts, files), NULL, NULL,
+        "list the files that differ, instead"},
+    {0, "content", OPT_STRING, offsetof(struct opts, content), "PATH", NULL,
+        "show what differs in this file, instead"},
+    {0, "device", OPT_STRING, offsetof(struct opts, device), "DEVICE", NULL,
+        "of files: in this file system, such as vda:1, instead of the operating system's"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--ranges] REV REV", "[--ranges] REV", NULL};
+static const char *const usage[] = {"[--ranges] REV [REV]",
+    "--files|--content=PATH [--device=DEVICE] REV [REV]", NULL};
 
 const struct cmd cmd_diff = {
     .name = "diff",

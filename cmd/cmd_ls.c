@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct opts {
     const char *device;
@@ -23,42 +22,17 @@ static int64_t number(const json_t *entry, const char *key)
     return json_integer_value(json_object_get(entry, key));
 }
 
-/* "-rw-r--r--" */
-static const char *mode_text(char text[11], mode_t mode)
-{
-    static const struct {
-        mode_t kind;
-        char letter;
-    } kinds[] = {{S_IFDIR, 'd'}, {S_IFLNK, 'l'}, {S_IFCHR, 'c'}, {S_IFBLK, 'b'}, {S_IFIFO, 'p'},
-        {S_IFSOCK, 's'}};
-
-    memcpy(text, "----------", 11);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if ((mode & S_IFMT) == kinds[i].kind)
-            text[0] = kinds[i].letter;
-    for (int i = 0; i < 9; i++)
-        if (mode & (0400 >> i))
-            text[i + 1] = "rwx"[i % 3];
-    if (mode & S_ISUID)
-        text[3] = mode & S_IXUSR ? 's' : 'S';
-    if (mode & S_ISGID)
-        text[6] = mode & S_IXGRP ? 's' : 'S';
-    if (mode & S_ISVTX)
-        text[9] = mode & S_IXOTH ? 't' : 'T';
-    return text;
-}
-
 static void print_text(const json_t *list)
 {
     static const char *const columns[] = {"", "", "", ">", "", "", NULL};
     struct table *table = table_new(columns);
-    char mode[11], date[TEXT_MAX];
+    char mode[TEXT_MAX], date[TEXT_MAX];
 
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *entry = json_array_get(list, i);
         const char *name = json_string_value(json_object_get(entry, "name"));
         const char *target = json_string_value(json_object_get(entry, "target"));
-        table_cell(table, "%s", mode_text(mode, (mode_t)number(entry, "mode")));
+        table_cell(table, "%s", text_mode(mode, (mode_t)number(entry, "mode")));
         table_cell(table, "%" PRId64, number(entry, "uid"));
         table_cell(table, "%" PRId64, number(entry, "gid"));
         table_cell(table, "%" PRId64, number(entry, "size"));
@@ -83,7 +57,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         (rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err)))
         goto out;
     interrupt_catch();
-    if ((rc = inspection_run(&answer, ctx, rev, &how, err)))
+    if ((rc = inspection_run(&answer, NULL, ctx, rev, &how, err)))
         goto out;
     list = json_loads(answer, 0, NULL);
     if (!json_is_array(list)) {

@@ -151,7 +151,7 @@ static int look(struct inspecting *w, struct vmscm_revision *rev, struct vmscm_e
 {
     double began = now();
     char *found = NULL;
-    int rc = inspection_run(&found, w->ctx, rev, &w->how, err);
+    int rc = inspection_run(&found, NULL, w->ctx, rev, &w->how, err);
 
     if (!rc && !(rc = vmscm_inspect_record(rev, found, strlen(found), err)))
         inspecting_tell(w, rev, found, now() - began);

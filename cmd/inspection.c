@@ -18,6 +18,12 @@
 #define ANSWER_MAX ((size_t)17 << 20)
 #define DISKS_MAX 64
 
+struct inspection {
+    struct export *export;
+    struct child child;
+    bool wants_files; /* rather than facts: that there is none is an answer */
+};
+
 struct answer {
     char *text;
     size_t len, cap;
@@ -25,7 +31,7 @@ struct answer {
 };
 
 /* What it printed meanwhile. */
-static int take(struct answer *a, int fd, struct vmscm_error *err)
+static int take(struct answer *a, struct inspection *inspection, struct vmscm_error *err)
 {
     ssize_t n;
 
@@ -34,7 +40,7 @@ static int take(struct answer *a, int fd, struct vmscm_error *err)
             a->cap = a->cap ? a->cap * 2 : 131072;
             a->text = memory_grow(a->text, a->cap, 1);
         }
-        n = read(fd, a->text + a->len, a->cap - a->len - 1);
+        n = read(inspection->child.out, a->text + a->len, a->cap - a->len - 1);
         a->len += n > 0 ? (size_t)n : 0;
         if (a->through && a->len) {
             if (fwrite(a->text, 1, a->len, stdout) != a->len || fflush(stdout))
@@ -42,34 +48,27 @@ static int take(struct answer *a, int fd, struct vmscm_error *err)
             a->len = 0;
         }
         if (a->len > ANSWER_MAX)
-            return report_set(err, VMSCM_ETOOL, PROGRAM ": it says too much");
+            return report_set(err, VMSCM_ETOOL, inspection->wants_files
+                    ? PROGRAM ": over 16 MiB"
+                    : PROGRAM ": it says too much");
     } while (n > 0);
     a->text[a->len] = '\0';
     return 0;
 }
 
-static int wait_for(struct answer *a, struct child *child, struct export *export, bool looks_for_file,
-    struct vmscm_error *err)
+int inspection_check(bool *alive, struct inspection *inspection, struct vmscm_error *err)
 {
-    bool alive;
-    int rc = 0;
+    struct child *child = &inspection->child;
+    int rc;
 
-    do {
-        alive = child_alive(child, false);
-        if ((rc = take(a, child->out, err)))
-            return rc;
-        if (alive && interrupt_pending())
-            return report_set(err, VMSCM_ECANCELED, "inspect: interrupted");
-        /* What it makes of disks that are gone is nothing about them. */
-        if ((rc = export_check(export, err)))
-            return rc;
-        if (alive)
-            poll(NULL, 0, 20);
-    } while (alive);
-    if (child->status == 0)
-        return 0;
+    *alive = child_alive(child, false);
+    if (*alive && interrupt_pending())
+        return report_set(err, VMSCM_ECANCELED, "inspect: interrupted");
+    /* What it makes of disks that are gone is nothing about them. */
+    if ((rc = export_check(inspection->export, err)) || *alive || child->status == 0)
+        return rc;
     child_failed(child, err);
-    if (child->status == 1 && looks_for_file) {
+    if (child->status == 1 && inspection->wants_files) {
         err->code = VMSCM_ENOTFOUND;
         return VMSCM_ENOTFOUND;
     }
@@ -79,13 +78,26 @@ static int wait_for(struct answer *a, struct child *child, struct export *export
     return VMSCM_ETOOL;
 }
 
-static int look(struct answer *a, const char *program, struct export *export,
-    const struct vmscm_machine *machine, const struct inspection_options *o,
-    struct vmscm_error *err)
+static int wait_for(struct answer *a, struct inspection *inspection, struct vmscm_error *err)
 {
-    const char *argv[DISKS_MAX + 8] = {program};
+    bool alive;
+    int rc, taken;
+
+    do {
+        rc = inspection_check(&alive, inspection, err);
+        if ((taken = take(a, inspection, rc ? NULL : err)) || rc)
+            return rc ? rc : taken;
+        if (alive)
+            poll(NULL, 0, 20);
+    } while (alive);
+    return 0;
+}
+
+static int start(struct inspection *inspection, const char *program, const struct vmscm_machine *machine,
+    const struct inspection_options *o, struct vmscm_error *err)
+{
+    const char *argv[DISKS_MAX + 9] = {program};
     char *own[DISKS_MAX + 5];
-    struct child child = CHILD_INIT;
     size_t n = 1, made = 0;
     int rc;
 
@@ -99,17 +111,14 @@ static int look(struct answer *a, const char *program, struct export *export,
         argv[n++] = own[made++] = memory_printf("--read=%s", o->read);
     if (o->device)
         argv[n++] = own[made++] = memory_printf("--device=%s", o->device);
-    argv[n++] = export_socket(export);
+    if (o->tree)
+        argv[n++] = "--tree";
+    argv[n++] = export_socket(inspection->export);
     for (size_t i = 0; i < machine->disk_count; i++)
         argv[n++] = own[made++] = memory_printf("%s=%s", machine->disks[i].id, machine->disks[i].id);
     argv[n] = NULL;
-    rc = child_start(&child, argv, CHILD_OUT, "libguestfs0", err);
-    child.name = PROGRAM;
-    if (!rc)
-        rc = wait_for(a, &child, export, o->list || o->read, err);
-    child_stop(&child, false);
-    if (child.out >= 0)
-        close(child.out);
+    rc = child_start(&inspection->child, argv, CHILD_OUT | (o->tree ? CHILD_IN : 0), "libguestfs0", err);
+    inspection->child.name = PROGRAM;
     while (made > 0)
         free(own[--made]);
     return rc;
@@ -139,29 +148,68 @@ bool inspection_is_installed(void)
     return program != NULL;
 }
 
-int inspection_run(char **facts, struct ctx *ctx, struct vmscm_revision *rev,
+int inspection_open(struct inspection **out, struct ctx *ctx, struct vmscm_revision *rev,
     const struct inspection_options *options, struct vmscm_error *err)
 {
     const struct export_options all = {0};
     const struct vmscm_machine *machine;
-    struct export *export = NULL;
-    struct answer a = {.through = options->read != NULL};
+    struct inspection *inspection = memory_zero(sizeof *inspection);
     char *program = installed_find(PROGRAM, VMSCM_HELPER_DIR);
     int rc = 0;
 
-    *facts = NULL;
+    inspection->child = (struct child)CHILD_INIT;
+    inspection->wants_files = options->list || options->read || options->tree;
     if (!program) {
         rc = report_set(err, VMSCM_ETOOL, PROGRAM ": not installed");
         report_hint(err, "it is built where libguestfs-dev is");
     } else if (!(rc = check(&machine, rev, err)) &&
-        !(rc = export_start(&export, ctx, rev, &all, err))) {
-        rc = look(&a, program, export, machine, options, err);
+        !(rc = export_start(&inspection->export, ctx, rev, &all, err))) {
+        rc = start(inspection, program, machine, options, err);
     }
-    export_stop(export);
     free(program);
-    if (rc || options->read)
-        free(a.text);
-    else
-        *facts = a.text;
+    if (rc) {
+        inspection_close(inspection);
+        inspection = NULL;
+    }
+    *out = inspection;
     return rc;
+}
+
+struct child *inspection_child(struct inspection *inspection)
+{
+    return &inspection->child;
+}
+
+void inspection_close(struct inspection *inspection)
+{
+    if (!inspection)
+        return;
+    child_stop(&inspection->child, false);
+    if (inspection->child.out >= 0)
+        close(inspection->child.out);
+    if (inspection->child.in >= 0)
+        close(inspection->child.in);
+    export_stop(inspection->export);
+    free(inspection);
+}
+
+int inspection_run(char **facts, size_t *size, struct ctx *ctx, struct vmscm_revision *rev,
+    const struct inspection_options *options, struct vmscm_error *err)
+{
+    struct answer a = {.through = options->read != NULL && !size};
+    struct inspection *inspection = NULL;
+    int rc = inspection_open(&inspection, ctx, rev, options, err);
+
+    *facts = NULL;
+    if (!rc)
+        rc = wait_for(&a, inspection, err);
+    inspection_close(inspection);
+    if (rc || a.through) {
+        free(a.text);
+        return rc;
+    }
+    *facts = a.text;
+    if (size)
+        *size = a.len;
+    return 0;
 }

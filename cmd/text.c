@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <wchar.h>
 
@@ -224,4 +225,28 @@ unsigned text_distance(const char *a, const char *b)
         }
     }
     return row[la % 3][lb];
+}
+
+const char *text_mode(char *text, mode_t mode)
+{
+    static const struct {
+        mode_t kind;
+        char letter;
+    } kinds[] = {{S_IFDIR, 'd'}, {S_IFLNK, 'l'}, {S_IFCHR, 'c'}, {S_IFBLK, 'b'}, {S_IFIFO, 'p'},
+        {S_IFSOCK, 's'}};
+
+    memcpy(text, "----------", 11);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if ((mode & S_IFMT) == kinds[i].kind)
+            text[0] = kinds[i].letter;
+    for (int i = 0; i < 9; i++)
+        if (mode & (0400 >> i))
+            text[i + 1] = "rwx"[i % 3];
+    if (mode & S_ISUID)
+        text[3] = mode & S_IXUSR ? 's' : 'S';
+    if (mode & S_ISGID)
+        text[6] = mode & S_IXGRP ? 's' : 'S';
+    if (mode & S_ISVTX)
+        text[9] = mode & S_IXOTH ? 't' : 'T';
+    return text;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <vmscm/revision.h>
 
 /*
@@ -28,6 +29,8 @@ const char *text_id(char *buf, const char *id);       /* the first seven digits 
 const char *text_date(char *buf, int64_t time, int offset); /* "2026-11-22 18:33:43 +0000" */
 const char *text_local(char *buf, int64_t time);      /* "2026-11-22 18:33", the user's zone */
 const char *text_iso(char *buf, int64_t time, int offset);  /* "2026-11-22T18:33:43+00:00" */
+
+const char *text_mode(char *buf, mode_t mode);          /* "-rw-r--r--" */
 
 /* "1 disk", "2 disks". */
 const char *text_count(char *buf, uint64_t n, const char *one);

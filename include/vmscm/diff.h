@@ -49,6 +49,17 @@ struct vmscm_diff_sink {
 VMSCM_API int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
     const struct vmscm_diff_sink *sink, int *differs, struct vmscm_error *err);
 
+/*
+ * What differs between two texts, as a unified diff without its two first lines, which name them:
+ * each(data, text, size) is called with pieces of it, in order; a non-zero return ends it and is returned.
+ * Nothing is said if they are the same, and if one is no text, which *binary tells. Texts may be NULL if
+ * their sizes are 0.
+ * Thread safety: any. Errors: VMSCM_ENOMEM.
+ */
+VMSCM_API int vmscm_diff_text(int *binary, const void *before, size_t before_size, const void *after,
+    size_t after_size, int (*each)(void *data, const char *text, size_t size), void *data,
+    struct vmscm_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "memory.h"
 #include "pager.h"
+#include "rowformat.h"
 #include "table.h"
 #include "text.h"
 #include <stdlib.h>
@@ -12,11 +13,15 @@
 
 struct opts {
     int history;
+    const char *format;
 };
 
+static const char *const fields[] = {"machine", "id", "date", "author", "subject", "inside", "why", NULL};
+
 struct listing {
-    json_t *json; /* one of the two */
+    json_t *json; /* one of the three */
     struct table *table;
+    const char *format;
     size_t count;
 };
 
@@ -35,6 +40,16 @@ static void add_json(json_t *list, const struct vmscm_search_hit *hit)
         json_add(why, json_text(hit->why[i]));
 }
 
+static void print_formatted(const char *format, const struct vmscm_search_hit *hit, const char *why)
+{
+    char date[TEXT_MAX], *subject = memory_printf("%.*s", (int)strcspn(hit->message, "\n"), hit->message);
+    const char *const values[] = {hit->machine, hit->id, text_iso(date, hit->time, 0), hit->author, subject,
+        hit->summary, why};
+
+    rowformat_print(format, fields, values);
+    free(subject);
+}
+
 static int list_one(void *data, const struct vmscm_search_hit *hit)
 {
     struct listing *listing = data;
@@ -48,6 +63,8 @@ static int list_one(void *data, const struct vmscm_search_hit *hit)
     }
     if (listing->json) {
         add_json(listing->json, hit);
+    } else if (listing->format) {
+        print_formatted(listing->format, hit, why);
     } else {
         table_cell(listing->table, "%s", hit->machine ? hit->machine : "-");
         table_cell(listing->table, "%s", text_id(buf, hit->id));
@@ -62,7 +79,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 {
     static const char *const columns[] = {"MACHINE", "REVISION", "DATE", "WHY", NULL};
     const struct opts *o = values;
-    struct listing listing = {NULL, NULL, 0};
+    struct listing listing = {NULL, NULL, o->format, 0};
     char *query = memory_dup(argv[0]);
     int rc = ctx_repo(ctx, err);
 
@@ -71,16 +88,18 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         free(query);
         query = longer;
     }
-    if (rc)
+    if (rc || (o->format && (rc = rowformat_check(o->format, fields, err))))
         goto out;
+    if (o->format && !ctx->common.json)
+        pager_start(ctx);
     listing.json = ctx->common.json ? json_array() : NULL;
-    listing.table = listing.json ? NULL : table_new(columns);
+    listing.table = listing.json || o->format ? NULL : table_new(columns);
     if ((rc = vmscm_search(ctx->repo, query, o->history, list_one, &listing, err)))
         goto out;
     if (listing.json) {
         json_print(listing.json);
         listing.json = NULL;
-    } else if (listing.count && !ctx->common.quiet) {
+    } else if (listing.count && listing.table && !ctx->common.quiet) {
         pager_start(ctx);
         table_print(listing.table, "");
     }
@@ -95,10 +114,12 @@ out:
 static const struct opt table[] = {
     {0, "history", OPT_FLAG, offsetof(struct opts, history), NULL, NULL,
         "all revisions, not just the machines' newest"},
+    {0, "format", OPT_STRING, offsetof(struct opts, format), "FORMAT", NULL,
+        "a line for each, with %(machine), %(id) and the like in it"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[--history] QUERY...", NULL};
+static const char *const usage[] = {"[--history] [--format=FORMAT] QUERY...", NULL};
 
 const struct cmd cmd_search = {
     .name = "search",

@@ -174,6 +174,13 @@ check_fails 2 'a service pack that is no number' 'vmscm search sp:x' 'no number'
 check_fails 2 'a date that is none' 'vmscm search changed:soon' 'no date'
 check_fails 2 'no query' 'vmscm search'
 
+check 'a line for each, in a form of its own' '
+    vmscm search --format="%(machine)|%(inside)|100%%" os:windows >out
+    grep "^[a-z0-9/-]*|.*|100%$" out
+    [ "$(vmscm search --format="%(machine)" os:windows | sort)" = "$(vmscm search --json os:windows | jq -r ".[].machine" | sort)" ]
+    [ "$(vmscm search --format="%(id) %(date)" os:windows | sort)" = "$(vmscm search --json os:windows | jq -r ".[] | .id + \" \" + .time" | sort)" ]'
+check_fails 2 'a field that is none' 'vmscm search --format="%(nothing)" os:windows' '"%(nothing)": no field'
+
 check 'guests cannot write on the terminal' '
     make evil "{\"type\": \"linux\", \"product\": \"x\u001b[31m\u202e evil\", \"applications\": [{\"name\": \"a\u0007pp\", \"version\": \"1\"}]}"
     vmscm search os:evil >out

@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# slow
+# Kinds of guests that t2910 has not, all on the disks of one machine, so that one appliance looks into them:
+# btrfs, XFS on LVM, packages of RPM and of Alpine, Windows 7 and 2019. The databases of packages are made by
+# dpkg and rpm themselves; of Alpine's there is no tool in Debian.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+# shellcheck source=t/lib-phony.sh
+. "$TEST_SOURCE/t/lib-phony.sh"
+
+[ -x "$VMSCM_BUILD/vmscm-inspect" ] || skip_all "vmscm-inspect was not built: no libguestfs-dev"
+[ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
+why=$(missing ROOT nbdkit qemu-system-x86_64 hivexregedit mkntfs ntfs-3g sfdisk python3 mkfs.btrfs mkfs.xfs \
+    rpmbuild pvcreate losetup jq)
+[ -z "$why" ] || skip_all "$why"
+ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguestfs needs one"
+[ -c /dev/fuse ] || skip_all "no /dev/fuse"
+losetup -f >/dev/null 2>&1 || skip_all "no loop devices"
+export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
+# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
+export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
+
+vmscm init -q --bare repo.vmscm
+VMSCM_DIR=$PWD/repo.vmscm
+export VMSCM_DIR
+
+# By names such as /dev/sda each would mean the first disk.
+uuid=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b1
+
+# deb ROOT: a package installed there by dpkg
+deb() {
+    mkdir -p pkg/DEBIAN pkg/usr/share/hello "$1"/var/lib/dpkg/{info,updates,triggers} &&
+        touch "$1/var/lib/dpkg/status" &&
+        printf 'Package: hello\nVersion: 1:2.10-3\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: d\n' >pkg/DEBIAN/control &&
+        dpkg-deb --root-owner-group --build pkg hello.deb &&
+        dpkg --root="$1" --force-all --log=/dev/null -i hello.deb
+}
+
+# rpm_of ROOT: a package installed there by rpm
+rpm_of() {
+    mkdir -p "$1/var/lib/rpm" rpms &&
+        printf 'Name: hello\nEpoch: 2\nVersion: 2.12\nRelease: 4.fc39\nSummary: s\nLicense: GPLv3+\nVendor: A Project\nBuildArch: noarch\n%%description\nd\n%%files\n' >hello.spec &&
+        rpmbuild --quiet -bb --define "_topdir $PWD/rpms" hello.spec &&
+        rpm --root "$1" --dbpath /var/lib/rpm --define '_db_backend sqlite' --initdb &&
+        rpm --root "$1" --dbpath /var/lib/rpm --define '_db_backend sqlite' --nodeps --noscripts --justdb \
+            --nosignature -i rpms/RPMS/noarch/hello-2.12-4.fc39.noarch.rpm
+}
+
+# xfs_on_lvm DISK ROOT: the volume vg/root. The device mapper, without which lvcreate makes none, is not everywhere:
+# LVM writes it as if restored from a backup.
+xfs_on_lvm() {
+    local loop rc=0
+    cat >proto <<END
+/
+0 0
+d--755 0 0
+etc d--755 0 0
+os-release ---644 0 0 $2/etc/os-release
+fstab ---644 0 0 $2/etc/fstab
+hostname ---644 0 0 $2/etc/hostname
+redhat-release ---644 0 0 $2/etc/redhat-release
+$
+bin d--755 0 0
+ls ---755 0 0 $2/bin/ls
+bash ---755 0 0 $2/bin/bash
+$
+dev d--755 0 0
+$
+$
+END
+    truncate -s 400M "$1" && truncate -s 320M xfs.img && mkfs.xfs -q -p proto xfs.img || return 1
+    loop=$(losetup -f --show "$1") || return 1
+    mkdir -p lvm
+    export LVM_SYSTEM_DIR=$PWD/lvm LVM_SUPPRESS_FD_WARNINGS=1
+    local only="devices { filter = [ \"a|^$loop\$|\", \"r|.*|\" ] use_devicesfile = 0 } activation { udev_sync = 0 udev_rules = 0 }"
+    { pvcreate -q --config "$only" --dataalignment 1m "$loop" &&
+        vgcreate -q --config "$only" vg "$loop" &&
+        vgcfgbackup -q --config "$only" -f group vg &&
+        awk '$0 == "}" && !done++ {
+            print "logical_volumes { root { id = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa\" status = [\"READ\", \"WRITE\", \"VISIBLE\"]"
+            print "segment_count = 1 segment1 { start_extent = 0 extent_count = 80 type = \"striped\" stripe_count = 1"
+            print "stripes = [\"pv0\", 0] } } }" }
+            { print }' group >with &&
+        vgcfgrestore -q --config "$only" -f with vg; } >&2 || rc=1
+    losetup -d "$loop"
+    [ $rc = 0 ] && dd if=xfs.img of="$1" bs=1M seek=1 conv=notrunc,sparse status=none
+}
+
+check 'disks are made' '
+    phony_linux btrfs UUID=${uuid}1 deb-btrfs <<END
+ID=debian
+VERSION_ID="11"
+PRETTY_NAME="Debian GNU/Linux 11 (bullseye)"
+END
+    echo 11.9 >btrfs/etc/debian_version
+    deb "$PWD/btrfs"
+    truncate -s 150M a.raw
+    mkfs.btrfs -q -U ${uuid}1 --rootdir btrfs a.raw
+
+    phony_linux xfs /dev/vg/root el-xfs <<END
+ID="rhel"
+VERSION_ID="8.9"
+PRETTY_NAME="Red Hat Enterprise Linux 8.9 (Ootpa)"
+END
+    echo "Red Hat Enterprise Linux release 8.9 (Ootpa)" >xfs/etc/redhat-release
+    xfs_on_lvm b.raw "$PWD/xfs"
+
+    phony_linux fedora UUID=${uuid}2 fed <<END
+ID=fedora
+VERSION_ID=39
+PRETTY_NAME="Fedora Linux 39 (Server Edition)"
+END
+    echo "Fedora release 39 (Thirty Nine)" >fedora/etc/fedora-release
+    rpm_of "$PWD/fedora"
+    truncate -s 40M c.raw
+    mke2fs -q -F -t ext4 -U ${uuid}2 -d fedora c.raw
+
+    phony_linux alpine UUID=${uuid}3 alp <<END
+ID=alpine
+VERSION_ID=3.18.4
+PRETTY_NAME="Alpine Linux v3.18"
+END
+    echo 3.18.4 >alpine/etc/alpine-release
+    mkdir -p alpine/lib/apk/db alpine/etc/runlevels/default
+    printf "P:musl\nV:1.2.4-r2\nA:x86_64\nS:1\nI:1\nT:libc\nU:u\nL:MIT\no:musl\n\nP:busybox\nV:1.36.1-r4\nA:x86_64\nS:1\nI:1\nT:t\nU:u\nL:GPL-2.0-only\no:busybox\n\n" >alpine/lib/apk/db/installed
+    touch alpine/etc/runlevels/default/sshd
+    truncate -s 16M d.raw
+    mke2fs -q -F -t ext4 -U ${uuid}3 -d alpine d.raw'
+
+check 'Windows disks are made' '
+    cat >7.reg <<END
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]
+"ProductName"="Windows 7 Professional"
+"CurrentVersion"="6.1"
+"CurrentBuildNumber"="7601"
+"CSDVersion"="Service Pack 1"
+"EditionID"="Professional"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1-2-3-1001]
+"ProfileImagePath"="%SystemDrive%\\\\Users\\\\ann"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Npp]
+"DisplayName"="Notepad++ (32-bit x86)"
+"DisplayVersion"="7.9"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Git]
+"DisplayName"="Git"
+"DisplayVersion"="2.30"
+END
+    mkdir -p files/Users/ann
+    phony_user files/Users/ann/NTUSER.DAT <<END
+[HKEY_CURRENT_USER\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Code]
+"DisplayName"="Visual Studio Code (User)"
+"DisplayVersion"="1.60"
+END
+    : >none.reg
+    PHONY_BITS=64 phony_windows e.raw 7.reg none.reg WIN7 files
+    cat >2019.reg <<END
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]
+"ProductName"="Windows Server 2019 Standard"
+"CurrentVersion"="6.3"
+"CurrentMajorVersionNumber"=dword:0000000a
+"CurrentMinorVersionNumber"=dword:00000000
+"CurrentBuildNumber"="17763"
+"UBR"=dword:00000dd5
+"EditionID"="ServerStandard"
+"InstallationType"="Server"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Microsoft SQL Server\\Instance Names\\SQL]
+"MSSQLSERVER"="MSSQL15.MSSQLSERVER"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Microsoft SQL Server\\MSSQL15.MSSQLSERVER\\Setup]
+"Edition"="Standard Edition"
+"Version"="15.0.2000.5"
+"PatchLevel"="15.0.4198.2"
+END
+    PHONY_BITS=64 phony_windows f.raw 2019.reg none.reg SQL19'
+
+check 'all are told, by their file systems' '
+    vmscm checkin --inspect=no many a=a.raw b=b.raw c=c.raw d=d.raw e=e.raw f=f.raw -m many
+    vmscm inspect many >out
+    vmscm show --json many | jq .facts >facts
+    jq -r ".systems[] | [.root, .distro, .version, .arch, .hostname, .package_format] | map(. // \"-\") | join(\" \")" facts | sort >got
+    cat >want <<END
+/dev/vg/root rhel 8.9 x86_64 el-xfs rpm
+a debian 11.9 x86_64 deb-btrfs deb
+c fedora 39.0 x86_64 fed rpm
+d alpinelinux 3.18 x86_64 alp apk
+e:1 windows 6.1 x86_64 WIN7 -
+f:1 windows 10.0 x86_64 SQL19 -
+END
+    diff want got'
+
+check 'file systems and volumes' '
+    jq -e ".filesystems | any(.device == \"a\" and .type == \"btrfs\") and any(.device == \"/dev/vg/root\" and .type == \"xfs\")" facts
+    jq -e ".volumes == [{device: \"/dev/vg/root\", kind: \"lvm\", size: 335544320, members: [\"b\"]}]" facts'
+
+# apps ROOT: what is installed in the system there
+apps() {
+    jq -r --arg root "$1" '.systems[] | select(.root == $root).applications[] |
+        [.name, .epoch, .version, .release, .arch, .user] | map(. // "" | tostring) | join("|")' facts | sort
+}
+
+check 'packages of dpkg, rpm and apk, and programs of Windows' '
+    [ "$(apps a)" = "hello|1|2.10|3|all|" ]
+    [ "$(apps c)" = "hello|2|2.12|4.fc39|noarch|" ]
+    [ "$(apps d)" = "busybox||1.36.1|r4|x86_64|
+musl||1.2.4|r2|x86_64|" ]
+    [ "$(apps e:1)" = "Git||2.30|||
+Notepad++ (32-bit x86)||7.9||i386|
+Visual Studio Code (User)||1.60|||ann" ]
+    [ "$(apps f:1)" = "Microsoft SQL Server 2019 Standard Edition, instance MSSQLSERVER||15.0.4198.2|||" ]
+    jq -e ".systems[] | select(.root == \"c\").applications[0] | .license == \"GPLv3+\" and .publisher == \"A Project\" and (.date | test(\"^20\"))" facts
+    jq -e ".systems[] | select(.root == \"d\").applications[0] | .license == \"MIT\" and .source == \"musl\"" facts
+    jq -e ".systems[] | select(.root == \"d\").services == [\"sshd\"]" facts
+    jq -e ".systems[] | select(.root == \"e:1\") | .service_pack == 1 and .edition == \"Professional\"" facts
+    jq -e ".systems[] | select(.root == \"f:1\") | .build == \"17763\" and .build_revision == 3541" facts'
+
+check 'they are found as people call them' '
+    for query in "os:\"windows 7\" sp:1 app:notepad" "os:\"windows server 2019\" app:\"sql server 2019\"" "os:\"RHEL 8\"" \
+        "distro:alpinelinux app:musl" "fs:btrfs" "app:hello<2.11"; do
+        [ "$(vmscm search --format="%(machine)" "$query")" = many ]
+    done
+    rc=0; vmscm search "os:\"windows 7\" app:\"sql server 2019\"" || rc=$?
+    [ $rc = 1 ]'
+
+done_testing

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # slow
-# Over a slow line that loses packets: 50 ms there and back, 1 % lost, between two network namespaces, with a
+# Over a slow line that loses packets: 50 ms there and back, 1 % lost, 20 Mbit/s, between two network namespaces, with a
 # real sshd. Round trips are counted, and what was cut off goes on where it was.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
@@ -12,7 +12,7 @@ why=$(missing ssh ssh-keygen ip python3 ROOT)
 [ -z "$why" ] || skip_all "$why"
 
 net=vmscm$$
-coproc LINE { exec "$TEST_SOURCE/t/slowlink" "$net" 25 1 2>"$TEST_DIR/line.err"; }
+coproc LINE { exec "$TEST_SOURCE/t/slowlink" "$net" 25 1 20 2>"$TEST_DIR/line.err"; }
 line=$LINE_PID
 read -r -t 30 said <&"${LINE[0]}" || said=
 [ "$said" = ready ] ||

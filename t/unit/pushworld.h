@@ -31,6 +31,7 @@ struct world {
     struct vmscm_outgoing *out;
     char tip[VMSCM_GITDB_ID];
     pthread_t server;
+    bool ended; /* the server */
     int fds[2], served;
     struct vmscm_stream *stream;
 };
@@ -131,13 +132,24 @@ static inline int setup(void **state)
     return 0;
 }
 
+/* And wait for the server, which uses all of this. */
+static inline void hang_up(struct world *w)
+{
+    if (w->ended)
+        return;
+    shutdown(w->fds[0], SHUT_RDWR);
+    pthread_join(w->server, NULL);
+    w->ended = true;
+}
+
 static inline int teardown(void **state)
 {
     struct world *w = *state;
 
+    /* It still runs where the test ended early. */
+    hang_up(w);
     vmscm_stream_close(w->stream);
-    if (w->fds[0] >= 0)
-        close(w->fds[0]);
+    close(w->fds[0]);
     close(w->fds[1]);
     vmscm_outgoing_free(w->out);
     vmscm_novel_free(w->none);
@@ -240,20 +252,11 @@ static inline void expect_refused(struct world *w, int code, const char *text)
     assert_done(vmscm_stream_get(w->stream, &frame, &err), &err);
     assert_int_equal(frame.type, VMSCM_WIRE_ERROR);
     assert_done(vmscm_wire_decode_error(&said, frame.data, frame.len, &err), &err);
+    hang_up(w);
     if (said.code != (enum vmscm_code)code || !strstr(said.message, text))
         fail_msg("said %s: %s", vmscm_error_name(said.code), said.message);
-    close(w->fds[0]);
-    w->fds[0] = -1;
-    pthread_join(w->server, NULL);
     assert_int_equal(w->served, code);
     expect_empty(w, "theirs");
-}
-
-static inline void hang_up(struct world *w)
-{
-    close(w->fds[0]);
-    w->fds[0] = -1;
-    pthread_join(w->server, NULL);
 }
 
 #endif

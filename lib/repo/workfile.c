@@ -25,30 +25,49 @@ static int64_t nanoseconds(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* NULL: no memory. */
+static json_t *encode_disk(const struct vmscm_workfile_disk *d)
+{
+    json_t *files = json_array();
+    bool whole = files != NULL;
+
+    for (size_t f = 0; f < d->files.len && whole; f++)
+        whole = json_array_append_new(files,
+                    json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", d->files.items[f].name, "size",
+                        (json_int_t)d->files.items[f].size, "mtime", d->files.items[f].mtime_ns,
+                        "ctime", d->files.items[f].ctime_ns, "inode",
+                        (json_int_t)d->files.items[f].inode)) == 0;
+    if (!whole) {
+        json_decref(files);
+        return NULL;
+    }
+    return json_pack("{s:s, s:s, s:I, s:o, s:s*}", "id", d->id, "format", d->format, "size",
+        (json_int_t)d->size, "files", files, "bitmap", d->bitmap);
+}
+
+/* NULL: no memory. */
 static json_t *encode(const struct vmscm_workfile *work)
 {
-    json_t *disks = json_array();
+    json_t *disks = json_array(), *json;
+    bool whole = disks != NULL;
 
-    for (size_t i = 0; i < work->disks.len; i++) {
-        const struct vmscm_workfile_disk *d = &work->disks.items[i];
-        json_t *files = json_array();
-        for (size_t f = 0; f < d->files.len; f++)
-            json_array_append_new(files,
-                json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", d->files.items[f].name, "size",
-                    (json_int_t)d->files.items[f].size, "mtime", d->files.items[f].mtime_ns,
-                    "ctime", d->files.items[f].ctime_ns, "inode",
-                    (json_int_t)d->files.items[f].inode));
-        json_array_append_new(disks,
-            json_pack("{s:s, s:s, s:I, s:o, s:s*}", "id", d->id, "format", d->format, "size",
-                (json_int_t)d->size, "files", files, "bitmap", d->bitmap));
+    for (size_t i = 0; i < work->disks.len && whole; i++)
+        whole = json_array_append_new(disks, encode_disk(&work->disks.items[i])) == 0;
+    if (!whole) {
+        json_decref(disks);
+        return NULL;
     }
-    json_t *thin = work->thin.socket ? json_pack("{s:s, s:s, s:s}", "socket", work->thin.socket,
-                                           "base", work->thin.base, "pin", work->thin.pin)
-                                     : NULL;
-    return json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:o, s:o*}", "version", WORKFILE_VERSION,
+    json = json_pack("{s:i, s:s, s:s, s:s, s:I, s:s, s:o}", "version", WORKFILE_VERSION,
         "repository", work->repository, "machine", work->machine, "base", work->base, "clock",
-        (json_int_t)work->clock, "request", work->request ? work->request : "", "disks", disks,
-        "thin", thin);
+        (json_int_t)work->clock, "request", work->request ? work->request : "", "disks", disks);
+    if (json && work->thin.socket &&
+        json_object_set_new(json, "thin",
+            json_pack("{s:s, s:s, s:s}", "socket", work->thin.socket, "base", work->thin.base,
+                "pin", work->thin.pin))) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 static int write_file(const struct vmscm_workfile *work, const char *dir, const char *name,

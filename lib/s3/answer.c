@@ -40,17 +40,21 @@ static bool is(const xmlNode *node, const char *name)
     return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
 }
 
-/* The text of the child of that name: *out is the caller's, NULL if there is none. */
-static char *text_of(const xmlNode *parent, const char *name)
+/* The text of the child of that name: *out is the caller's, NULL if there is none. VMSCM_ENOMEM. */
+static int text_of(char **out, const xmlNode *parent, const char *name, struct vmscm_error *err)
 {
-    for (xmlNode *node = parent->children; node; node = node->next)
-        if (is(node, name)) {
-            xmlChar *text = xmlNodeGetContent(node);
-            char *copy = text ? strdup((const char *)text) : NULL;
-            xmlFree(text);
-            return copy;
-        }
-    return NULL;
+    const xmlNode *node = parent->children;
+    xmlChar *text;
+
+    *out = NULL;
+    while (node && !is(node, name))
+        node = node->next;
+    if (!node)
+        return 0;
+    text = xmlNodeGetContent(node);
+    *out = text ? strdup((const char *)text) : NULL;
+    xmlFree(text);
+    return *out ? 0 : vmscm_error_nomem(err);
 }
 
 /* "2026-11-30T09:47:36.000Z" */
@@ -66,16 +70,19 @@ static int take_key(const xmlNode *node,
     int (*each)(void *data, const char *key, uint64_t size, int64_t modified, struct vmscm_error *err),
     void *data, struct vmscm_error *err)
 {
-    char *key = text_of(node, "Key"), *size = text_of(node, "Size");
-    char *modified = text_of(node, "LastModified");
+    char *key = NULL, *size = NULL, *modified = NULL;
     uint64_t bytes;
-    int rc = 0;
+    int rc;
 
+    if ((rc = text_of(&key, node, "Key", err)) || (rc = text_of(&size, node, "Size", err)) ||
+        (rc = text_of(&modified, node, "LastModified", err)))
+        goto out;
     if (!key || strlen(key) > VMSCM_ANSWER_KEY_MAX || !size ||
         !vmscm_str_uint(&bytes, size, 0, UINT64_MAX))
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that cannot be read");
     else
         rc = each(data, key, bytes, read_time(modified), err);
+out:
     free(key);
     free(size);
     free(modified);
@@ -99,9 +106,10 @@ int vmscm_answer_list(char **next, const void *xml, size_t len,
     for (xmlNode *node = root->children; node && !rc; node = node->next)
         if (is(node, "Contents"))
             rc = take_key(node, each, data, err);
-    truncated = text_of(root, "IsTruncated");
+    if (!rc)
+        rc = text_of(&truncated, root, "IsTruncated", err);
     if (!rc && truncated && strcmp(truncated, "true") == 0 &&
-        !(*next = text_of(root, "NextContinuationToken")))
+        !(rc = text_of(next, root, "NextContinuationToken", err)) && !*next)
         rc = vmscm_error_set(err, VMSCM_EINPUT, "a list that does not say how it goes on");
 out:
     free(truncated);
@@ -128,9 +136,12 @@ void vmscm_answer_error(char code[64], char message[256], const void *xml, size_
 
     code[0] = message[0] = '\0';
     if (root && is(root, "Error")) {
-        copy(code, 64, text = text_of(root, "Code"));
+        /* Without memory it says less. */
+        text_of(&text, root, "Code", NULL);
+        copy(code, 64, text);
         free(text);
-        copy(message, 256, text = text_of(root, "Message"));
+        text_of(&text, root, "Message", NULL);
+        copy(message, 256, text);
         free(text);
     }
     if (doc)

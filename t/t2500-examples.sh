@@ -33,6 +33,9 @@ commands() {
         sed -e 's/\\e/\\/g' -e 's/\\&//g' -e 's/\\(dq/"/g' -e "s/\\\\(aq/'/g" -e 's/\\-/-/g'
 }
 
+# What a page leaves thin checkouts with.
+at_exit 'for r in "$TEST_DIR"/work/*/.vmscm; do
+    [ ! -d "$r/git" ] || VMSCM_DIR=$r vmscm service stop -q; done 2>/dev/null'
 for page in "$TEST_SOURCE"/man/vmscm*.1; do
     name=$(basename "$page" .1)
     commands "$page" >lines

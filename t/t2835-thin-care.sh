@@ -26,7 +26,9 @@ vmscm init --bare repo.vmscm >/dev/null 2>&1
 VMSCM_DIR=$PWD/repo.vmscm
 export VMSCM_DIR
 at_exit 'for r in "$TEST_DIR"/work/*.vmscm "$TEST_DIR"/work/*/*.vmscm "$TEST_DIR"/work/*/.vmscm; do
-    [ ! -d "$r/git" ] || VMSCM_DIR=$r vmscm service stop -q; done 2>/dev/null'
+    [ ! -d "$r/git" ] || VMSCM_DIR=$r vmscm service stop -q; done 2>/dev/null
+# Of a repository that has moved, the checkout knows.
+cd "$TEST_DIR/work/moved" && VMSCM_DIR=$TEST_DIR/work/there.vmscm vmscm service stop -q 2>/dev/null'
 # records: that the service's nbdkit has read of the store, which ends it
 records() {
     local service nbdkit

@@ -191,7 +191,7 @@ struct job {
 static int add_units(struct vmscm_parallel *p, unsigned index, struct vmscm_error *err)
 {
     struct job *job = p->data;
-    struct vmscm_ingest_lane *lane;
+    struct vmscm_ingest_lane *lane = NULL;
     unsigned unit;
     int rc = vmscm_ingest_lane_new(&lane, job->ingest, err);
 

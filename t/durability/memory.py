@@ -6,7 +6,7 @@ Nothing crashes or hangs, nothing is said that is not so, nothing is lost.
 
 Usage: memory.py [--every N] [--seconds N] units|commands [NAME...]
   --every N    only every Nth of them
-  --seconds N  no longer than that; the quickest programs come first
+  --seconds N  no longer than that; the programs that ask least often come first
 
 A crash is none of ours only if it is within another library and the last allocation that failed was
 that library's own, or within the very call of the C library that asked for memory. These are counted, and
@@ -138,13 +138,12 @@ def resolve(program, addresses):
 
 
 def places(program):
-    """{place: number of its first allocation}, and the seconds that a run takes."""
+    """{place: number of its first allocation}, and about how many there are: as a power of two, so that it is
+    the same in each run."""
     name = os.path.basename(program)
-    began = time.monotonic()
     got, log = run_unit(program, 0)
     if got.crashed() or not log:
         raise labs.Failed("%s, counted, %s" % (name, got))
-    took = time.monotonic() - began
     stacks = []
     for line in log:
         number, *frames = line.split()
@@ -159,8 +158,7 @@ def places(program):
             continue
         place = (known.get(frames[0], frames[0]), tuple(w for w in way[:WAY] if "/lib/" in w[1]))
         found.setdefault(place, number)
-    return found, took
-
+    return found, stacks[-1][0].bit_length()
 
 
 def list_places(program):
@@ -198,9 +196,9 @@ def run_units(options):
     labs.TIMEOUT = 600  # whole programs, slowed down by a look at each allocation's stack
     pool = multiprocessing.Pool(JOBS, own_tmp)
     seen, tasks = set(), []
-    # A place is tried in the program that is the quickest to get there.
+    # A place is tried in the program that gets there with the least, and with --every in the same one each time.
     for program, (found, _) in sorted(pool.imap_unordered(list_places, programs),
-                                      key=lambda item: item[1][1]):
+                                      key=lambda item: (item[1][1], item[0])):
         fresh = {place: n for place, n in found.items() if place not in seen}
         seen.update(fresh)
         tasks += [(program, n) for n in sorted(set(fresh.values()))]

@@ -113,30 +113,23 @@ static void add_volume(const struct guest *guest, json_t *list, const char *devi
     facts_add(list, volume);
 }
 
-/* LVM writes ids with dashes between, libguestfs's lists without. */
-static int is_same_id(const char *dashed, const char *plain, size_t size)
+/* Of a volume group: all it is made of. By the ids, since in what libguestfs lists of physical volumes beside
+ * their devices these have the kernel's names, which are in another order in some starts. */
+static json_t *members_of(const struct guest *guest, char **physical, const char *group)
 {
-    size_t len = 0;
-
-    for (; *dashed; dashed++)
-        if (*dashed != '-' && (len == size || *dashed != plain[len++]))
-            return 0;
-    return len == size;
-}
-
-/* Of a volume group: all it is made of. */
-static json_t *members_of(const struct guest *guest, const struct guestfs_lvm_pv_list *all, const char *group)
-{
-    char **ids = all ? guestfs_vgpvuuids(guest->g, group) : NULL;
+    char **ids = physical ? guestfs_vgpvuuids(guest->g, group) : NULL;
     json_t *list = facts_list();
 
-    for (size_t i = 0; ids && ids[i]; i++)
-        for (uint32_t k = 0; k < all->len; k++)
-            if (is_same_id(ids[i], all->val[k].pv_uuid, sizeof all->val[k].pv_uuid)) {
-                char *device = guest_device(guest, all->val[k].pv_name);
+    for (size_t k = 0; ids && physical[k]; k++) {
+        char *id = guestfs_pvuuid(guest->g, physical[k]);
+        for (size_t i = 0; id && ids[i]; i++)
+            if (strcmp(ids[i], id) == 0) {
+                char *device = guest_device(guest, physical[k]);
                 facts_add_text(list, device);
                 free(device);
             }
+        free(id);
+    }
     guest_free_strings(ids);
     return list;
 }
@@ -144,7 +137,7 @@ static json_t *members_of(const struct guest *guest, const struct guestfs_lvm_pv
 static void read_lvm(const struct guest *guest, json_t *list)
 {
     char **devices = guestfs_lvs(guest->g);
-    struct guestfs_lvm_pv_list *physical = devices && devices[0] ? guestfs_pvs_full(guest->g) : NULL;
+    char **physical = devices && devices[0] ? guestfs_pvs(guest->g) : NULL;
 
     for (size_t i = 0; devices && devices[i]; i++) {
         const char *name = devices[i] + strlen("/dev/");
@@ -152,7 +145,7 @@ static void read_lvm(const struct guest *guest, json_t *list)
         add_volume(guest, list, devices[i], "lvm", group ? members_of(guest, physical, group) : facts_list());
         free(group);
     }
-    guestfs_free_lvm_pv_list(physical);
+    guest_free_strings(physical);
     guest_free_strings(devices);
 }
 

@@ -6,7 +6,7 @@ Nothing crashes or hangs, nothing is said that is not so, nothing is lost.
 
 Usage: memory.py [--every N] [--seconds N] units|commands [NAME...]
   --every N    only every Nth of them
-  --seconds N  no longer than that; the programs that ask least often come first
+  --seconds N  of units, none is begun after that; the programs that ask least often come first
 
 A crash is none of ours only if it is within another library and the last allocation that failed was
 that library's own, or within the very call of the C library that asked for memory. These are counted, and
@@ -177,7 +177,10 @@ def is_tests_own(program, failure):
 
 
 def starve_unit(task):
-    program, point = task
+    """None: it is too late."""
+    program, point, deadline = task
+    if not labs.until(deadline):
+        return None
     name = os.path.basename(program)
     got, log = run_unit(program, point)
     failure = Failure(log)
@@ -204,7 +207,15 @@ def run_units(options):
         tasks += [(program, n) for n in sorted(set(fresh.values()))]
     print("# %d places in %d programs" % (len(tasks), len(programs)))
     tasks = tasks[::options.every]
-    return len(tasks), pool.imap_unordered(starve_unit, tasks, 4)
+    deadline = time.monotonic() + options.seconds if options.seconds else None
+
+    def results():
+        yield from pool.imap_unordered(starve_unit, [task + (deadline,) for task in tasks], 4)
+        # To terminate workers that are at work can wait for ever.
+        pool.close()
+        pool.join()
+
+    return len(tasks), results()
 
 
 def main():
@@ -216,22 +227,19 @@ def main():
     options = parser.parse_args()
     count, results = (run_units if options.what == "units" else run_commands)(options)
     bad, done, theirs = 0, 0, collections.Counter()
-    deadline = time.monotonic() + options.seconds if options.seconds else None
-    for name, why, library in results:
+    for result in results:
+        if not result:
+            continue
+        name, why, library = result
         done += 1
         if library:
             theirs[library] += 1
         if why:
             bad += 1
             print("%s: %s" % (name, why), flush=True)
-        if not labs.until(deadline):
-            break
     for library, times in sorted(theirs.items()):
         print("# %s crashed by itself %d times" % (library, times))
     print("%d allocations of %d failed, %d wrong" % (done, count, bad), flush=True)
-    # What is under way is of no interest.
-    for process in multiprocessing.active_children():
-        process.terminate()
     return 1 if bad else 0
 
 

@@ -198,13 +198,9 @@ static void choose_tops(bool *is_top, const struct folder *f, const size_t *pare
 static int add_top(struct folder *f, const struct image *image, struct vmscm_error *err)
 {
     struct vmscm_machine_disk *disk;
-    char id[16];
-    int rc;
+    int rc = vmscm_model_attach_disk(&disk, f->load->machine, "scsi", err);
 
-    vmscm_model_name_disk(id, f->load->machine, "scsi");
-    if ((rc = vmscm_model_add_disk(&disk, f->load->machine, id, err)) ||
-        (rc = vmscm_model_set(&disk->target, id, err)) ||
-        (rc = vmscm_model_set(&disk->bus, "scsi", err)))
+    if (rc)
         return rc;
     return add_disk(f, vmscm_path_basename(image->name), err);
 }

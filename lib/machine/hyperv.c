@@ -123,24 +123,13 @@ static int add_disk(struct reading *r, const char *bus, const char *path)
 {
     struct vmscm_machine_disk *disk;
     const char *file = file_of(path);
-    char id[16], **grown;
-    int rc;
 
     if (!file)
         return vmscm_error_set(
             r->err, VMSCM_EINPUT, "configuration: a disk's file \"%.300s\"", path);
     if (r->m->disk_count == DISKS_MAX)
         return vmscm_error_set(r->err, VMSCM_EINPUT, "configuration: more than %d disks", DISKS_MAX);
-    if (!(grown = reallocarray(r->sources, r->m->disk_count + 1, sizeof *grown)))
-        return vmscm_error_nomem(r->err);
-    r->sources = grown;
-    grown[r->m->disk_count] = NULL;
-    vmscm_model_name_disk(id, r->m, bus);
-    if ((rc = vmscm_model_add_disk(&disk, r->m, id, r->err)) ||
-        (rc = vmscm_str_dup(&grown[r->m->disk_count - 1], file, r->err)) ||
-        (rc = vmscm_model_set(&disk->target, id, r->err)))
-        return rc;
-    return vmscm_model_set(&disk->bus, bus, r->err);
+    return vmscm_model_attach_file(&disk, &r->sources, r->m, bus, file, r->err);
 }
 
 static int add_drive(struct reading *r, const char *bus, uint32_t drive)

@@ -143,24 +143,13 @@ static int add_disk(struct reading *r, const struct field *fields)
     const char *file = get(fields, "File"), *type = get(fields, "Type");
     struct vmscm_machine_disk *disk;
     const char *bus;
-    char id[16], **grown;
-    int rc;
 
     if (!file || !*file || !type || r->m->disk_count == DISKS_MAX)
         return bad(r);
     bus = strcmp(type, "IDE") == 0 ? "ide" : strcmp(type, "SCSI") == 0 ? "scsi" : NULL;
     if (!bus)
         return bad(r);
-    if (!(grown = reallocarray(r->sources, r->m->disk_count + 1, sizeof *grown)))
-        return vmscm_error_nomem(r->err);
-    r->sources = grown;
-    grown[r->m->disk_count] = NULL;
-    vmscm_model_name_disk(id, r->m, bus);
-    if ((rc = vmscm_model_add_disk(&disk, r->m, id, r->err)) ||
-        (rc = vmscm_str_dup(&grown[r->m->disk_count - 1], file, r->err)) ||
-        (rc = vmscm_model_set(&disk->target, id, r->err)))
-        return rc;
-    return vmscm_model_set(&disk->bus, bus, r->err);
+    return vmscm_model_attach_file(&disk, &r->sources, r->m, bus, file, r->err);
 }
 
 static int add_nic(struct reading *r, const struct field *fields)

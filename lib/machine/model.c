@@ -277,6 +277,35 @@ void vmscm_model_name_disk(char out[16], const struct vmscm_machine *machine, co
     }
 }
 
+int vmscm_model_attach_disk(struct vmscm_machine_disk **disk, struct vmscm_machine *machine,
+    const char *bus, struct vmscm_error *err)
+{
+    char id[16];
+    int rc;
+
+    vmscm_model_name_disk(id, machine, bus);
+    if ((rc = vmscm_model_add_disk(disk, machine, id, err)) ||
+        (rc = vmscm_model_set(&(*disk)->target, id, err)))
+        return rc;
+    return vmscm_model_set(&(*disk)->bus, bus, err);
+}
+
+int vmscm_model_attach_file(struct vmscm_machine_disk **disk, char ***sources,
+    struct vmscm_machine *machine, const char *bus, const char *file, struct vmscm_error *err)
+{
+    size_t n = machine->disk_count;
+    char **grown = reallocarray(*sources, n + 1, sizeof *grown);
+    int rc;
+
+    if (!grown)
+        return vmscm_error_nomem(err);
+    *sources = grown;
+    grown[n] = NULL;
+    if ((rc = vmscm_model_attach_disk(disk, machine, bus, err)))
+        return rc;
+    return vmscm_str_dup(&grown[n], file, err);
+}
+
 int vmscm_model_check_disk_id(const char *id, struct vmscm_error *err)
 {
     static const char allowed[] =

@@ -37,6 +37,14 @@ void vmscm_model_remove_nics(struct vmscm_machine *machine);
  * that is free. */
 void vmscm_model_name_disk(char out[16], const struct vmscm_machine *machine, const char *bus);
 
+/* Add a disk on this bus, with that id and target. *disk is borrowed, until the next one. */
+int vmscm_model_attach_disk(struct vmscm_machine_disk **disk, struct vmscm_machine *machine,
+    const char *bus, struct vmscm_error *err);
+/* The same of a disk in a file, whose name is copied to the end of *sources: that has one for each disk,
+ * after a failure maybe NULL, and is the caller's, as they are. */
+int vmscm_model_attach_file(struct vmscm_machine_disk **disk, char ***sources,
+    struct vmscm_machine *machine, const char *bus, const char *file, struct vmscm_error *err);
+
 /* 1 to 64 of A-Z a-z 0-9 . _ -, not starting with '.' or '-'. 0 or VMSCM_EUSAGE. */
 int vmscm_model_check_disk_id(const char *id, struct vmscm_error *err);
 

@@ -227,11 +227,7 @@ int vmscm_ploop_machine(struct vmscm_machine **out, size_t disks, struct vmscm_e
         return rc;
     for (size_t i = 0; i < disks && !rc; i++) {
         struct vmscm_machine_disk *disk;
-        char id[16];
-        vmscm_model_name_disk(id, m, "scsi");
-        if (!(rc = vmscm_model_add_disk(&disk, m, id, err)) &&
-            !(rc = vmscm_model_set(&disk->target, id, err)))
-            rc = vmscm_model_set(&disk->bus, "scsi", err);
+        rc = vmscm_model_attach_disk(&disk, m, "scsi", err);
     }
     if (rc)
         vmscm_model_free(m);

@@ -52,26 +52,13 @@ static int add_disk(struct vmscm_vagrant *v, const char *path, const char *forma
     struct vmscm_error *err)
 {
     struct vmscm_machine_disk *disk;
-    char id[16], **grown;
-    size_t n = v->machine->disk_count;
     int rc;
 
     if (!path || !*path || strlen(path) > 4095 || !vmscm_str_printable(path))
         return wrong(err, "a disk without the name of a file");
-    if (n == DISKS_MAX)
+    if (v->machine->disk_count == DISKS_MAX)
         return wrong(err, "more than 256 disks");
-    if (!(grown = reallocarray(v->sources, n + 1, sizeof *grown)))
-        return vmscm_error_nomem(err);
-    v->sources = grown;
-    if ((rc = vmscm_str_dup(&grown[n], path, err)))
-        return rc;
-    vmscm_model_name_disk(id, v->machine, bus);
-    if ((rc = vmscm_model_add_disk(&disk, v->machine, id, err))) {
-        free(grown[n]);
-        return rc;
-    }
-    if ((rc = vmscm_model_set(&disk->target, id, err)) ||
-        (rc = vmscm_model_set(&disk->bus, bus, err)))
+    if ((rc = vmscm_model_attach_file(&disk, &v->sources, v->machine, bus, path, err)))
         return rc;
     return vmscm_model_set(&disk->format, KNOWN(format, formats), err);
 }

@@ -146,7 +146,6 @@ static int add_disk(struct reading *r, const char *bus, const char *uuid)
     struct vmscm_machine *m = r->out->machine;
     struct vmscm_machine_disk *disk;
     struct vmscm_vbox_disk *grown;
-    char id[16];
     int rc;
 
     if (m->disk_count == DISKS_MAX)
@@ -155,10 +154,7 @@ static int add_disk(struct reading *r, const char *bus, const char *uuid)
         return vmscm_error_nomem(r->err);
     r->out->disks = grown;
     grown[m->disk_count] = (struct vmscm_vbox_disk){NULL, 0};
-    vmscm_model_name_disk(id, m, bus);
-    if ((rc = vmscm_model_add_disk(&disk, m, id, r->err)) ||
-        (rc = vmscm_model_set(&disk->target, id, r->err)) ||
-        (rc = vmscm_model_set(&disk->bus, bus, r->err)))
+    if ((rc = vmscm_model_attach_disk(&disk, m, bus, r->err)))
         return rc;
     return add_images(&grown[m->disk_count - 1], r, uuid);
 }

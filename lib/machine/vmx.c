@@ -235,22 +235,10 @@ static int add_disk(struct vmscm_vmx *out, const char *bus, const char *file,
     struct vmscm_error *err)
 {
     struct vmscm_machine_disk *disk;
-    char id[16], **grown;
-    int rc;
 
     if (strlen(file) > NAME_MAX_BYTES || !vmscm_str_printable(file))
         return vmscm_error_set(err, VMSCM_EINPUT, "vmx: a disk's file name is malformed");
-    vmscm_model_name_disk(id, out->machine, bus);
-    grown = reallocarray(out->sources, out->machine->disk_count + 1, sizeof *grown);
-    if (!grown)
-        return vmscm_error_nomem(err);
-    out->sources = grown;
-    grown[out->machine->disk_count] = NULL;
-    if ((rc = vmscm_model_add_disk(&disk, out->machine, id, err)) ||
-        (rc = vmscm_str_dup(&grown[out->machine->disk_count - 1], file, err)) ||
-        (rc = vmscm_model_set(&disk->target, id, err)))
-        return rc;
-    return vmscm_model_set(&disk->bus, bus, err);
+    return vmscm_model_attach_file(&disk, &out->sources, out->machine, bus, file, err);
 }
 
 static int read_disks(struct vmscm_vmx *out, const struct vmx *v)

@@ -5,25 +5,15 @@
 # inspection looks at; a disk that is encrypted, an empty one, one whose file system is damaged.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
+# shellcheck source=t/lib-appliance.sh
+. "$TEST_SOURCE/t/lib-appliance.sh"
 # shellcheck source=t/lib-guest.sh
 . "$TEST_SOURCE/t/lib-guest.sh"
 # shellcheck source=t/lib-phony.sh
 . "$TEST_SOURCE/t/lib-phony.sh"
 
-[ -x "$VMSCM_BUILD/vmscm-inspect" ] || skip_all "vmscm-inspect was not built: no libguestfs-dev"
-[ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
-why=$(missing ROOT nbdkit qemu-system-x86_64 hivexregedit mkntfs ntfs-3g sfdisk mmdebstrap python3)
-[ -z "$why" ] || skip_all "$why"
-ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguestfs needs one"
 [ -c /dev/fuse ] || skip_all "no /dev/fuse"
-# The appliance is made once for all tests.
-export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
-# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
-export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
-
-vmscm init -q --bare repo.vmscm
-VMSCM_DIR=$PWD/repo.vmscm
-export VMSCM_DIR
+appliance_needs hivexregedit mkntfs ntfs-3g sfdisk mmdebstrap python3
 
 # windows2003 SERVICE-PACK: its registry
 windows2003() {

@@ -6,24 +6,15 @@
 # dpkg and rpm themselves; of Alpine's there is no tool in Debian.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
+# shellcheck source=t/lib-appliance.sh
+. "$TEST_SOURCE/t/lib-appliance.sh"
 # shellcheck source=t/lib-phony.sh
 . "$TEST_SOURCE/t/lib-phony.sh"
 
-[ -x "$VMSCM_BUILD/vmscm-inspect" ] || skip_all "vmscm-inspect was not built: no libguestfs-dev"
-[ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
-why=$(missing ROOT nbdkit qemu-system-x86_64 hivexregedit mkntfs ntfs-3g sfdisk python3 mkfs.btrfs mkfs.xfs \
-    rpmbuild pvcreate losetup jq)
-[ -z "$why" ] || skip_all "$why"
-ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguestfs needs one"
 [ -c /dev/fuse ] || skip_all "no /dev/fuse"
 losetup -f >/dev/null 2>&1 || skip_all "no loop devices"
-export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
-# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
-export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
-
-vmscm init -q --bare repo.vmscm
-VMSCM_DIR=$PWD/repo.vmscm
-export VMSCM_DIR
+appliance_needs hivexregedit mkntfs ntfs-3g sfdisk python3 mkfs.btrfs mkfs.xfs \
+    rpmbuild pvcreate losetup jq
 
 # By names such as /dev/sda each would mean the first disk.
 uuid=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b1

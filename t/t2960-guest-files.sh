@@ -5,19 +5,10 @@
 # no file.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
+# shellcheck source=t/lib-appliance.sh
+. "$TEST_SOURCE/t/lib-appliance.sh"
 
-[ -x "$VMSCM_BUILD/vmscm-inspect" ] || skip_all "vmscm-inspect was not built: no libguestfs-dev"
-[ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
-why=$(missing ROOT nbdkit qemu-system-x86_64 jq)
-[ -z "$why" ] || skip_all "$why"
-ls /boot/vmlinuz-* >/dev/null 2>&1 || skip_all "no kernel is installed: libguestfs needs one"
-export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-/var/tmp}
-# Not all that has /dev/kvm has a KVM that works, and it takes a minute to find out.
-export LIBGUESTFS_BACKEND_SETTINGS=${LIBGUESTFS_BACKEND_SETTINGS:-force_tcg}
-
-vmscm init -q --bare repo.vmscm
-VMSCM_DIR=$PWD/repo.vmscm
-export VMSCM_DIR
+appliance_needs jq
 
 check 'a guest' '
     mkdir -p root/etc root/bin root/dev root/srv

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codec/digest.h"
+#include "codec/hash.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static int failed(const char *name, struct vmscm_error *err)
 int vmscm_digest_new(struct vmscm_digest **out, enum vmscm_digest_algorithm algorithm,
     struct vmscm_error *err)
 {
-    struct vmscm_digest *digest = calloc(1, sizeof *digest);
+    struct vmscm_digest *digest = vmscm_hash_ready() ? calloc(1, sizeof *digest) : NULL;
     EVP_MD *md = NULL;
     int rc = 0;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codec/hash.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 
@@ -9,9 +10,14 @@ struct vmscm_hash {
     EVP_MD_CTX *ctx;
 };
 
+bool vmscm_hash_ready(void)
+{
+    return OSSL_LIB_CTX_get0_global_default() != NULL;
+}
+
 int vmscm_hash_new(struct vmscm_hash **out, struct vmscm_error *err)
 {
-    struct vmscm_hash *hash = calloc(1, sizeof *hash);
+    struct vmscm_hash *hash = vmscm_hash_ready() ? calloc(1, sizeof *hash) : NULL;
 
     if (!hash)
         return vmscm_error_nomem(err);
@@ -46,7 +52,7 @@ int vmscm_hash_compute(struct vmscm_hash *hash, struct vmscm_id *id, const void 
 int vmscm_hash_sha1(uint8_t out[VMSCM_HASH_SHA1_SIZE], const void *data, size_t len,
     struct vmscm_error *err)
 {
-    if (!EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL))
+    if (!vmscm_hash_ready() || !EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL))
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "SHA-1: OpenSSL failed");
     return 0;
 }

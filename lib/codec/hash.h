@@ -8,6 +8,7 @@
 #define CODEC_HASH_H
 
 #include "base/error.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,6 +30,10 @@ static inline int vmscm_hash_cmp(const struct vmscm_id *a, const struct vmscm_id
 }
 
 struct vmscm_hash;
+
+/* Whether OpenSSL could set itself up. Where it could not, for want of memory, its functions crash instead of
+ * failing. */
+bool vmscm_hash_ready(void);
 
 int vmscm_hash_new(struct vmscm_hash **out, struct vmscm_error *err);
 void vmscm_hash_free(struct vmscm_hash *hash);

@@ -97,6 +97,23 @@ int vmscm_git_signature(git_signature **out, const struct vmscm_signature *who,
     return 0;
 }
 
+int vmscm_git_signature_copy(struct vmscm_signature *out, const git_signature *from,
+    struct vmscm_error *err)
+{
+    char *name = NULL, *email = NULL;
+    int rc;
+
+    if (!from->name || !from->email)
+        return vmscm_error_nomem(err);
+    if ((rc = vmscm_str_dup(&name, from->name, err)) ||
+        (rc = vmscm_str_dup(&email, from->email, err))) {
+        free(name);
+        return rc;
+    }
+    *out = (struct vmscm_signature){name, email, from->when.time, from->when.offset};
+    return 0;
+}
+
 int vmscm_git_message(char **out, const char *message, struct vmscm_error *err)
 {
     size_t len = message ? strlen(message) : 0, n = 0;

@@ -37,6 +37,11 @@ int vmscm_git_oid(git_oid *out, const char *id, struct vmscm_error *err);
 int vmscm_git_signature(git_signature **out, const struct vmscm_signature *who,
     struct vmscm_error *err);
 
+/* A copy of one that libgit2 read, its strings the caller's; VMSCM_ENOMEM also where libgit2 had no memory
+ * for one of them, which it does not tell. */
+int vmscm_git_signature_copy(struct vmscm_signature *out, const git_signature *from,
+    struct vmscm_error *err);
+
 /* A message as it is stored: valid UTF-8, "\n" ends lines, one newline at the end; "" stays "".
  * VMSCM_EUSAGE. *out is the caller's. */
 int vmscm_git_message(char **out, const char *message, struct vmscm_error *err);

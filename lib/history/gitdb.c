@@ -322,21 +322,6 @@ static int lookup_commit(git_commit **out, struct vmscm_gitdb *db, const char *i
     return 0;
 }
 
-static int copy_signature(struct vmscm_signature *out, const git_signature *from,
-    struct vmscm_error *err)
-{
-    char *name = NULL, *email = NULL;
-    int rc;
-
-    if ((rc = vmscm_str_dup(&name, from->name ? from->name : "", err)) ||
-        (rc = vmscm_str_dup(&email, from->email ? from->email : "", err))) {
-        free(name);
-        return rc;
-    }
-    *out = (struct vmscm_signature){name, email, from->when.time, from->when.offset};
-    return 0;
-}
-
 int vmscm_gitdb_read_commit(struct vmscm_gitdb_info *out, struct vmscm_gitdb *db, const char *id,
     struct vmscm_error *err)
 {
@@ -349,8 +334,8 @@ int vmscm_gitdb_read_commit(struct vmscm_gitdb_info *out, struct vmscm_gitdb *db
         return rc;
     git_oid_tostr(info.id, sizeof info.id, git_commit_id(commit));
     git_oid_tostr(info.tree, sizeof info.tree, git_commit_tree_id(commit));
-    if ((rc = copy_signature(&info.author, git_commit_author(commit), err)) ||
-        (rc = copy_signature(&info.committer, git_commit_committer(commit), err)) ||
+    if ((rc = vmscm_git_signature_copy(&info.author, git_commit_author(commit), err)) ||
+        (rc = vmscm_git_signature_copy(&info.committer, git_commit_committer(commit), err)) ||
         (rc = vmscm_str_dup(&info.message, git_commit_message(commit), err)))
         goto out;
     for (size_t n = strlen(info.message); n && info.message[n - 1] == '\n';)

@@ -476,9 +476,10 @@ out:
 int vmscm_refs_tag_read(char **message, struct vmscm_signature *tagger, struct vmscm_gitdb *db,
     const char *ref, struct vmscm_error *err)
 {
-    const git_signature *by;
+    char nobody[] = "";
+    const git_signature none = {.name = nobody, .email = nobody}, *by;
     git_object *object = NULL;
-    char what[300], *name = NULL, *email = NULL;
+    char what[300];
     git_oid oid;
     int rc, e;
 
@@ -493,21 +494,13 @@ int vmscm_refs_tag_read(char **message, struct vmscm_signature *tagger, struct v
     const char *text = annotated ? git_tag_message((const git_tag *)object) : NULL;
     by = annotated ? git_tag_tagger((const git_tag *)object) : NULL;
     if ((rc = vmscm_str_dup(message, text ? text : "", err)) ||
-        (rc = vmscm_str_dup(&name, by ? by->name : "", err)) ||
-        (rc = vmscm_str_dup(&email, by ? by->email : "", err)))
-        goto out;
-    for (size_t n = strlen(*message); n && (*message)[n - 1] == '\n';)
-        (*message)[--n] = '\0';
-    *tagger =
-        (struct vmscm_signature){name, email, by ? by->when.time : 0, by ? by->when.offset : 0};
-    name = email = NULL;
-out:
-    if (rc) {
+        (rc = vmscm_git_signature_copy(tagger, by ? by : &none, err))) {
         free(*message);
         *message = NULL;
+    } else {
+        for (size_t n = strlen(*message); n && (*message)[n - 1] == '\n';)
+            (*message)[--n] = '\0';
     }
-    free(name);
-    free(email);
     git_object_free(object);
     return rc;
 }

@@ -6,7 +6,7 @@ Nothing crashes or hangs, nothing is said that is not so, nothing is lost.
 
 Usage: memory.py [--every N] [--seconds N] units|commands [NAME...]
   --every N    only every Nth of them
-  --seconds N  of units, none is begun after that; the programs that ask least often come first
+  --seconds N  of units, none is begun after that; the tests that ask least often come first
 
 A crash is none of ours only if it is within another library and the last allocation that failed was
 that library's own, or within the very call of the C library that asked for memory. These are counted, and
@@ -16,6 +16,7 @@ import argparse
 import collections
 import ctypes
 import glob
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -117,14 +118,14 @@ def clean_tmp():
         shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
 
 
-def run_unit(program, point):
-    """(result, log) with one allocation failing; point 0: with none."""
+def run_unit(program, test, point):
+    """(result, log) of one test, from 1, with one allocation failing; point 0: with none."""
     clean_tmp()
     env = {key: value for key, value in os.environ.items()
            if not key.startswith(("VMSCM_SHIM", "LD_"))}
     env.update(LD_PRELOAD=labs.SHIM_MEMORY, VMSCM_SHIM_MODE="memory", VMSCM_SHIM_ROOT="/tmp",
                VMSCM_SHIM_POINT=str(point), VMSCM_SHIM_TIMES="1", VMSCM_SHIM_LOG="/tmp/log",
-               TMPDIR="/tmp", ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0")
+               VMSCM_SHIM_TEST=str(test), TMPDIR="/tmp", ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0")
     got = labs.run([program], env, "/tmp")
     return got, read_log("/tmp/log")
 
@@ -137,13 +138,15 @@ def resolve(program, addresses):
     return {a: (said[2 * i], said[2 * i + 1].split(" ")[0]) for i, a in enumerate(addresses)}
 
 
-def places(program):
-    """{place: number of its first allocation}, and about how many there are: as a power of two, so that it is
-    the same in each run."""
+def places(program, test):
+    """{place: number of its first allocation} of a test, and about how many there are: as a power of two, so
+    that it is the same in each run. None: the program has no such test."""
     name = os.path.basename(program)
-    got, log = run_unit(program, 0)
+    got, log = run_unit(program, test, 0)
     if got.crashed() or not log:
-        raise labs.Failed("%s, counted, %s" % (name, got))
+        raise labs.Failed("%s, test %d, counted, %s" % (name, test, got))
+    if log[-1] == "none":
+        return None
     stacks = []
     for line in log:
         number, *frames = line.split()
@@ -162,7 +165,13 @@ def places(program):
 
 
 def list_places(program):
-    return program, places(program)
+    """[(places, about how many, program, number)] for each test of a program."""
+    listed = []
+    for test in itertools.count(1):
+        found = places(program, test)
+        if not found:
+            return listed
+        listed.append(found + (program, test))
 
 
 def is_tests_own(program, failure):
@@ -178,17 +187,17 @@ def is_tests_own(program, failure):
 
 def starve_unit(task):
     """None: it is too late."""
-    program, point, deadline = task
+    program, test, point, deadline = task
     if not labs.until(deadline):
         return None
     name = os.path.basename(program)
-    got, log = run_unit(program, point)
+    got, log = run_unit(program, test, point)
     failure = Failure(log)
     library = failure.library((name,))
     why = None
     if (got.timed_out or (failure.crash and not library) or (got.signal and not failure.crash)) and \
             not is_tests_own(program, failure):
-        why = "at %d, %s: %s" % (point, failure, str(got)[-300:])
+        why = "test %d at %d, %s: %s" % (test, point, failure, str(got)[-300:])
     return name, why, library
 
 
@@ -199,13 +208,13 @@ def run_units(options):
     labs.TIMEOUT = 600  # whole programs, slowed down by a look at each allocation's stack
     pool = multiprocessing.Pool(JOBS, own_tmp)
     seen, tasks = set(), []
-    # A place is tried in the program that gets there with the least, and with --every in the same one each time.
-    for program, (found, _) in sorted(pool.imap_unordered(list_places, programs),
-                                      key=lambda item: (item[1][1], item[0])):
+    tests = list(itertools.chain.from_iterable(pool.imap_unordered(list_places, programs)))
+    # A place is tried in the test that gets there with the least, and with --every in the same one each time.
+    for found, _, program, test in sorted(tests, key=lambda item: item[1:]):
         fresh = {place: n for place, n in found.items() if place not in seen}
         seen.update(fresh)
-        tasks += [(program, n) for n in sorted(set(fresh.values()))]
-    print("# %d places in %d programs" % (len(tasks), len(programs)))
+        tasks += [(program, test, n) for n in sorted(set(fresh.values()))]
+    print("# %d places in %d tests of %d programs" % (len(tasks), len(tests), len(programs)), flush=True)
     tasks = tasks[::options.every]
     deadline = time.monotonic() + options.seconds if options.seconds else None
 

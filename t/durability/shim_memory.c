@@ -3,9 +3,16 @@
  * Allocations that fail. The C library's own allocator does the work. Without a point to fail at, the log
  * has a line for the first allocation of each call stack; else one for each that failed, and one for the
  * crash that came of it, if any: the number or "crash", and the stack.
+ *
+ * With VMSCM_SHIM_TEST a program of cmocka's runs just that one of its tests, from 1; where it has none with that
+ * number the log is "none". Thus a failure costs no more than its own test.
  */
 #include "shim.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -136,6 +143,22 @@ sighandler_t signal(int number, sighandler_t handler)
         if (number == crashes[i])
             return SIG_DFL;
     return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+int _cmocka_run_group_tests(const char *name, const struct CMUnitTest *tests, size_t count,
+    CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    __typeof__(&_cmocka_run_group_tests) run =
+        (__typeof__(run))dlsym(RTLD_NEXT, "_cmocka_run_group_tests");
+    const char *only = getenv("VMSCM_SHIM_TEST");
+    size_t n = only ? strtoul(only, NULL, 10) : 0;
+
+    if (n > count) {
+        shim_log("none\n", 5);
+        return 0;
+    }
+    return n ? run(name, tests + n - 1, 1, setup, teardown)
+             : run(name, tests, count, setup, teardown);
 }
 
 __attribute__((constructor)) static void begin(void)

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <git2.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -238,6 +239,8 @@ int main(int argc, char **argv)
     char **roots = argv + optind;
     if (count < 1 || count > 64)
         return 2;
+    /* Else each repository that is opened starts libgit2 anew, which reads the system's certificates. */
+    git_libgit2_init();
     root_len = strlen(roots[0]);
     if (nftw(roots[0], see, 64, FTW_PHYS) < 0)
         die(roots[0]);

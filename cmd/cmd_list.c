@@ -4,23 +4,32 @@
 #include "factsview.h"
 #include "here.h"
 #include "json.h"
+#include "report.h"
+#include "rowformat.h"
 #include "table.h"
 #include "text.h"
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <vmscm/remote.h>
 #include <vmscm/revision.h>
 
 struct opts {
     int details;
     int remotes;
+    const char *format;
 };
+
+static const char *const fields[] = {"machine", "id", "date", "disks", "size", "inside", "subject",
+    "pruned", "damage", NULL};
 
 struct listing {
     struct ctx *ctx;
     const struct opts *opts;
-    bool lazy; /* and what is here is to be told */
+    bool lazy;   /* and what is here is to be told */
+    bool inside; /* and what is inside */
     struct vmscm_error *err;
-    json_t *json;        /* one of the two */
+    json_t *json;        /* one of these, or neither: a format */
     struct table *table;
     size_t count;
     bool damaged;
@@ -61,27 +70,27 @@ static int get_inside(char **out, struct ctx *ctx, const char *id, struct vmscm_
     return 0;
 }
 
-static int list_one(void *data, const struct vmscm_machine_entry *entry)
+/* What is not known of a damaged machine is "". */
+static void print_formatted(const char *format, const struct vmscm_machine_entry *entry, const char *inside)
 {
-    struct listing *listing = data;
-    struct table *table = listing->table;
-    struct vmscm_revision_here here = {0};
-    char buf[TEXT_MAX], part[HERE_MAX], *inside = NULL;
-    int rc;
+    char date[TEXT_MAX] = "", disks[TEXT_MAX] = "", size[TEXT_MAX] = "";
+    const char *const values[] = {entry->name, entry->id, date, disks, size, inside,
+        entry->damage ? NULL : entry->summary, entry->pruned ? "pruned" : NULL, entry->damage};
 
-    listing->count++;
-    listing->damaged = listing->damaged || entry->damage;
-    if (listing->lazy && !entry->damage &&
-        (rc = here_get(&here, listing->ctx, entry->id, listing->err)))
-        return rc;
-    if (listing->opts->details && !entry->damage &&
-        (rc = get_inside(&inside, listing->ctx, entry->id, listing->err)))
-        return rc;
-    if (listing->json) {
-        add_json(listing->json, entry, listing->opts->details ? &here : NULL, inside);
-        vmscm_free(inside);
-        return 0;
+    if (!entry->damage) {
+        text_iso(date, entry->time, 0);
+        snprintf(disks, sizeof disks, "%zu", entry->disk_count);
+        snprintf(size, sizeof size, "%" PRIu64, entry->size);
     }
+    rowformat_print(format, fields, values);
+}
+
+static void add_row(struct listing *listing, const struct vmscm_machine_entry *entry,
+    const struct vmscm_revision_here *here, const char *inside)
+{
+    struct table *table = listing->table;
+    char buf[TEXT_MAX], part[HERE_MAX];
+
     table_cell(table, "%s", entry->name);
     table_cell(table, "%s", text_id(buf, entry->id));
     table_cell(table, "%s", entry->damage ? "-" : text_local(buf, entry->time));
@@ -94,14 +103,37 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
     }
     if (listing->opts->details)
         table_cell(table, "%s", inside ? inside : "-");
-    vmscm_free(inside);
     if (listing->lazy)
-        table_cell(table, "%s", here.lazy ? here_short(part, &here) : "-");
+        table_cell(table, "%s", here->lazy ? here_short(part, here) : "-");
     if (entry->damage)
         table_cell(table, "damaged: %s", entry->damage);
     else
         table_cell(table, "%s%s", entry->pruned ? "(pruned) " : "",
             entry->summary ? entry->summary : "");
+}
+
+static int list_one(void *data, const struct vmscm_machine_entry *entry)
+{
+    struct listing *listing = data;
+    struct vmscm_revision_here here = {0};
+    char *inside = NULL;
+    int rc;
+
+    listing->count++;
+    listing->damaged = listing->damaged || entry->damage;
+    if (listing->lazy && !entry->damage &&
+        (rc = here_get(&here, listing->ctx, entry->id, listing->err)))
+        return rc;
+    if (listing->inside && !entry->damage &&
+        (rc = get_inside(&inside, listing->ctx, entry->id, listing->err)))
+        return rc;
+    if (listing->json)
+        add_json(listing->json, entry, listing->opts->details ? &here : NULL, inside);
+    else if (listing->table)
+        add_row(listing, entry, &here, inside);
+    else
+        print_formatted(listing->opts->format, entry, inside);
+    vmscm_free(inside);
     return 0;
 }
 
@@ -112,17 +144,24 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         "MESSAGE", NULL};
     static const char *const lazy[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "INSIDE",
         ">HERE", "MESSAGE", NULL};
-    struct listing listing = {.ctx = ctx, .opts = values, .err = err};
-    int rc = ctx_repo(ctx, err);
+    const struct opts *o = values;
+    struct listing listing = {.ctx = ctx, .opts = o, .inside = o->details, .err = err};
+    int rc = 0;
 
-    if (rc)
+    if (o->format && o->details)
+        rc = report_set(err, VMSCM_EUSAGE, "--format: not together with --long");
+    else if (o->format)
+        rc = rowformat_check(o->format, fields, ctx->common.json, err);
+    if (rc || (rc = ctx_repo(ctx, err)))
         return rc;
-    listing.lazy = listing.opts->details && vmscm_remote_promisor(ctx->repo);
+    listing.lazy = o->details && vmscm_remote_promisor(ctx->repo);
     if (ctx->common.json)
         listing.json = json_array();
+    else if (o->format)
+        listing.inside = rowformat_has(o->format, "inside");
     else
         listing.table = table_new(listing.lazy ? lazy : listing.opts->details ? full : brief);
-    rc = listing.opts->remotes
+    rc = o->remotes
         ? vmscm_remote_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err)
         : vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
     if (rc)
@@ -130,7 +169,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (listing.json) {
         json_print(listing.json);
         listing.json = NULL;
-    } else if (!ctx->common.quiet) {
+    } else if (listing.table && !ctx->common.quiet) {
         table_print(listing.table, "");
     }
     /* The answer is "no": nothing is named so, or not all of it is whole. */
@@ -147,10 +186,12 @@ static const struct opt table[] = {
         "also the number of disks, their size, what is inside and, in a lazy repository, what is here"},
     {'r', "remotes", OPT_FLAG, offsetof(struct opts, remotes), NULL, NULL,
         "what is remembered of other repositories' instead"},
+    {0, "format", OPT_STRING, offsetof(struct opts, format), "FORMAT", NULL,
+        "a line for each, with %(machine), %(id) and the like in it"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[-lr] [PATTERN]", NULL};
+static const char *const usage[] = {"[-lr] [--format=FORMAT] [PATTERN]", NULL};
 
 const struct cmd cmd_list = {
     .name = "list",

@@ -3,17 +3,20 @@
 #include "cmd.h"
 #include "history.h"
 #include "pager.h"
+#include "report.h"
 #include "view.h"
 #include <vmscm/checkout.h>
 
 struct opts {
     unsigned max;
     int oneline;
+    const char *format;
 };
 
 struct printer {
     struct ctx *ctx;
     enum view view;
+    const char *format; /* NULL: as view says */
     json_t *json; /* NULL: as text */
     const char *machine;
     size_t printed;
@@ -31,6 +34,8 @@ static int print(void *data, struct vmscm_revision *rev)
         p->rc = view_json(&object, rev, p->machine, p->err);
         if (!p->rc)
             json_add(p->json, object);
+    } else if (p->format) {
+        p->rc = view_format(p->format, rev, p->machine, p->err);
     } else {
         if (p->printed++ > 0 && p->view == VIEW_INSIDE)
             putchar('\n');
@@ -84,11 +89,16 @@ static int log_all(struct printer *p, size_t max, struct vmscm_error *err)
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
-    struct printer printer = {ctx, o->oneline ? VIEW_SHORT : VIEW_INSIDE, NULL, NULL, 0, 0, err};
+    struct printer printer = {.ctx = ctx, .view = o->oneline ? VIEW_SHORT : VIEW_INSIDE,
+        .format = o->format, .err = err};
     struct vmscm_workdir *dir = NULL;
     int rc = 0;
 
-    if (argc == 0) {
+    if (o->format && o->oneline)
+        rc = report_set(err, VMSCM_EUSAGE, "--format: not together with --oneline");
+    else if (o->format)
+        rc = view_format_check(ctx, o->format, err);
+    if (!rc && argc == 0) {
         rc = vmscm_workdir_open(&dir, ".", err);
         if (rc == VMSCM_ENOTFOUND)
             rc = 0;
@@ -120,10 +130,12 @@ static const struct opt table[] = {
     {'n', "max-count", OPT_UINT, offsetof(struct opts, max), "N", NULL,
         "show the newest N revisions only"},
     {0, "oneline", OPT_FLAG, offsetof(struct opts, oneline), NULL, NULL, "one line a revision"},
+    {0, "format", OPT_STRING, offsetof(struct opts, format), "FORMAT", NULL,
+        "a line for each, with %(id), %(subject) and the like in it"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };
 
-static const char *const usage[] = {"[-n N] [--oneline] [REV]", NULL};
+static const char *const usage[] = {"[-n N] [--oneline | --format=FORMAT] [REV]", NULL};
 
 const struct cmd cmd_log = {
     .name = "log",

@@ -88,9 +88,9 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         free(query);
         query = longer;
     }
-    if (rc || (o->format && (rc = rowformat_check(o->format, fields, err))))
+    if (rc || (o->format && (rc = rowformat_check(o->format, fields, ctx->common.json, err))))
         goto out;
-    if (o->format && !ctx->common.json)
+    if (o->format)
         pager_start(ctx);
     listing.json = ctx->common.json ? json_array() : NULL;
     listing.table = listing.json || o->format ? NULL : table_new(columns);

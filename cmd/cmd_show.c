@@ -8,6 +8,10 @@
 #include "text.h"
 #include "view.h"
 
+struct opts {
+    const char *format;
+};
+
 static json_t *disk_json(const struct vmscm_machine_disk *disk)
 {
     json_t *object = json_object(), *options;
@@ -204,12 +208,18 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct vmscm_revision *rev = NULL;
     const struct vmscm_machine *machine = NULL;
     struct vmscm_revision_here here;
-    int rc = ctx_repo(ctx, err);
+    const struct opts *o = values;
+    int rc = o->format ? view_format_check(ctx, o->format, err) : 0;
 
-    (void)values;
     (void)argc;
     if (!rc)
+        rc = ctx_repo(ctx, err);
+    if (!rc)
         rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err);
+    if (!rc && o->format) {
+        rc = view_format(o->format, rev, NULL, err);
+        goto out;
+    }
     if (!rc)
         rc = vmscm_revision_machine(&machine, rev, err);
     if (!rc)
@@ -220,16 +230,25 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         pager_start(ctx);
         rc = show_text(ctx, rev, machine, &here, err);
     }
+out:
     vmscm_revision_free(rev);
     return rc;
 }
 
-static const char *const usage[] = {"REV", NULL};
+static const struct opt table[] = {
+    {0, "format", OPT_STRING, offsetof(struct opts, format), "FORMAT", NULL,
+        "one line, with %(id), %(subject) and the like in it"},
+    {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
+};
+
+static const char *const usage[] = {"[--format=FORMAT] REV", NULL};
 
 const struct cmd cmd_show = {
     .name = "show",
     .summary = "show a revision and the machine it records",
     .usage = usage,
+    .options = table,
+    .options_size = sizeof(struct opts),
     .args = "revision",
     .min_args = 1,
     .max_args = 1,

@@ -36,10 +36,12 @@ static int complain(const char *at, const char *const *fields, struct vmscm_erro
     return VMSCM_EUSAGE;
 }
 
-int rowformat_check(const char *format, const char *const *fields, struct vmscm_error *err)
+int rowformat_check(const char *format, const char *const *fields, bool json, struct vmscm_error *err)
 {
     size_t len;
 
+    if (json)
+        return report_set(err, VMSCM_EUSAGE, "--format: not together with --json");
     for (const char *p = strchr(format, '%'); p; p = strchr(p, '%')) {
         if (p[1] == '%') {
             p += 2;
@@ -50,6 +52,19 @@ int rowformat_check(const char *format, const char *const *fields, struct vmscm_
         p += 2 + len;
     }
     return 0;
+}
+
+bool rowformat_has(const char *format, const char *field)
+{
+    const char *const only[] = {field, NULL};
+    size_t len;
+
+    for (const char *p = strchr(format, '%'); p; p = strchr(p, '%')) {
+        if (p[1] == '(' && find(p + 2, &len, only) == 0)
+            return true;
+        p += 2; /* of "%%" both */
+    }
+    return false;
 }
 
 void rowformat_print(const char *format, const char *const *fields, const char *const *values)

@@ -3,6 +3,8 @@
 
 #include "color.h"
 #include "factsview.h"
+#include "memory.h"
+#include "rowformat.h"
 #include "text.h"
 #include <stdbool.h>
 #include <stdlib.h>
@@ -224,5 +226,54 @@ int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
         root = NULL;
     }
     *out = root;
+    return rc;
+}
+
+/* In the order of what view_format() gives. */
+static const char *const fields[] = {"machine", "id", "date", "author", "subject", "inside", "names",
+    "pruned", NULL};
+
+int view_format_check(const struct ctx *ctx, const char *format, struct vmscm_error *err)
+{
+    return rowformat_check(format, fields, ctx->common.json, err);
+}
+
+static int join_name(void *data, const char *machine, const char *tag)
+{
+    char **names = data;
+    char *longer = memory_printf("%s%s%s%s%s", *names, **names ? ", " : "", machine, tag ? ":" : "",
+        tag ? tag : "");
+
+    free(*names);
+    *names = longer;
+    return 0;
+}
+
+int view_format(const char *format, struct vmscm_revision *rev, const char *machine, struct vmscm_error *err)
+{
+    struct vmscm_signature author = vmscm_revision_author(rev);
+    const char *message = vmscm_revision_message(rev);
+    char date[TEXT_MAX], *inside = NULL, *names = memory_dup(""),
+        *who = memory_printf("%s <%s>", author.name, author.email),
+        *subject = memory_printf("%.*s", (int)strcspn(message ? message : "", "\n"), message ? message : "");
+    int pruned = 0, rc = 0;
+
+    if (rowformat_has(format, "inside") && (rc = factsview_summary(&inside, rev, err)) == VMSCM_EDAMAGED)
+        rc = 0; /* for fsck to tell */
+    if (!rc && rowformat_has(format, "names"))
+        rc = vmscm_revision_names(rev, join_name, &names, err);
+    if (!rc && rowformat_has(format, "pruned") &&
+        (rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)) == VMSCM_EDAMAGED)
+        rc = 0;
+    if (!rc) {
+        const char *const values[] = {machine ? machine : vmscm_revision_machine_name(rev),
+            vmscm_revision_id(rev), text_iso(date, author.time, author.offset), who, subject, inside, names,
+            pruned ? "pruned" : NULL};
+        rowformat_print(format, fields, values);
+    }
+    vmscm_free(inside);
+    free(names);
+    free(subject);
+    free(who);
     return rc;
 }

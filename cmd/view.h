@@ -19,4 +19,9 @@ int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view
 int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
     struct vmscm_error *err);
 
+/* --format of log and show: "%(field)" of rowformat.h. The whole is checked before the first. */
+int view_format_check(const struct ctx *ctx, const char *format, struct vmscm_error *err);
+/* machine as in view_json. */
+int view_format(const char *format, struct vmscm_revision *rev, const char *machine, struct vmscm_error *err);
+
 #endif

@@ -368,6 +368,9 @@ END
     try "vmscm checkin --f" | grep -qx -e --force-parent
     try "vmscm checkout --format vm" | grep -qx vmdk
     try "vmscm checkout --format=vm" | grep -qx -e --format=vmdk
+    for command in list log search show; do
+        try "vmscm $command --fo" | grep -x -e --format -e --format=
+    done
     try "vmscm show web:" | grep -qx web:golden
     try "vmscm -C ../repo log qa" | grep -qx qa/other
     try "vmscm checkin -m hello we" | grep -qx web

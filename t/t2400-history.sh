@@ -27,6 +27,30 @@ check 'log agrees with it' '
     grep -q "revision 3" text
     [ "$(vmscm log -n 2 --json web | jq "length")" = 2 ]'
 
+check 'lines in a form of its own' '
+    vmscm tag web~2 old -m old
+    [ "$(vmscm log --format="%(id) %(date) %(machine)" web)" = "$(vmscm log --json web | jq -r ".[] | .id + \" \" + .time + \" \" + .machine")" ]
+    [ "$(vmscm log -n 1 --format="%(subject)|%(author)|%(names)|%(inside)|%(pruned)|100%%|%%(id)")" = \
+        "revision 5|Test User <test@example.com>|web|||100%|%(id)" ]
+    [ "$(vmscm log --format="%(subject)" | tr "\n" ,)" = "revision 5,revision 4,revision 3,revision 2,revision 1," ]
+    [ "$(vmscm show --format="%(names) %(subject)" web:old)" = "web:old revision 3" ]
+    vmscm tag -d web:old
+    [ "$(vmscm list --format="%(machine) %(id) %(disks) %(size) %(subject)|%(pruned)%(damage)")" = "web $(git rev-parse web) 1 300000 revision 5|" ]
+    [ "$(vmscm list --format="%(date)")" = "$(vmscm list --json | jq -r ".[].time")" ]
+    echo "{\"schema\": 1, \"date\": \"2026-11-30T12:00:00Z\", \"status\": \"ok\", \"systems\": [{\"product\": \"Plan 9\"}]}" |
+        vmscm inspect --from=- web
+    [ "$(vmscm list --format="%(inside)"; vmscm log -n 1 --format="%(inside)"; vmscm show --format="%(inside)" web)" = "Plan 9
+Plan 9
+Plan 9" ]'
+for command in list log 'show web'; do
+    check_fails 2 "$command: a field that is none" "vmscm $command --format='%(nothing)'" '"%(nothing)": no field'
+    check_fails 2 "$command: no two forms" "vmscm $command --json --format='%(id)'" 'not together with --json'
+done
+check_fails 2 'a percent sign alone' 'vmscm log --format="100%"' 'no field and no'
+check_fails 2 'list: nor a third' 'vmscm list -l --format="%(id)"' 'not together with --long'
+check_fails 2 'log: nor a third' 'vmscm log --oneline --format="%(id)"' 'not together with --oneline'
+check_fails 1 'list: nothing fits' 'vmscm list --format="%(id)" "x*"'
+
 # --- who and when
 
 check 'the author is the one of the configuration' '

@@ -180,6 +180,7 @@ check 'a line for each, in a form of its own' '
     [ "$(vmscm search --format="%(machine)" os:windows | sort)" = "$(vmscm search --json os:windows | jq -r ".[].machine" | sort)" ]
     [ "$(vmscm search --format="%(id) %(date)" os:windows | sort)" = "$(vmscm search --json os:windows | jq -r ".[] | .id + \" \" + .time" | sort)" ]'
 check_fails 2 'a field that is none' 'vmscm search --format="%(nothing)" os:windows' '"%(nothing)": no field'
+check_fails 2 'one form or the other' 'vmscm search --json --format="%(id)" os:windows' 'not together with --json'
 
 check 'guests cannot write on the terminal' '
     make evil "{\"type\": \"linux\", \"product\": \"x\u001b[31m\u202e evil\", \"applications\": [{\"name\": \"a\u0007pp\", \"version\": \"1\"}]}"

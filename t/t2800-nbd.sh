@@ -156,7 +156,7 @@ check 'a boot trace: what was read, in order, and where' '
     [ "$(wc -l <notes)" = 1 ]
     [ "$(cut -d " " -f 2 notes)" = "$(git --git-dir=repo.vmscm/git rev-parse "$id:disks")" ]
     git --git-dir=repo.vmscm/git cat-file blob "$(cut -d " " -f 1 notes)" >note
-    [ "$(cut -d " " -f 1,3- note)" = "1 :vda 80 0 81 40" ]
+    [ "$(cut -d " " -f 1,3- note)" = "2 :vda 800+10 0 810+10 400" ]
     vmscm fsck --full'
 check 'reads that follow it are read ahead, others not' '
     args=$(for n in $(seq 30); do printf " -c \"read %sk 4k\"" $((n * 128)); done)
@@ -183,7 +183,7 @@ check 'it travels, and a lazy clone fetches by it in few requests' '
     [ "$after" -gt $((before + 100000)) ]'
 check 'notes that mean nothing are passed over' '
     tree=$(git --git-dir=repo.vmscm/git rev-parse "$(vmscm show --json web:golden | jq -r .id):disks")
-    printf "2 99999999999 newer\n1 5 :vda ffffffffffffffffffffff\nnonsense\n1 7 :vdz 0\n1 6 :vda 3fffffffffff\n" >lines
+    printf "3 99999999999 newer\n1 5 :vda ffffffffffffffffffffff\nnonsense\n1 7 :vdz 0\n1 6 :vda 3fffffffffff\n" >lines
     git --git-dir=repo.vmscm/git -c user.name=x -c user.email=x@x notes --ref=traces add -f -F lines "$tree"
     nbdkit -v -U - "$PLUGIN" web:golden trace=always --run "nbdcopy \"\$uri\" got.raw" 2>said
     cmp got.raw one.raw

@@ -120,7 +120,7 @@ check 'what it reads until then is its boot trace, which later starts follow' '
     vmscm run -q --wait-for=text:login --timeout=120 --record stay
     git --git-dir=repo.vmscm/git notes --ref=traces list | cut -d " " -f 1 >blob
     git --git-dir=repo.vmscm/git cat-file blob "$(cat blob)" >note
-    grep -qE "^1 [0-9]+ :vda 0( |$)" note
+    grep -qE "^2 [0-9]+ :vda 0([+ ]|$)" note
     vmscm run -q --wait-for=text:login --timeout=120 stay
     nothing_left'
 at_exit 'VMSCM_DIR=$TEST_DIR/work/repo.vmscm vmscm service stop -q 2>/dev/null'

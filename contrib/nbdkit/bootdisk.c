@@ -36,6 +36,7 @@ static void *fetch(void *data)
 static void start(struct bootdisk *b)
 {
     b->decided = 1;
+    vmscm_disk_follow(b->disk, b->trace);
     if (!b->fetches)
         b->fetches = pthread_create(&b->fetcher, NULL, fetch, b) == 0;
 }

@@ -211,6 +211,21 @@ static int open_disks(struct vmscm_revision *rev, struct vmscm_error *err)
     return rc;
 }
 
+static void on_warning(void *data, const char *text)
+{
+    (void)data;
+    nbdkit_error("%s", text);
+}
+
+static void on_note(void *data, const char *text)
+{
+    (void)data;
+    nbdkit_debug("%s", text);
+}
+
+/* What the remote of a lazy clone has to say. */
+static const struct vmscm_events events = {.warning = on_warning, .note = on_note};
+
 static int open_all(void)
 {
     struct vmscm_error err = VMSCM_ERROR_INIT;
@@ -220,7 +235,7 @@ static int open_all(void)
     if (!(rc = vmscm_repo_open(&opened.repo, settings.repo, &err)) &&
         /* What a lazy clone lacks comes from where it was cloned. */
         (!vmscm_remote_promisor(opened.repo) ||
-            !(rc = vmscm_remote_attach(opened.repo, NULL, &err))) &&
+            !(rc = vmscm_remote_attach(opened.repo, &events, &err))) &&
         !(rc = vmscm_disk_cache_new(
               &opened.cache, (uint64_t)settings.cache, settings.threads, &err)) &&
         !settings.all && !(rc = vmscm_revision_resolve(&rev, opened.repo, settings.rev, &err)))

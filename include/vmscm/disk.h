@@ -66,6 +66,12 @@ struct vmscm_disk_place {
 VMSCM_API int vmscm_disk_fetch(struct vmscm_disk *disk, const struct vmscm_disk_place *places,
     size_t count, const struct vmscm_events *events, struct vmscm_error *err);
 
+/* From now on, in a lazy repository, only reads of what is not in the trace are read ahead of: what is in it,
+ * vmscm_trace_fetch brings, and no more than that. The trace is the caller's, and lives longer than the disk.
+ * Any thread may call it at any time. */
+struct vmscm_trace;
+VMSCM_API void vmscm_disk_follow(struct vmscm_disk *disk, struct vmscm_trace *trace);
+
 /* What is at offset: *zero is 1 if it reads as zeros, for *len bytes from there, at least one and up to
  * the end of the disk at most. Neighbours may be of the same kind. */
 VMSCM_API int vmscm_disk_extent(struct vmscm_disk *disk, uint64_t offset, uint64_t *len, int *zero,

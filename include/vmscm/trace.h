@@ -4,7 +4,7 @@
  * content of the disks, as what inspections find is, so that every revision with the same disks has it, and
  * that it travels with history. Later starts read ahead by it: vmscm_trace_fetch.
  *
- * Places are told to 64 KiB, at most 65536 of them; the form is in vmscm-format-repository(5).
+ * Places are told to 4 KiB, at most 1048576 of them; the form is in vmscm-format-repository(5).
  */
 #ifndef VMSCM_TRACE_H
 #define VMSCM_TRACE_H

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
+#define UNIT_OF_1 16u /* our units in one of version 1 */
+#define HEAD_LENGTH 32u
+#define PLACE_LENGTH (1 + 13 + 1 + 6)
 
 void vmscm_tracenote_release(struct vmscm_tracenote *note)
 {
@@ -50,7 +53,8 @@ int vmscm_tracenote_disk(uint32_t *index, struct vmscm_tracenote *note, const ch
     return 0;
 }
 
-int vmscm_tracenote_add(struct vmscm_tracenote *note, uint32_t disk, uint64_t first, uint32_t count,
+/* However long the line becomes. */
+static int append(struct vmscm_tracenote *note, uint32_t disk, uint64_t first, uint32_t count,
     struct vmscm_error *err)
 {
     struct vmscm_tracenote_place *last =
@@ -70,6 +74,25 @@ int vmscm_tracenote_add(struct vmscm_tracenote *note, uint32_t disk, uint64_t fi
     }
     note->units += count;
     return 0;
+}
+
+int vmscm_tracenote_add(struct vmscm_tracenote *note, uint32_t disk, uint64_t first, uint32_t count,
+    struct vmscm_error *err)
+{
+    const struct vmscm_tracenote_place *last =
+        note->places.len ? &note->places.items[note->places.len - 1] : NULL;
+    uint32_t more = PLACE_LENGTH;
+    size_t before = note->places.len;
+    int rc;
+
+    if (!last || last->disk != disk)
+        more += 2 + (uint32_t)strlen(note->disks.items[disk]);
+    if (note->length + more > VMSCM_TRACENOTE_LINE_MAX - HEAD_LENGTH)
+        return malformed(err, "too many places");
+    rc = append(note, disk, first, count, err);
+    if (note->places.len > before)
+        note->length += more;
+    return rc;
 }
 
 int vmscm_tracenote_encode(struct vmscm_buf *buf, const struct vmscm_tracenote *note,
@@ -106,19 +129,21 @@ static bool number(uint64_t *out, const char **at, const char *end, unsigned bas
     return *at > start && (*start != '0' || *at - start == 1);
 }
 
-static int decode_head(struct vmscm_tracenote *note, const char **at, const char *end,
+/* *scale: our units in one of its own. */
+static int decode_head(struct vmscm_tracenote *note, uint32_t *scale, const char **at, const char *end,
     struct vmscm_error *err)
 {
     uint64_t version, time;
 
     if (!number(&version, at, end, 10) || *at == end || *(*at)++ != ' ')
         return malformed(err, "no version");
-    if (version != VERSION)
+    if (version != VERSION && version != 1)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED, "boot trace: of version %llu",
             (unsigned long long)version);
     if (!number(&time, at, end, 10) || time > VMSCM_TRACENOTE_TIME_MAX)
         return malformed(err, "no time");
     note->time = (int64_t)time;
+    *scale = version == 1 ? UNIT_OF_1 : 1;
     return 0;
 }
 
@@ -137,32 +162,32 @@ static int decode_disk(uint32_t *disk, struct vmscm_tracenote *note, const char 
     return vmscm_tracenote_disk(disk, note, id, err);
 }
 
-static int decode_place(struct vmscm_tracenote *note, uint32_t disk, const char **at,
+static int decode_place(struct vmscm_tracenote *note, uint32_t disk, uint32_t scale, const char **at,
     const char *end, struct vmscm_error *err)
 {
     uint64_t first, count = 1;
 
-    if (!number(&first, at, end, 16))
-        return malformed(err, "a place that is no number");
+    if (!number(&first, at, end, 16) || first >= VMSCM_TRACENOTE_FIRST_MAX / scale)
+        return malformed(err, "a place that no disk has");
     if (*at < end && **at == '+') {
         ++*at;
-        if (!number(&count, at, end, 16) || count < 2 || count > VMSCM_TRACENOTE_UNITS_MAX)
+        if (!number(&count, at, end, 16) || count < 2 || count > VMSCM_TRACENOTE_UNITS_MAX / scale)
             return malformed(err, "a length that is none");
     }
-    return vmscm_tracenote_add(note, disk, first, (uint32_t)count, err);
+    return append(note, disk, first * scale, (uint32_t)count * scale, err);
 }
 
 int vmscm_tracenote_decode(struct vmscm_tracenote *note, const char *line, size_t len,
     struct vmscm_error *err)
 {
     const char *at = line, *end = line + len;
-    uint32_t disk = UINT32_MAX;
+    uint32_t disk = UINT32_MAX, scale = 1;
     int rc;
 
     *note = (struct vmscm_tracenote){0};
     if (len > VMSCM_TRACENOTE_LINE_MAX)
         return malformed(err, "too long");
-    rc = decode_head(note, &at, end, err);
+    rc = decode_head(note, &scale, &at, end, err);
     while (!rc && at < end) {
         if (*at++ != ' ' || at == end) {
             rc = malformed(err, "not words");
@@ -172,11 +197,13 @@ int vmscm_tracenote_decode(struct vmscm_tracenote *note, const char *line, size_
         } else if (disk == UINT32_MAX) {
             rc = malformed(err, "a place of no disk");
         } else {
-            rc = decode_place(note, disk, &at, end, err);
+            rc = decode_place(note, disk, scale, &at, end, err);
         }
     }
     if (!rc && !note->places.len)
         rc = malformed(err, "it has no places");
+    /* In our units a place takes up to 4 bytes more. */
+    note->length = (uint32_t)(len + (scale > 1 ? 4 * note->places.len : 0));
     if (rc)
         vmscm_tracenote_release(note);
     return rc;

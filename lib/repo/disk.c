@@ -11,6 +11,7 @@
 #include "repo/readahead.h"
 #include "repo/snapshot.h"
 #include "repo/storedev.h"
+#include "store/elsewhere.h"
 #include "sys/file.h"
 #include "sys/parallel.h"
 #include "sys/tempdir.h"
@@ -18,11 +19,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vmscm/trace.h>
 
 #define COPY (1u << 20)
 #define CACHE_BYTES ((uint64_t)128 << 20)
@@ -42,6 +45,8 @@ struct vmscm_disk {
     struct vmscm_lease *lease;
     struct vmscm_disk_cache *cache; /* or NULL */
     struct vmscm_readahead readahead;
+    bool lazy;                             /* some of it may have to be brought */
+    _Atomic(struct vmscm_trace *) follows; /* NULL: none */
     char revision[41];
 };
 
@@ -149,6 +154,7 @@ int vmscm_disk_open_cached(struct vmscm_disk **out, struct vmscm_revision *rev, 
         free(disk);
         return rc;
     }
+    disk->lazy = vmscm_elsewhere_of(store) != NULL;
     /* Never so far that it throws out what it read itself. */
     vmscm_readahead_init(&disk->readahead,
         !cache ? 0 : cache->max / 4 < AHEAD_MAX ? cache->max / 4 : AHEAD_MAX);
@@ -198,6 +204,18 @@ static void read_ahead(struct vmscm_disk *disk, size_t len, uint64_t offset)
     }
 }
 
+void vmscm_disk_follow(struct vmscm_disk *disk, struct vmscm_trace *trace)
+{
+    atomic_store(&disk->follows, trace);
+}
+
+static bool is_followed(struct vmscm_disk *disk, uint64_t offset)
+{
+    struct vmscm_trace *trace = disk->lazy ? atomic_load(&disk->follows) : NULL;
+
+    return trace && vmscm_trace_has(trace, disk->dev->name, offset);
+}
+
 int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t offset,
     struct vmscm_error *err)
 {
@@ -206,7 +224,7 @@ int vmscm_disk_pread(struct vmscm_disk *disk, void *data, size_t len, uint64_t o
     if (offset > disk->dev->size || len > disk->dev->size - offset)
         return vmscm_error_set(err, VMSCM_EUSAGE, "%s: offset %llu: beyond its end", disk->dev->name,
             (unsigned long long)offset);
-    if (disk->cache)
+    if (disk->cache && !is_followed(disk, offset))
         read_ahead(disk, len, offset);
     rc = vmscm_blockdev_pread(disk->dev, data, len, offset, err);
     return rc ? vmscm_error_prefix(err, "revision %.12s", disk->revision) : 0;

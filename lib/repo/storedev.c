@@ -7,6 +7,7 @@
 #include "repo/scatter.h"
 #include "store/batch.h"
 #include "store/fetch.h"
+#include "store/idset.h"
 #include "sys/direct.h"
 
 #include <pthread.h>
@@ -123,21 +124,37 @@ static const struct vmscm_leaf_entry *find_entry(const struct lane *lane, uint32
     return &lane->entries[low];
 }
 
+static int want_entries(struct lane *lane, const struct vmscm_leaf_entry **at, uint64_t until,
+    const struct vmscm_id *leaf, struct vmscm_error *err)
+{
+    const struct vmscm_leaf_entry *end = lane->entries + lane->entry_count;
+    int rc = 0;
+
+    for (; *at < end && (*at)->offset < until && !rc; ++*at)
+        if (!(*at)->zero)
+            rc = vmscm_batch_add_chunk(&lane->batch, &(*at)->id, (*at)->length, leaf, err);
+    return rc;
+}
+
 /* What is not here of a segment, from byte `at` on: reads mostly go on in order. With a cache they need
- * not, and there is one who sees whether they do (readahead.h): then not much more than is read. */
+ * not, and there is one who sees whether they do (readahead.h): then not much more than is read, and nothing
+ * where that is here. */
 static int bring_segment(struct storedev *sd, struct lane *lane, uint64_t segment, uint32_t at,
     uint32_t len, const struct vmscm_id *leaf, struct vmscm_error *err)
 {
-    const struct vmscm_leaf_entry *e = find_entry(lane, at), *end = lane->entries + lane->entry_count;
-    uint64_t until = sd->cache ? (uint64_t)at + (len > NEARBY ? len : NEARBY) : VMSCM_LEAF_SEGMENT;
-    int rc = 0;
+    const struct vmscm_leaf_entry *e = find_entry(lane, at);
+    uint64_t until = (uint64_t)at + len;
+    int rc;
 
     lane->brought = UINT64_MAX;
     vmscm_batch_let_go(&lane->batch);
-    for (; e < end && e->offset < until && !rc; e++)
-        if (!e->zero)
-            rc = vmscm_batch_add_chunk(&lane->batch, &e->id, e->length, leaf, err);
-    if (rc || (rc = vmscm_batch_bring(&lane->batch, err)))
+    if ((rc = want_entries(lane, &e, until, leaf, err)))
+        return rc;
+    if (!sd->cache)
+        until = VMSCM_LEAF_SEGMENT;
+    else if (vmscm_batch_lacks(&lane->batch))
+        until = (uint64_t)at + (len > NEARBY ? len : NEARBY);
+    if ((rc = want_entries(lane, &e, until, leaf, err)) || (rc = vmscm_batch_bring(&lane->batch, err)))
         return rc;
     if (!sd->cache)
         lane->brought = segment;
@@ -280,9 +297,9 @@ static int bring_leaves(struct storedev *sd, struct vmscm_batch *batch,
     return rc ? rc : vmscm_batch_bring(batch, err);
 }
 
-/* Chunks of one segment, from byte `at` on. */
-static int want_chunks(struct storedev *sd, struct vmscm_batch *batch, uint64_t segment, uint32_t at,
-    uint64_t until, struct vmscm_error *err)
+/* Chunks of one segment, from byte `at` on, that were not asked for yet. */
+static int want_chunks(struct storedev *sd, struct vmscm_batch *batch, struct vmscm_idset *asked,
+    uint64_t segment, uint32_t at, uint64_t until, struct vmscm_error *err)
 {
     const struct vmscm_map_run *run = vmscm_map_run(&sd->map, segment);
     struct lane *lane = NULL;
@@ -294,9 +311,12 @@ static int want_chunks(struct storedev *sd, struct vmscm_batch *batch, uint64_t 
         return rc;
     if (!(rc = load_leaf(sd, lane, segment, &run->leaf, err))) {
         const struct vmscm_leaf_entry *e = find_entry(lane, at);
-        for (; e < lane->entries + lane->entry_count && e->offset < until && !rc; e++)
-            if (!e->zero)
+        for (; e < lane->entries + lane->entry_count && e->offset < until && !rc; e++) {
+            uint64_t *value;
+            bool added;
+            if (!e->zero && !(rc = vmscm_idset_get(asked, &value, &added, &e->id, err)) && added)
                 rc = vmscm_batch_add_chunk(batch, &e->id, e->length, &run->leaf, err);
+        }
     }
     give_lane(sd, lane);
     return rc;
@@ -306,6 +326,7 @@ int vmscm_storedev_bring(struct vmscm_blockdev *dev, const struct vmscm_disk_pla
     size_t count, const struct vmscm_events *events, struct vmscm_error *err)
 {
     struct storedev *sd = (struct storedev *)dev;
+    struct vmscm_idset asked = {0};
     struct vmscm_batch batch;
     uint64_t enough = BRING_FIRST;
     int rc;
@@ -317,7 +338,8 @@ int vmscm_storedev_bring(struct vmscm_blockdev *dev, const struct vmscm_disk_pla
         uint64_t at = places[i].offset, end = at + places[i].len;
         while (at < end && at < sd->map.size && !rc) {
             uint64_t segment = at >> VMSCM_LEAF_SEGMENT_LOG2, begin = segment << VMSCM_LEAF_SEGMENT_LOG2;
-            rc = want_chunks(sd, &batch, segment, (uint32_t)(at - begin), end - begin, err);
+            rc = want_chunks(
+                sd, &batch, &asked, segment, (uint32_t)(at - begin), end - begin, err);
             at = begin + VMSCM_LEAF_SEGMENT;
         }
         if (!rc && batch.bytes >= enough) {
@@ -330,6 +352,7 @@ int vmscm_storedev_bring(struct vmscm_blockdev *dev, const struct vmscm_disk_pla
     }
     if (!rc)
         rc = vmscm_batch_bring(&batch, err);
+    vmscm_idset_release(&asked);
     vmscm_batch_release(&batch);
     return rc;
 }

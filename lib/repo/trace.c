@@ -3,11 +3,11 @@
 #include <vmscm/trace.h>
 
 #include "base/vec.h"
-#include "format/tracenote.h"
 #include "history/ident.h"
 #include "history/notes.h"
 #include "repo/refnames.h"
 #include "repo/snapshot.h"
+#include "repo/trace.h"
 #include "sys/lockfile.h"
 
 #include <pthread.h>
@@ -15,22 +15,24 @@
 #include <string.h>
 #include <time.h>
 
-#define SLOTS (VMSCM_TRACENOTE_UNITS_MAX * 2) /* a power of two */
+#define ROOM_LOG2 12u /* of the hash table, at first */
 
 struct vmscm_trace {
     pthread_mutex_t lock; /* guards all below */
     struct vmscm_tracenote note;
     uint64_t *known; /* a hash table of the units that are in it, as key() has them; 0: free */
+    unsigned room_log2; /* its size; at most half of it is used */
 };
 
 int vmscm_trace_new(struct vmscm_trace **out, struct vmscm_error *err)
 {
     struct vmscm_trace *trace = calloc(1, sizeof *trace);
 
-    if (!trace || !(trace->known = calloc(SLOTS, sizeof *trace->known))) {
+    if (!trace || !(trace->known = calloc((size_t)1 << ROOM_LOG2, sizeof *trace->known))) {
         free(trace);
         return vmscm_error_nomem(err);
     }
+    trace->room_log2 = ROOM_LOG2;
     pthread_mutex_init(&trace->lock, NULL);
     *out = trace;
     return 0;
@@ -48,18 +50,39 @@ void vmscm_trace_free(struct vmscm_trace *trace)
 
 static uint64_t key(uint32_t disk, uint64_t unit)
 {
-    return ((uint64_t)disk + 1) << 48 | unit;
+    return ((uint64_t)disk + 1) << 50 | unit;
 }
 
 /* Where it is, or would be. */
 static uint64_t *slot(const struct vmscm_trace *trace, uint64_t k)
 {
+    size_t last = ((size_t)1 << trace->room_log2) - 1;
     /* Fibonacci hashing: Knuth, The Art of Computer Programming 3, 6.4. */
-    uint64_t at = (k * UINT64_C(0x9e3779b97f4a7c15)) >> 40;
+    size_t at = (size_t)((k * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - trace->room_log2));
 
-    for (at &= SLOTS - 1; trace->known[at] && trace->known[at] != k; at = (at + 1) & (SLOTS - 1))
+    for (; trace->known[at] && trace->known[at] != k; at = (at + 1) & last)
         continue;
     return &trace->known[at];
+}
+
+/* See to it that there is room for so many units. */
+static int make_room(struct vmscm_trace *trace, size_t units, struct vmscm_error *err)
+{
+    struct vmscm_trace larger = {.room_log2 = trace->room_log2};
+
+    while ((size_t)1 << larger.room_log2 < 2 * units)
+        larger.room_log2++;
+    if (larger.room_log2 == trace->room_log2)
+        return 0;
+    if (!(larger.known = calloc((size_t)1 << larger.room_log2, sizeof *larger.known)))
+        return vmscm_error_nomem(err);
+    for (size_t i = 0; i < (size_t)1 << trace->room_log2; i++)
+        if (trace->known[i])
+            *slot(&larger, trace->known[i]) = trace->known[i];
+    free(trace->known);
+    trace->known = larger.known;
+    trace->room_log2 = larger.room_log2;
+    return 0;
 }
 
 /* Under the lock. Whether it is new. */
@@ -67,9 +90,10 @@ static bool add_unit(struct vmscm_trace *trace, uint32_t disk, uint64_t unit)
 {
     uint64_t *at = slot(trace, key(disk, unit));
 
-    if (*at || vmscm_tracenote_add(&trace->note, disk, unit, 1, NULL))
+    if (*at || make_room(trace, (size_t)trace->note.units + 1, NULL) ||
+        vmscm_tracenote_add(&trace->note, disk, unit, 1, NULL))
         return false;
-    *at = key(disk, unit);
+    *slot(trace, key(disk, unit)) = key(disk, unit);
     return true;
 }
 
@@ -124,12 +148,12 @@ int vmscm_trace_text(char **text, struct vmscm_trace *trace, struct vmscm_error 
     return rc;
 }
 
-static int find_key(char *id, const struct vmscm_revision *rev, struct vmscm_error *err)
+static int find_key(char *id, struct vmscm_repo *repo, const char *commit, struct vmscm_error *err)
 {
-    int rc = vmscm_gitdb_find_tree(id, rev->repo->git, rev->info.id, VMSCM_HANDLE_DISK_DIR, err);
+    int rc = vmscm_gitdb_find_tree(id, repo->git, commit, VMSCM_HANDLE_DISK_DIR, err);
 
     return rc == VMSCM_ENOTFOUND
-        ? vmscm_error_set(err, rc, "revision %.12s: has no disks", rev->info.id)
+        ? vmscm_error_set(err, rc, "revision %.12s: has no disks", commit)
         : rc;
 }
 
@@ -141,7 +165,8 @@ int vmscm_trace_record(struct vmscm_revision *rev, const char *text, struct vmsc
     int lock = -1, rc;
 
     if ((rc = vmscm_tracenote_decode(&note, text, strlen(text), err)) ||
-        (rc = find_key(id, rev, err)) || (rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
+        (rc = find_key(id, rev->repo, rev->info.id, err)) ||
+        (rc = vmscm_handle_who(&who, NULL, rev->repo, err)) ||
         (rc = vmscm_handle_commit_lock(&lock, rev->repo, err)))
         goto out;
     rc = vmscm_notes_append(rev->repo->git, VMSCM_REFNAMES_TRACES, id, text, &who, err);
@@ -173,22 +198,30 @@ static bool choose(struct vmscm_tracenote *best, const char *text)
     return found;
 }
 
-int vmscm_trace_read(struct vmscm_trace **out, struct vmscm_revision *rev, struct vmscm_error *err)
+int vmscm_trace_find(struct vmscm_tracenote *note, struct vmscm_repo *repo, const char *commit,
+    struct vmscm_error *err)
 {
     struct vmscm_buf text = VMSCM_BUF_INIT;
-    struct vmscm_tracenote note = {0};
-    struct vmscm_trace *trace = NULL;
     char id[VMSCM_GITDB_ID];
     int rc;
 
-    if ((rc = find_key(id, rev, err)) ||
-        (rc = vmscm_notes_read(&text, rev->repo->git, VMSCM_REFNAMES_TRACES, id, err)))
-        goto out;
-    if (!choose(&note, vmscm_buf_str(&text))) {
+    *note = (struct vmscm_tracenote){0};
+    if (!(rc = find_key(id, repo, commit, err)) &&
+        !(rc = vmscm_notes_read(&text, repo->git, VMSCM_REFNAMES_TRACES, id, err)) &&
+        !choose(note, vmscm_buf_str(&text)))
         rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "boot trace: none that is known");
-        goto out;
-    }
-    if ((rc = vmscm_trace_new(&trace, err)))
+    vmscm_buf_release(&text);
+    return rc;
+}
+
+int vmscm_trace_read(struct vmscm_trace **out, struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    struct vmscm_tracenote note = {0};
+    struct vmscm_trace *trace = NULL;
+    int rc;
+
+    if ((rc = vmscm_trace_find(&note, rev->repo, rev->info.id, err)) ||
+        (rc = vmscm_trace_new(&trace, err)) || (rc = make_room(trace, note.units, err)))
         goto out;
     trace->note = note;
     note = (struct vmscm_tracenote){0};
@@ -198,9 +231,10 @@ int vmscm_trace_read(struct vmscm_trace **out, struct vmscm_revision *rev, struc
             *slot(trace, key(p->disk, p->first + n)) = key(p->disk, p->first + n);
     }
     *out = trace;
+    trace = NULL;
 out:
+    vmscm_trace_free(trace);
     vmscm_tracenote_release(&note);
-    vmscm_buf_release(&text);
     return rc;
 }
 

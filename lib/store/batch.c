@@ -38,6 +38,14 @@ int vmscm_batch_add_chunk(struct vmscm_batch *batch, const struct vmscm_id *chun
     return add(batch, &want, err);
 }
 
+bool vmscm_batch_lacks(const struct vmscm_batch *batch)
+{
+    for (size_t i = 0; i < batch->wants.len; i++)
+        if (!vmscm_elsewhere_is_here(batch->store, &batch->wants.items[i].id))
+            return true;
+    return false;
+}
+
 int vmscm_batch_bring(struct vmscm_batch *batch, struct vmscm_error *err)
 {
     int rc = batch->wants.len ? vmscm_elsewhere_bring(batch->store, batch->wants.items,

@@ -26,6 +26,9 @@ int vmscm_batch_add_leaf(struct vmscm_batch *batch, const struct vmscm_id *leaf,
 int vmscm_batch_add_chunk(struct vmscm_batch *batch, const struct vmscm_id *chunk, uint32_t len,
     const struct vmscm_id *leaf, struct vmscm_error *err);
 
+/* Whether some of it is not here now. */
+bool vmscm_batch_lacks(const struct vmscm_batch *batch);
+
 /* Bring all that was added since the last time. It stays until the batch is released. Errors as
  * vmscm_elsewhere_bring. */
 int vmscm_batch_bring(struct vmscm_batch *batch, struct vmscm_error *err);

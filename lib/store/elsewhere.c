@@ -96,6 +96,15 @@ struct vmscm_cache *vmscm_elsewhere_cache(struct vmscm_store *store)
     return partial ? partial->cache : NULL;
 }
 
+bool vmscm_elsewhere_is_here(struct vmscm_store *store, const struct vmscm_id *id)
+{
+    struct vmscm_cache *cache = vmscm_elsewhere_cache(store);
+    struct vmscm_pack_entry entry;
+
+    return vmscm_store_locate(store, &entry, id, 0) ||
+        (cache && vmscm_store_locate(vmscm_cache_store(cache), &entry, id, 0));
+}
+
 static void release_take(struct vmscm_elsewhere_take *t)
 {
     vmscm_packwriter_abort(t->writer);

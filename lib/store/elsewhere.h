@@ -50,6 +50,9 @@ const struct vmscm_elsewhere *vmscm_elsewhere_of(struct vmscm_store *store);
 /* The cache, or NULL. */
 struct vmscm_cache *vmscm_elsewhere_cache(struct vmscm_store *store);
 
+/* Whether one can be read here now; what is in the cache may be evicted at any time. */
+bool vmscm_elsewhere_is_here(struct vmscm_store *store, const struct vmscm_id *id);
+
 /* See to it that all these can be read here; what is there is not brought again. hold (may be NULL) keeps
  * what is in the cache from being evicted until it is released. Nothing is done for a store that has all
  * there is. VMSCM_EDAMAGED: some of it is not to be had elsewhere either; others: as bring. */

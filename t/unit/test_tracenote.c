@@ -10,7 +10,7 @@ static int decode(struct vmscm_tracenote *note, const char *line)
 
 static void test_round_trip(void **state)
 {
-    static const char line[] = "1 1764547200 :vda 0+3 10 a2+10 :vdb 0 :vda 5";
+    static const char line[] = "2 1764547200 :vda 0+3 10 a2+10 :vdb 0 :vda 5";
     struct vmscm_tracenote note;
     struct vmscm_buf buf = VMSCM_BUF_INIT;
 
@@ -47,7 +47,23 @@ static void test_neighbours_join(void **state)
     assert_int_equal(vmscm_tracenote_add(&note, vdb, 7, 1, NULL), 0);
     assert_int_equal(vmscm_tracenote_add(&note, vda, 7, 1, NULL), 0);
     assert_int_equal(vmscm_tracenote_encode(&buf, &note, NULL), 0);
-    assert_string_equal(vmscm_buf_str(&buf), "1 7 :vda 4+3 :vdb 7 :vda 7");
+    assert_string_equal(vmscm_buf_str(&buf), "2 7 :vda 4+3 :vdb 7 :vda 7");
+    vmscm_buf_release(&buf);
+    vmscm_tracenote_release(&note);
+}
+
+/* Its units are of 64 KiB. */
+static void test_version_1(void **state)
+{
+    struct vmscm_tracenote note;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+
+    (void)state;
+    assert_int_equal(decode(&note, "1 7 :vda 0+3 10 :vdb 3fffffffffff"), 0);
+    assert_int_equal(note.units, 5 * 16);
+    assert_int_equal(vmscm_tracenote_encode(&buf, &note, NULL), 0);
+    assert_string_equal(vmscm_buf_str(&buf), "2 7 :vda 0+30 100+10 :vdb 3fffffffffff0+10");
+    assert_true(buf.len <= note.length);
     vmscm_buf_release(&buf);
     vmscm_tracenote_release(&note);
 }
@@ -59,7 +75,8 @@ static void test_malformed(void **state)
         "1 5 :a 0+0", "1 5 :a 0+1", "1 5 :a 00", "1 5 :a A", "1 5 :a 0+10001", "1 5 :a -1",
         "1 05 :a 0", "1 5 :a 400000000000", "1 5 :a 3fffffffffff+2", "1 5 :a 0123456789abcdef01",
         "1 5 :a 0+ffff 20000+2", "1 253402300800 :a 0", "01 5 :a 0", "1 5 :a\t 0", "1 5 :\xc3\xa4 0",
-        "1 5 :aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0"};
+        "1 5 :aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0", "2 5 :a 0+100001",
+        "2 5 :a 4000000000000", "2 5 :a 3ffffffffffff+2", "2 5 :a 0+fffff 200000+2"};
     struct vmscm_tracenote note;
 
     (void)state;
@@ -69,7 +86,7 @@ static void test_malformed(void **state)
         assert_null(note.places.items);
     }
     assert_int_equal(vmscm_tracenote_decode(&note, "1 5 :a 0\0", 9, NULL), VMSCM_EINPUT);
-    assert_int_equal(decode(&note, "2 whatever"), VMSCM_EUNSUPPORTED);
+    assert_int_equal(decode(&note, "3 whatever"), VMSCM_EUNSUPPORTED);
 }
 
 static void test_too_much(void **state)
@@ -91,13 +108,38 @@ static void test_too_much(void **state)
     vmscm_tracenote_release(&note);
 }
 
+/* Places that lie apart, of disks by turns, until no more fit: the line can be read again. */
+static void test_too_long(void **state)
+{
+    struct vmscm_tracenote note = {.time = VMSCM_TRACENOTE_TIME_MAX}, again;
+    struct vmscm_buf buf = VMSCM_BUF_INIT;
+    uint32_t disk, other;
+    uint64_t n = 0;
+
+    (void)state;
+    assert_int_equal(vmscm_tracenote_disk(&disk, &note, "a-name-that-is-longer-than-most", NULL), 0);
+    assert_int_equal(vmscm_tracenote_disk(&other, &note, "b", NULL), 0);
+    while (!vmscm_tracenote_add(&note, n % 2 ? disk : other, VMSCM_TRACENOTE_FIRST_MAX - 2 - 2 * n, 2, NULL))
+        n++;
+    assert_in_range(n, 10000, VMSCM_TRACENOTE_UNITS_MAX / 2 - 1);
+    assert_int_equal(vmscm_tracenote_encode(&buf, &note, NULL), 0);
+    assert_in_range(buf.len, VMSCM_TRACENOTE_LINE_MAX / 2, note.length + 32);
+    assert_int_equal(vmscm_tracenote_decode(&again, (const char *)buf.data, buf.len, NULL), 0);
+    assert_int_equal(again.places.len, n);
+    vmscm_buf_release(&buf);
+    vmscm_tracenote_release(&again);
+    vmscm_tracenote_release(&note);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_neighbours_join),
+        cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_too_long),
     };
 
     return unit_run(tests);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Copying chunks into new packs in the order in which disks are read: machine by machine, its newest
- * revision first, each disk from its beginning to its end. What lies side by side on a disk is then
- * compressed together, and read in one go.
+ * Copying chunks into new packs in the order in which disks are read: first what boots read, by their
+ * traces, in the traces' order; then machine by machine, its newest revision first, each disk from its
+ * beginning to its end. What is read one after the other is then compressed together, and read in one go.
  *
  * Threading: one thread; it uses several.
  */

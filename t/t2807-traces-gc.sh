@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# gc --aggressive lays what boot traces name together, in their order, and a lazy clone that follows a trace
+# then fetches less, and nothing beside it.
+# shellcheck source=t/lib-test.sh
+. "$(dirname "$0")/lib-test.sh"
+
+for need in nbdkit qemu-io; do
+    why=$(missing $need)
+    [ -z "$why" ] || skip_all "$why"
+done
+[ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
+export PYTHONDONTWRITEBYTECODE=1
+python=
+for candidate in python3 /usr/bin/python3; do
+    "$candidate" -c 'import zstandard' 2>/dev/null && python=$candidate && break
+done
+[ -n "$python" ] || skip_all "python3-zstandard is not installed"
+
+# What nbdkit says is in nbdkit.log.
+mkdir said
+cat >said/nbdkit <<END
+#!/bin/sh
+exec $(command -v nbdkit) -v "\$@" \$MORE 2>>$PWD/nbdkit.log
+END
+chmod 755 said/nbdkit
+PATH=$PWD/said:$PATH
+
+# places REPO REV PLACE...: where the records lie that hold these bytes of vda, one "PACK OFFSET LENGTH" for each in
+# the places' order, what is in the one before left out
+cat >places.py <<'END'
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from vmscm_read import SEGMENT, Repository, leaf_entries
+
+repo = Repository(sys.argv[2])
+files, _, disks = repo.contents(repo.find(sys.argv[3]))
+disk = repo.disk(files, disks, "vda")
+leaves = [leaf for count, leaf in disk.runs for _ in range(count)]
+before = None
+for place in map(int, sys.argv[4:]):
+    at = place // SEGMENT * SEGMENT
+    for size, ident in leaf_entries(repo.store.get(leaves[place // SEGMENT]), min(SEGMENT, disk.size - at)):
+        if at <= place < at + size:
+            pack, entry = next((p, e) for p in repo.store.packs.values() if (e := p.find(ident)))
+            if (pack.name, entry.offset) != before:
+                print(pack.name, entry.offset, entry.length)
+            before = pack.name, entry.offset
+        at += size
+END
+places() { "$python" places.py "$TEST_SOURCE/contrib/readers" "$@"; }
+
+# One disk of text, and reads of it that jump to and fro, as a boot's
+text $((40 << 20)) 1 >one.raw
+cp one.raw two.raw
+noise 2000000 2 | put two.raw 20000000
+vmscm init --bare repo.vmscm >/dev/null 2>&1
+check 'a machine with two revisions, another, and a trace of the first' '
+    vmscm -C repo.vmscm checkin web vda="$PWD/one.raw" -m first
+    vmscm -C repo.vmscm checkin web vda="$PWD/two.raw" -m second
+    vmscm -C repo.vmscm checkin db vda="$PWD/one.raw" vdb="$PWD/two.raw"
+    vmscm -C repo.vmscm tag db kept'
+wanted=
+for n in $(seq 40); do wanted="$wanted $((n * 17 % 40 * 1048576 + 300000))"; done
+export reads MORE=
+reads=$(for at in $wanted; do printf " -c 'read %s 4k'" "$at"; done)
+check 'it is recorded to 4 KiB' '
+    vmscm -C repo.vmscm nbd --record --run "qemu-io -r -f raw $reads nbd+unix:///?socket=\$socket >/dev/null" web~1
+    git --git-dir=repo.vmscm/git notes --ref=traces list | cut -d " " -f 1 |
+        xargs git --git-dir=repo.vmscm/git cat-file blob >trace
+    grep -E "^2 [0-9]+ :vda " trace
+    for at in $wanted; do grep -q "$(printf " %x" $((at / 4096)))" trace; done'
+
+# lazily REPO: bytes and requests of a clone that is read by the trace, by none other
+lazily() {
+    rm -rf lazy
+    vmscm clone -q --lazy "$PWD/$1" lazy &&
+        : >nbdkit.log &&
+        (cd lazy && MORE=$2 vmscm nbd --run "qemu-io -r -f raw $reads nbd+unix:///?socket=\$socket >/dev/null &&
+            qemu-io -r -f raw $reads nbd+unix:///?socket=\$socket >/dev/null" origin/web~1) &&
+        sed -n "s/.*: brought \([0-9]*\) bytes in \([0-9]*\) requests.*/\1 \2/p" nbdkit.log | tail -n 1
+}
+# chunks CLONE: how many it has in its cache
+chunks() {
+    "$python" - "$TEST_SOURCE/contrib/readers" "$1" <<'END'
+import glob
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from vmscm_read import CHUNK, Pack
+
+packs = [Pack(path) for path in glob.glob(sys.argv[2] + "/.vmscm/cache/packs/*.vpk")]
+print(sum(pack.find(pack.ids[n]).kind == CHUNK for pack in packs for n in range(len(pack.ids))))
+END
+}
+
+check 'a lazy clone that follows it fetches these chunks and no others' '
+    cp -r repo.vmscm before.vmscm
+    lazily repo.vmscm trace=always >with
+    chunks lazy >chunks.with
+    lazily repo.vmscm trace=never >without
+    chunks lazy >chunks.without
+    cat with without chunks.*
+    read -r bytes requests <with
+    read -r bytes_without requests_without <without
+    [ "$bytes" -lt "$bytes_without" ]
+    [ "$requests" -lt "$requests_without" ]
+    [ "$(cat chunks.with)" -le 60 ]
+    [ "$(cat chunks.without)" -gt 60 ]'
+
+check 'before gc what it names lies apart' '
+    places repo.vmscm web~1 $wanted >lies
+    [ $(wc -l <lies) -gt 30 ]'
+check 'gc --aggressive lays it together, in the order of the trace' '
+    vmscm -C repo.vmscm gc --aggressive --grace 0
+    places repo.vmscm web~1 $wanted >lies
+    cat lies
+    [ $(wc -l <lies) -le 5 ]
+    [ $(cut -d " " -f 1 lies | sort -u | wc -l) = 1 ]
+    end=
+    while read -r pack offset length; do
+        [ -z "$end" ] || [ $((offset - end)) -ge 0 ]
+        [ -z "$end" ] || [ $((offset - end)) -lt 20000 ]
+        end=$((offset + length))
+    done <lies'
+check 'then a clone that follows it fetches less than before' '
+    lazily repo.vmscm trace=always >after
+    cat with after
+    read -r bytes requests <after
+    read -r bytes_with requests_with <with
+    [ "$bytes" -le "$bytes_with" ]
+    [ "$requests" -le "$requests_with" ]'
+check 'all revisions are what they were' '
+    for rev in web~1:one web:two db:kept:one; do
+        vmscm -C repo.vmscm cat "${rev%:*}:vda" >got
+        cmp got "${rev##*:}.raw"
+    done
+    vmscm -C repo.vmscm fsck --full'
+check 'once more: the order stays' '
+    vmscm -C repo.vmscm gc --aggressive --grace 0
+    places repo.vmscm web~1 $wanted >again
+    cut -d " " -f 2,3 lies >one
+    cut -d " " -f 2,3 again | diff one -'
+
+check 'a trace that names what no disk has, and one that is none, are passed over' '
+    tree=$(git --git-dir=repo.vmscm/git rev-parse "$(vmscm -C repo.vmscm show --json web | jq -r .id):disks")
+    echo "2 99 :vda 3ffffffffffff 27ff+4000 fffff :none 0+fffff :vda 5" >odd
+    git --git-dir=repo.vmscm/git -c user.name=x -c user.email=x@x notes --ref=traces add -f -F odd "$tree"
+    tree=$(git --git-dir=repo.vmscm/git rev-parse "$(vmscm -C repo.vmscm show --json db | jq -r .id):disks")
+    echo "nonsense" | git --git-dir=repo.vmscm/git -c user.name=x -c user.email=x@x notes --ref=traces add -f -F - "$tree"
+    vmscm -C repo.vmscm gc --aggressive --grace 0
+    vmscm -C repo.vmscm fsck --full
+    vmscm -C repo.vmscm cat web~1:vda | cmp - one.raw'
+check 'in a lazy clone, too, with what it has' '
+    rm -rf lazy
+    vmscm clone -q --lazy "$PWD/repo.vmscm" lazy
+    cd lazy
+    vmscm gc --aggressive --grace 0
+    vmscm cat origin/web~1:vda | cmp - ../one.raw
+    vmscm gc --aggressive --grace 0
+    cd ..'
+done_testing

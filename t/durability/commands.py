@@ -91,6 +91,14 @@ def harm_indexes(lab):
     flip(index, 1100)
 
 
+def make_trace(lab):
+    """As after a boot that read three places of a disk, the last of them first."""
+    git = ["git", "--git-dir=" + os.path.join(lab.repo, "git"), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run([*git, "notes", "--ref=traces", "add", "-m", "2 1764547200 :vda 30+8 :vdb 0+4 :vda 0", "web^{tree}:disks"],
+                   env=dict(lab.env, GIT_AUTHOR_DATE="1764547200 +0000", GIT_COMMITTER_DATE="1764547200 +0000"),
+                   check=True, capture_output=True)
+
+
 def keep_copy(lab):
     shutil.copytree(lab.repo, os.path.join(lab.path, "copy.vmscm"))
 
@@ -148,7 +156,7 @@ COMMANDS = [
     Command("gc", "gc", "--grace", "0", "--threshold", "1", before=GARBAGE, collects=True),
     Command("gc-trash", "gc", "--grace", "1h", "--threshold", "1", before=GARBAGE, collects=True),
     Command("gc-auto", "gc", "--auto", before=SMALL, collects=True),
-    Command("gc-aggressive", "gc", "--aggressive", "--grace", "0", before=GARBAGE, collects=True),
+    Command("gc-aggressive", "gc", "--aggressive", "--grace", "0", before=GARBAGE + (make_trace,), collects=True),
     Command("prune", *PRUNE, before=ALONE),
     Command("prune-undo", "prune", "--undo", "web:first", before=ALONE + (PRUNE,)),
     Command("gc-pruned", "gc", "--grace", "0", "--threshold", "1", before=ALONE + (PRUNE,),

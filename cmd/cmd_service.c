@@ -19,11 +19,13 @@ struct opts {
     int gone;
 };
 
-/* Where: as was said, or as the checkout that we are in has it, or the repository's own. */
-static char *choose_socket(struct ctx *ctx, const struct opts *o, struct vmscm_error *err)
+/* Where: as was said, or as the checkout that we are in has it, or the repository's own. running: if nobody
+ * serves that, where the repository was served before it was moved, if it still is. */
+static char *choose_socket(struct ctx *ctx, const struct opts *o, bool running, struct vmscm_error *err)
 {
+    const char *repo = vmscm_repo_path(ctx->repo);
     struct vmscm_workdir *dir = NULL;
-    char *socket = NULL;
+    char *socket = NULL, *other;
 
     if (o->socket && o->socket[0] != '/') {
         report_set(err, VMSCM_EUSAGE, "--socket: %s: not an absolute path", o->socket);
@@ -34,7 +36,11 @@ static char *choose_socket(struct ctx *ctx, const struct opts *o, struct vmscm_e
     if (!vmscm_workdir_open(&dir, ".", NULL) && vmscm_workdir_thin_socket(dir))
         socket = memory_dup(vmscm_workdir_thin_socket(dir));
     vmscm_workdir_close(dir);
-    return socket ? socket : service_socket(vmscm_repo_path(ctx->repo), err);
+    if (socket || !(socket = service_socket(repo, err)) || !running || service_runs(socket, NULL) ||
+        !(other = service_find(repo, socket)))
+        return socket;
+    free(socket);
+    return other;
 }
 
 struct listing {
@@ -183,7 +189,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         return rc;
     if (action == FORGET)
         return forget(ctx, argc > 1 ? argv[1] : NULL, o->gone, err);
-    if (!(socket = choose_socket(ctx, o, err)))
+    if (!(socket = choose_socket(ctx, o, action == LIST || action == STOP, err)))
         return err->code;
     switch (action) {
     case START:

@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "process.h"
 #include "report.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -107,29 +108,38 @@ static bool answers(const char *socket_path)
     return rc == 0 || errno == EAGAIN;
 }
 
-/* Who holds the lock; false if nobody does. repo (may be NULL): what it serves, the caller's. */
-static bool read_lock(const char *socket, pid_t *pid, char **repo)
+/* What a lock says. */
+struct holder {
+    pid_t pid;  /* 0: it does not say */
+    char *repo; /* the path that it was started with, ours to free; or NULL */
+    unsigned long long device, inode; /* of that directory; 0: it does not say */
+};
+
+/* Whether somebody holds the lock; who (may be NULL) is filled in then. */
+static bool read_lock(const char *socket, struct holder *who)
 {
-    char *path = beside(socket, "lock"), text[4200];
+    char *path = beside(socket, "lock"), text[4300];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     bool held = false;
     ssize_t n;
 
     free(path);
-    *pid = 0;
+    if (who)
+        *who = (struct holder){0};
     if (fd < 0)
         return false;
     if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         held = true;
-        if ((n = read(fd, text, sizeof text - 1)) > 0) {
+        if (who && (n = read(fd, text, sizeof text - 1)) > 0) {
             text[n] = '\0';
             char *space = strchr(text, ' '), *end = strchr(text, '\n');
             long id = strtol(text, NULL, 10);
             if (space && end && id > 1) {
-                *pid = (pid_t)id;
+                who->pid = (pid_t)id;
                 *end = '\0';
-                if (repo)
-                    *repo = memory_dup(space + 1);
+                who->repo = memory_dup(space + 1);
+                if (sscanf(end + 1, "%llu %llu", &who->device, &who->inode) != 2)
+                    who->device = who->inode = 0;
             }
         }
     }
@@ -139,19 +149,57 @@ static bool read_lock(const char *socket, pid_t *pid, char **repo)
 
 bool service_runs(const char *socket, pid_t *pid)
 {
-    pid_t holder;
-    bool held = read_lock(socket, &holder, NULL);
+    struct holder holder;
+    bool held = read_lock(socket, &holder);
 
+    free(holder.repo);
     if (pid)
-        *pid = holder;
+        *pid = holder.pid;
     /* systemd may listen while nothing of ours runs. */
     return held || answers(socket);
+}
+
+/* Whether it is this repository that is served there, perhaps by the path that it had before it was moved. */
+static bool serves(const char *socket, const char *repo)
+{
+    struct holder holder;
+    struct stat st;
+    bool same = false;
+
+    if (read_lock(socket, &holder) && holder.repo)
+        same = strcmp(holder.repo, repo) == 0 ||
+            (holder.inode && stat(repo, &st) == 0 && st.st_ino == holder.inode &&
+                st.st_dev == holder.device);
+    free(holder.repo);
+    return same;
+}
+
+char *service_find(const char *repo, const char *socket)
+{
+    char *dir = memory_printf("%.*s", (int)(strrchr(socket, '/') - socket), socket), *found = NULL;
+    DIR *d = opendir(dir);
+
+    for (struct dirent *entry; d && !found && (entry = readdir(d));) {
+        size_t len = strlen(entry->d_name);
+        if (len <= 5 || strcmp(entry->d_name + len - 5, ".lock") != 0)
+            continue;
+        found = memory_printf("%s/%.*s", dir, (int)(len - 5), entry->d_name);
+        if (!serves(found, repo)) {
+            free(found);
+            found = NULL;
+        }
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+    return found;
 }
 
 /* *fd: the lock, which says who we are. */
 static int take_lock(int *fd, const char *socket, const char *repo, struct vmscm_error *err)
 {
     char *path = beside(socket, "lock"), *text = NULL;
+    struct stat st = {0};
     int rc = 0;
 
     if ((*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
@@ -160,8 +208,12 @@ static int take_lock(int *fd, const char *socket, const char *repo, struct vmscm
         rc = errno == EWOULDBLOCK ? report_set(err, VMSCM_EBUSY, "%s: is served already", socket)
                                   : fail(err, path);
     } else {
-        text = memory_printf("%ld %s\n", (long)getpid(), repo);
-        if (ftruncate(*fd, 0) < 0 || write(*fd, text, strlen(text)) != (ssize_t)strlen(text))
+        if (stat(repo, &st) < 0)
+            rc = fail(err, repo);
+        /* What it is, too: it may be moved while it is served. */
+        text = memory_printf("%ld %s\n%llu %llu\n", (long)getpid(), repo, (unsigned long long)st.st_dev,
+            (unsigned long long)st.st_ino);
+        if (!rc && (ftruncate(*fd, 0) < 0 || write(*fd, text, strlen(text)) != (ssize_t)strlen(text)))
             rc = fail(err, path);
     }
     free(text);
@@ -357,17 +409,17 @@ out:
 int service_ensure(struct ctx *ctx, const char *socket, struct vmscm_error *err)
 {
     const char *repo = vmscm_repo_path(ctx->repo);
-    char *served = NULL;
-    pid_t pid;
+    struct holder holder;
     int rc = 0;
 
-    if (read_lock(socket, &pid, &served)) {
+    if (read_lock(socket, &holder)) {
+        const char *served = holder.repo;
         bool was, moved = served && strcmp(served, repo) != 0 && access(served, F_OK) < 0;
         if (moved && !(rc = service_stop(socket, &was, err))) {
             rc = start(repo, socket, err);
         } else if (served && strcmp(served, repo) != 0 && !moved) {
             report_set(err, VMSCM_EBUSY, "%s: another repository is served there, %s", socket, served);
-            rc = report_hint(err, "'vmscm service stop' there ends that, process %ld", (long)pid);
+            rc = report_hint(err, "'vmscm service stop' there ends that, process %ld", (long)holder.pid);
         }
     } else if (!answers(socket)) {
         char *dir = memory_printf("%.*s", (int)(strrchr(socket, '/') - socket), socket);
@@ -376,28 +428,30 @@ int service_ensure(struct ctx *ctx, const char *socket, struct vmscm_error *err)
         if (!rc)
             rc = start(repo, socket, err);
     }
-    free(served);
+    free(holder.repo);
     return rc;
 }
 
 int service_stop(const char *socket, bool *was, struct vmscm_error *err)
 {
-    pid_t pid;
+    struct holder holder, now;
 
-    *was = read_lock(socket, &pid, NULL);
+    *was = read_lock(socket, &holder);
+    free(holder.repo);
     if (!*was && answers(socket)) {
         report_set(err, VMSCM_EBUSY, "%s: systemd listens there, or another program", socket);
         return report_hint(err, "'systemctl --user stop' ends a unit of systemd's");
     }
     if (!*was)
         return 0;
-    if (!pid || kill(pid, SIGTERM) < 0)
+    if (!holder.pid || kill(holder.pid, SIGTERM) < 0)
         return report_set(err, VMSCM_EIO, "%s: its process cannot be told to end", socket);
     for (int i = 0; i < STOP_TENTHS; i++) {
-        pid_t now;
-        if (!read_lock(socket, &now, NULL) || now != pid)
+        bool held = read_lock(socket, &now);
+        free(now.repo);
+        if (!held || now.pid != holder.pid)
             return 0;
         poll(NULL, 0, 100);
     }
-    return report_set(err, VMSCM_EBUSY, "%s: process %ld does not end", socket, (long)pid);
+    return report_set(err, VMSCM_EBUSY, "%s: process %ld does not end", socket, (long)holder.pid);
 }

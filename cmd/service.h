@@ -4,8 +4,8 @@
  * NBD. It is a vmscm that listens, and an nbdkit that it starts when somebody comes, starts again when
  * that dies, and follows when nobody is connected any more.
  *
- * Whoever serves a socket holds a lock on SOCKET.lock, in which its process id and its repository are;
- * what it has to say is in SOCKET.log.
+ * Whoever serves a socket holds a lock on SOCKET.lock, in which its process id and its repository are, by the
+ * path that it had and by device and inode, which it keeps when it is moved; what it has to say is in SOCKET.log.
  */
 #ifndef SERVICE_H
 #define SERVICE_H
@@ -21,6 +21,10 @@ char *service_socket(const char *repo, struct vmscm_error *err);
 
 /* Whether somebody serves the socket. *pid (may be NULL): who, 0 if it cannot be told. */
 bool service_runs(const char *socket, pid_t *pid);
+
+/* Another socket beside this one at which the same repository is served, since it was moved; the caller's.
+ * NULL: there is none. */
+char *service_find(const char *repo, const char *socket);
 
 /* See that the repository is served there: nothing to do if it is. */
 int service_ensure(struct ctx *ctx, const char *socket, struct vmscm_error *err);

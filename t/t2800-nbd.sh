@@ -267,6 +267,12 @@ fi
 
 check_fails 1 'no such revision' 'vmscm nbd --run true nosuch' 'nosuch'
 check_fails 1 'no such disk' 'vmscm nbd --run true web:vdz' 'vdz'
+# No check-in makes such a machine; others' tools may.
+git_of() { git --git-dir=repo.vmscm/git -c user.name=x -c user.email=x@x "$@"; }
+git_of update-ref refs/heads/diskless "$(git_of commit-tree -m none "$(printf "100644 blob %s\tmachine.json\n" "$(
+    git_of cat-file blob web:machine.json | jq -c ".disks=[]" | git_of hash-object -w --stdin)" | git_of mktree)")"
+check_fails 1 'a machine without a disk' 'vmscm nbd --run true diskless' 'a machine without disks'
+check_fails 1 'nothing to start' 'vmscm run --timeout=60 diskless' 'a machine without disks'
 check_fails 2 'a path too long for a socket' '
     vmscm nbd --socket="$(printf "a%.0s" $(seq 108))" web' 'too long'
 check_fails 3 'a file that is no socket is left alone' '

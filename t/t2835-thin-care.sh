@@ -26,9 +26,7 @@ vmscm init --bare repo.vmscm >/dev/null 2>&1
 VMSCM_DIR=$PWD/repo.vmscm
 export VMSCM_DIR
 at_exit 'for r in "$TEST_DIR"/work/*.vmscm "$TEST_DIR"/work/*/*.vmscm "$TEST_DIR"/work/*/.vmscm; do
-    [ ! -d "$r/git" ] || VMSCM_DIR=$r vmscm service stop -q; done 2>/dev/null
-# Of a repository that has moved, the checkout knows.
-cd "$TEST_DIR/work/moved" && VMSCM_DIR=$TEST_DIR/work/there.vmscm vmscm service stop -q 2>/dev/null'
+    [ ! -d "$r/git" ] || VMSCM_DIR=$r vmscm service stop -q; done 2>/dev/null'
 # records: that the service's nbdkit has read of the store, which ends it
 records() {
     local service nbdkit
@@ -157,6 +155,24 @@ check 'the repository is moved while QEMU reads: it goes on, and so it does with
     head -c 4096 /dev/zero | tr "\0" "\3" | put want.raw 4194304
     (cd moved && vmscm checkin -m moved)
     vmscm cat m | cmp - want.raw'
+check 'its service is told and ended from its new place, and no other is' '
+    vmscm service start
+    other=$(vmscm service --json | jq .pid)
+    vmscm init -q --bare before.vmscm
+    VMSCM_DIR=$PWD/before.vmscm
+    vmscm checkin m vda=one.raw -m one
+    vmscm checkout -q --thin m from-before
+    pid=$(vmscm service --json | jq .pid)
+    [ "$pid" != "$other" ]
+    mv before.vmscm after.vmscm
+    VMSCM_DIR=$PWD/after.vmscm
+    [ "$(vmscm service --json | jq .pid)" = "$pid" ]
+    vmscm service stop >out 2>&1
+    [ ! -s out ]
+    [ "$(vmscm service --json | jq .runs)" = false ]
+    vmscm service stop 2>err
+    grep -q "did not run" err
+    [ "$(VMSCM_DIR=$PWD/repo.vmscm vmscm service --json | jq .pid)" = "$other" ]'
 check 'the service is stopped and started while QEMU reads: it waits' '
     set --
     for i in $(seq 0 23); do set -- "$@" "read ${i}M 1M" "sleep 100"; done

@@ -63,8 +63,9 @@ void network_read(guestfs_h *g, json_t *system);
 void boot_read(guestfs_h *g, json_t *system);
 /* packages.c: when packages came, and what is installed beside the system's. */
 void packages_read(guestfs_h *g, json_t *system);
-/* rpmdb.c, packages.c: packages of RPM and Alpine, into a list of applications. */
-void rpmdb_read(guestfs_h *g, json_t *apps);
+/* rpmdb.c, packages.c: packages of RPM and Alpine, into a list of applications. -1: not all of RPM's
+ * could be read. */
+int rpmdb_read(guestfs_h *g, json_t *apps);
 void packages_read_apk(guestfs_h *g, json_t *apps);
 /* marks.c: what runs it, and under which right: guest agents, subscriptions. */
 void marks_read(guestfs_h *g, json_t *system);

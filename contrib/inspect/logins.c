@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who was last here, and when the system was up: wtmp and lastlog. Of both only a bounded part is
- * read. */
+/* Who was last here, and when the system was up: wtmp and lastlog, of both only a bounded part; and the
+ * database that has taken lastlog's place, liblastlog2(3). */
 #include "guest.h"
+#include "guestdb.h"
 #include "utmp.h"
 
 #include <stdlib.h>
@@ -66,8 +67,34 @@ static void read_lastlog(guestfs_h *g, json_t *system)
     free(bytes);
 }
 
+/* Names are compared as facts have them. */
+static void read_lastlog2(guestfs_h *g, json_t *system)
+{
+    json_t *users = json_object_get(system, "users"), *last = facts_object();
+    sqlite3 *db = guestdb_open(g, "/var/lib/lastlog/lastlog2.db");
+    sqlite3_stmt *statement = NULL;
+
+    if (db)
+        sqlite3_prepare_v2(db, "SELECT Name, Time FROM Lastlog2 WHERE typeof(Name) = 'text'", -1, &statement,
+            NULL);
+    for (size_t i = 0; statement && i < FACTS_LIST_MAX && sqlite3_step(statement) == SQLITE_ROW; i++) {
+        const char *said = (const char *)sqlite3_column_text(statement, 0);
+        char *name = facts_clean(said ? said : "");
+        facts_number(last, name, sqlite3_column_int64(statement, 1));
+        free(name);
+    }
+    for (size_t i = 0; i < json_array_size(users); i++) {
+        json_t *user = json_array_get(users, i);
+        utmp_put_login(user, json_integer_value(json_object_get(last, facts_get(user, "name"))));
+    }
+    sqlite3_finalize(statement);
+    guestdb_close(db);
+    json_decref(last);
+}
+
 void logins_read(guestfs_h *g, json_t *system)
 {
+    read_lastlog2(g, system);
     if (!is_known_form(system))
         return;
     read_wtmp(g, "/var/log/wtmp.1", system);

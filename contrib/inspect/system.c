@@ -72,10 +72,12 @@ static void read_applications(guestfs_h *g, const char *root, json_t *system)
     json_t *list = facts_list();
 
     /* What libguestfs leaves out of these: dates and licenses, if not all. */
-    if (strcmp(format, "rpm") == 0)
-        rpmdb_read(g, list);
-    else if (strcmp(format, "apk") == 0)
+    if (strcmp(format, "rpm") == 0) {
+        if (rpmdb_read(g, list))
+            facts_put(system, "truncated", json_true());
+    } else if (strcmp(format, "apk") == 0) {
         packages_read_apk(g, list);
+    }
     if (json_array_size(list) == 0)
         found = guestfs_inspect_list_applications2(g, root);
 

@@ -90,6 +90,7 @@ static void print_system(const json_t *system)
     print_network(json_object_get(system, "network"));
     print_list("swap", json_object_get(system, "swap"), NULL);
     print_list("guest agents", json_object_get(system, "agents"), NULL);
+    print_list("patches", json_object_get(system, "patches"), "name");
     print_list("licenses", json_object_get(system, "licenses"), "name");
 }
 

@@ -51,7 +51,8 @@ phony_merge() {
 }
 
 # phony_windows DISK SOFTWARE-REG SYSTEM-REG HOSTNAME [DIR]: a disk with one NTFS partition. The two files are
-# added to what every Windows has, and what is in DIR to its files.
+# added to what every Windows has, and what is in DIR to its files. PHONY_BOOTED: when the key PrefetchParameters,
+# which there has to be then, was last written.
 phony_windows() {
     local disk=$1 dir system
     dir=$(mktemp -d "$PWD/phony.XXXXXX") || return 1
@@ -68,6 +69,7 @@ phony_windows() {
 [HKEY_LOCAL_MACHINE\\SYSTEM\\MountedDevices]
 END
         phony_merge "$dir/SYSTEM" 'HKEY_LOCAL_MACHINE\SYSTEM' <"$3" &&
+        { [ -z "${PHONY_BOOTED:-}" ] || phony_written "$dir/SYSTEM" PrefetchParameters "$PHONY_BOOTED"; } &&
         truncate -s 63M "$dir/ntfs" && mkntfs -q -F -f "$dir/ntfs" >/dev/null 2>&1 &&
         mkdir "$dir/mnt" && ntfs-3g "$dir/ntfs" "$dir/mnt" || return 1
     system=$dir/mnt/WINDOWS/system32
@@ -87,6 +89,28 @@ phony_time() {
     ticks=$((($(date -d "$1" +%s) + 11644473600) * 10000000))
     printf -v bytes %016x $ticks
     echo "${bytes:14:2},${bytes:12:2},${bytes:10:2},${bytes:8:2},${bytes:6:2},${bytes:4:2},${bytes:2:2},${bytes:0:2}"
+}
+
+# phony_halves DATE: the same as servicing keeps it, two values of a package
+phony_halves() {
+    local ticks=$((($(date -d "$1" +%s) + 11644473600) * 10000000))
+    printf '"InstallTimeHigh"=dword:%08x\n"InstallTimeLow"=dword:%08x\n' $((ticks >> 32)) $((ticks & 0xffffffff))
+}
+
+# phony_written HIVE KEY DATE: when a key of this name was last written, which no tool sets
+phony_written() {
+    python3 - "$1" "$2" "$(phony_time "$3")" <<'END'
+import struct, sys
+hive = bytearray(open(sys.argv[1], "rb").read())
+name = sys.argv[2].encode()
+at = -1
+while True:
+    at = hive.index(b"nk", at + 1)
+    if struct.unpack_from("<H", hive, at + 72)[0] == len(name) and hive[at + 76:at + 76 + len(name)] == name:
+        break
+hive[at + 4:at + 12] = bytes.fromhex(sys.argv[3].replace(",", ""))
+open(sys.argv[1], "wb").write(hive)
+END
 }
 
 # phony_user HIVE <REG: a user's hive with these keys of HKEY_CURRENT_USER
@@ -141,4 +165,37 @@ phony_linux() {
         echo "$2 / auto defaults 0 1" >"$1/etc/fstab" &&
         echo "$3" >"$1/etc/hostname" &&
         cp /bin/true "$1/bin/ls" && cp /bin/true "$1/bin/bash"
+}
+
+# phony_hash SQLITE FILE, phony_ndb SQLITE FILE: a database that rpm made, as Berkeley DB's and as an ndb. Debian's rpm
+# can write neither: the one is made by db_load; of the other there is no tool, it is written by rpm's description.
+phony_hash() {
+    python3 - "$1" <<'END' | "$(command -v db5.3_load || command -v db_load)" "$2"
+import sqlite3, struct, sys
+print("VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END")
+rows = list(sqlite3.connect(sys.argv[1]).execute("SELECT hnum, blob FROM Packages"))
+# Under 0 rpm has the last number that it gave.
+for number, blob in [(0, struct.pack("<I", len(rows)))] + rows:
+    print(" " + struct.pack("<I", number).hex() + "\n " + blob.hex())
+print("DATA=END")
+END
+}
+phony_ndb() {
+    python3 - "$1" "$2" <<'END'
+import sqlite3, struct, sys, zlib
+slots, blobs, block = b"", b"", 256
+rows = list(sqlite3.connect(sys.argv[1]).execute("SELECT hnum, blob FROM Packages"))
+for number, blob in rows:
+    whole = b"BlbS" + struct.pack("<III", number, 0, len(blob)) + blob
+    whole += bytes(-(len(whole) + 12) % 16)
+    whole += struct.pack("<II", zlib.adler32(whole), len(blob)) + b"BlbE"
+    slots += b"Slot" + struct.pack("<III", number, block, len(whole) // 16)
+    block += len(whole) // 16
+    blobs += whole
+head = b"RpmP" + struct.pack("<IIII", 0, 1, 1, len(rows) + 1)
+head += bytes(32 - len(head)) + slots
+while len(head) < 4096:
+    head += b"Slot" + bytes(12)
+open(sys.argv[2], "wb").write(head + blobs)
+END
 }

@@ -32,6 +32,21 @@ windows2003() {
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1-2-3-500]
 "ProfileImagePath"="C:\\\\Documents and Settings\\\\Administrator"
 
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\HotFix\\KB925902]
+"Installed"=dword:00000001
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\HotFix\\Q147222]
+"Installed"=dword:00000001
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\HotFix\\KB999999]
+"Installed"=dword:00000000
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Updates\\Windows Server 2003\\SP3\\KB925902]
+"InstalledDate"="4/12/2007"
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Updates\\Windows Server 2003\\SP3\\KB956802-v2]
+"InstalledDate"="13/1/2009"
+
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\7-Zip]
 "DisplayName"="7-Zip 9.20"
 "DisplayVersion"="9.20"
@@ -101,6 +116,25 @@ END
     mkdir -p "$root/etc/pki/consumer" "$root/var/lib/ubuntu-advantage/private"
     echo '{"token": "SECRET"}' >"$root/var/lib/ubuntu-advantage/private/machine-token.json"
     touch -d "2026-02-03 04:05:06 Z" "$root/var/lib/dpkg/info/dpkg.list"
+    lastlog2 "$root/var/lib/lastlog"
+}
+
+# lastlog2 DIR: as pam_lastlog2 keeps it; what came last is still in the log beside it.
+lastlog2() {
+    mkdir -p "$1" && python3 - "$1" <<'END'
+import shutil, sqlite3, sys
+new = sqlite3.connect("lastlog2.db")
+new.execute("PRAGMA journal_mode = WAL")
+new.execute("CREATE TABLE Lastlog2(Name TEXT PRIMARY KEY, Time INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT)")
+new.execute("INSERT INTO Lastlog2 VALUES ('ann', 1000000000, 'tty1', '', 'login'), ('root', 1000000000, 'tty1', '', 'login')")
+new.execute("INSERT INTO Lastlog2 VALUES ('gone', 1000000000, 'tty1', '', 'login'), (x'00ff', 1000000000, '', '', '')")
+new.commit()
+new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+new.execute("REPLACE INTO Lastlog2 VALUES ('root', 1770181506, 'pts/0', '10.0.0.9', 'sshd')")
+new.commit()
+for end in "", "-wal":
+    shutil.copy("lastlog2.db" + end, sys.argv[1])
+END
 }
 
 check 'guests are made' '
@@ -138,11 +172,14 @@ END
 [HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Control\\Windows]
 "ShutdownTime"=hex:$(phony_time "2026-02-03 04:05:06 Z")
 
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Control\\Session Manager\\Memory Management\\PrefetchParameters]
+"BootId"=dword:00000007
+
 [HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Control\\ProductOptions]
 "ProductSuite"=hex(7):45,00,6e,00,74,00,65,00,72,00,70,00,72,00,69,00,73,00,65,00,00,00,00,00
 END
     windows_files files
-    phony_windows oracle.raw software.reg system.reg ORADB files
+    PHONY_BOOTED="2026-02-03 01:02:03 Z" phony_windows oracle.raw software.reg system.reg ORADB files
     vmscm checkin oracle vda=oracle.raw -m "with Oracle"
     windows2003 1 >software.reg
     phony_windows plain.raw software.reg system.reg PLAIN
@@ -185,6 +222,9 @@ END
         dns: [\"10.1.0.1\", \"10.1.0.2\"], source: \"registry\"}] and .agents == [\"open-vm-tools\"]" system
     jq -e ".licenses == [{name: \"Windows\", partial_key: \"HVTHH\", product_id: \"55274-OEM-0011903-00102\"}]" system
     jq -e ".edition == \"Enterprise\" and .default_boot == \"Windows Server 2003, Standard\" and .boot_loader == \"ntldr\"" system
+    jq -e ".last_boot == \"2026-02-03T01:02:03+00:00\" and .last_patch == \"2007-04-12T00:00:00+00:00\"" system
+    jq -e ".patches == [{name: \"KB925902\", date: \"2007-04-12T00:00:00+00:00\"}, {name: \"KB956802\"}, {name: \"Q147222\"}]" system
+    [ "$(vmscm search --format="%(machine): %(why)" patch:KB9259\*)" = "oracle: patch kb925902" ]
     jq -e ".installed == \"2010-01-01T00:00:00+00:00\" and .last_shutdown == \"2026-02-03T04:05:06+00:00\"" system
     [ "$(grep -c -e 33PXH -e SECRET facts)" = 0 ]
     vmscm show oracle | grep "  network: {1}, static, 10.1.0.5/8"
@@ -216,7 +256,8 @@ END
     diff want got
     jq -e ".applications | all(.origin or .date)" system
     jq -e ".applications | any(.name == \"dpkg\" and .date == \"2026-02-03T04:05:06+00:00\")" system
-    jq -e ".users | map(select(.last_login)) | map([.name, .last_login]) == [[\"ann\", \"2026-02-03T05:00:00+00:00\"]]" system
+    jq -e ".users | map(select(.last_login)) | map([.name, .last_login]) ==
+        [[\"root\", \"2026-02-04T05:05:06+00:00\"], [\"ann\", \"2026-02-03T05:00:00+00:00\"]]" system
     jq -e ".last_boot == \"2026-02-03T04:05:06+00:00\" and .last_shutdown == \"2026-02-03T06:00:00+00:00\" and (.last_patch | test(\"^20\"))" system
     jq -e ".network | map([.interface, .method, .addresses[]?]) == [[\"eth0\", \"static\", \"10.0.0.2/24\"],
         [\"wlan1\", \"dhcp\"], [\"wlan0\", \"dhcp\"]]" system

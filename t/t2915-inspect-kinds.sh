@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # slow
 # Kinds of guests that t2910 has not, all on the disks of one machine, so that one appliance looks into them:
-# btrfs, XFS on LVM, packages of RPM and of Alpine, Windows 7 and 2019. The databases of packages are made by
-# dpkg and rpm themselves; of Alpine's there is no tool in Debian.
+# btrfs, XFS on LVM, packages of RPM in each of its databases and of Alpine, Windows 7 and 2019. The databases
+# of packages are made by dpkg, rpm and db_load; of Alpine's and ndb there is no tool in Debian.
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
 # shellcheck source=t/lib-appliance.sh
@@ -15,6 +15,7 @@
 losetup -f >/dev/null 2>&1 || skip_all "no loop devices"
 appliance_needs hivexregedit mkntfs ntfs-3g sfdisk python3 mkfs.btrfs mkfs.xfs \
     rpmbuild pvcreate losetup jq
+[ -n "$(command -v db5.3_load || command -v db_load)" ] || skip_all "db_load is missing"
 
 # By names such as /dev/sda each would mean the first disk.
 uuid=6d5c1f5e-0c55-4a43-9d0b-4f7d5a0f2b1
@@ -36,6 +37,14 @@ rpm_of() {
         rpm --root "$1" --dbpath /var/lib/rpm --define '_db_backend sqlite' --initdb &&
         rpm --root "$1" --dbpath /var/lib/rpm --define '_db_backend sqlite' --nodeps --noscripts --justdb \
             --nosignature -i rpms/RPMS/noarch/hello-2.12-4.fc39.noarch.rpm
+}
+
+# servicing PACKAGE STATE DATE [FROM]: a package of updates in the registry
+servicing() {
+    printf '\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages\\%s]\n' "$1"
+    printf '"CurrentState"=dword:000000%s\n' "$2"
+    phony_halves "$3"
+    [ $# -lt 4 ] || printf '"InstallLocation"="%s"\n' "$4"
 }
 
 # xfs_on_lvm DISK ROOT: the volume vg/root. The device mapper, without which lvcreate makes none, is not everywhere:
@@ -119,6 +128,28 @@ END
     truncate -s 16M d.raw
     mke2fs -q -F -t ext4 -U ${uuid}3 -d alpine d.raw'
 
+check 'disks with the older databases of rpm are made' '
+    phony_linux suse UUID=${uuid}4 leap <<END
+ID="opensuse-leap"
+VERSION_ID="15.5"
+PRETTY_NAME="openSUSE Leap 15.5"
+END
+    mkdir -p suse/usr/lib/sysimage/rpm suse/var/lib
+    ln -s ../../usr/lib/sysimage/rpm suse/var/lib/rpm
+    phony_ndb fedora/var/lib/rpm/rpmdb.sqlite suse/usr/lib/sysimage/rpm/Packages.db
+    truncate -s 16M g.raw
+    mke2fs -q -F -t ext4 -U ${uuid}4 -d suse g.raw
+    phony_linux centos UUID=${uuid}5 el7 <<END
+ID="centos"
+VERSION_ID="7"
+PRETTY_NAME="CentOS Linux 7 (Core)"
+END
+    echo "CentOS Linux release 7.9.2009 (Core)" >centos/etc/centos-release
+    mkdir -p centos/var/lib/rpm
+    phony_hash fedora/var/lib/rpm/rpmdb.sqlite centos/var/lib/rpm/Packages
+    truncate -s 16M h.raw
+    mke2fs -q -F -t ext4 -U ${uuid}5 -d centos h.raw'
+
 check 'Windows disks are made' '
     cat >7.reg <<END
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]
@@ -131,6 +162,9 @@ check 'Windows disks are made' '
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1-2-3-1001]
 "ProfileImagePath"="%SystemDrive%\\\\Users\\\\ann"
 
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\Results\\Install]
+"LastSuccessTime"="2019-05-01 12:00:00"
+
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Npp]
 "DisplayName"="Notepad++ (32-bit x86)"
 "DisplayVersion"="7.9"
@@ -139,6 +173,10 @@ check 'Windows disks are made' '
 "DisplayName"="Git"
 "DisplayVersion"="2.30"
 END
+    {
+        servicing Package_for_KB4012212~31bf3856ad364e35~amd64~~6.1.1.0 70 "2017-03-20 08:00:00 Z"
+        servicing Package_for_KB976902~31bf3856ad364e35~amd64~~6.1.1.17514 50 "2011-02-22 08:00:00 Z"
+    } >>7.reg
     mkdir -p files/Users/ann
     phony_user files/Users/ann/NTUSER.DAT <<END
 [HKEY_CURRENT_USER\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Code]
@@ -166,10 +204,17 @@ END
 "Version"="15.0.2000.5"
 "PatchLevel"="15.0.4198.2"
 END
+    {
+        servicing Package_for_RollupFix~31bf3856ad364e35~amd64~~17763.3541.1.9 70 "2022-10-15 08:00:00 Z" \
+            "\\\\\\\\?\\\\C:\\\\Windows\\\\CbsTemp\\\\30990_1\\\\Windows10.0-KB5018419-x64.cab\\\\"
+        servicing Package_1_for_KB4512577~31bf3856ad364e35~amd64~~10.0.1.1 70 "2023-01-01 08:00:00 Z"
+        servicing Package_for_KB4512577~31bf3856ad364e35~amd64~~10.0.1.1 70 "2019-09-15 08:00:00 Z"
+        servicing Package_for_KB4999999~31bf3856ad364e35~amd64~~10.0.1.1 40 "2023-01-01 08:00:00 Z"
+    } >>2019.reg
     PHONY_BITS=64 phony_windows f.raw 2019.reg none.reg SQL19'
 
 check 'all are told, by their file systems' '
-    vmscm checkin --inspect=no many a=a.raw b=b.raw c=c.raw d=d.raw e=e.raw f=f.raw -m many
+    vmscm checkin --inspect=no many a=a.raw b=b.raw c=c.raw d=d.raw e=e.raw f=f.raw g=g.raw h=h.raw -m many
     vmscm inspect many >out
     vmscm show --json many | jq .facts >facts
     jq -r ".systems[] | [.root, .distro, .version, .arch, .hostname, .package_format] | map(. // \"-\") | join(\" \")" facts | sort >got
@@ -180,6 +225,8 @@ c fedora 39.0 x86_64 fed rpm
 d alpinelinux 3.18 x86_64 alp apk
 e:1 windows 6.1 x86_64 WIN7 -
 f:1 windows 10.0 x86_64 SQL19 -
+g opensuse 15.5 x86_64 leap rpm
+h centos 7.9 x86_64 el7 rpm
 END
     diff want got'
 
@@ -195,7 +242,9 @@ apps() {
 
 check 'packages of dpkg, rpm and apk, and programs of Windows' '
     [ "$(apps a)" = "hello|1|2.10|3|all|" ]
-    [ "$(apps c)" = "hello|2|2.12|4.fc39|noarch|" ]
+    for root in c g h; do
+        [ "$(apps $root)" = "hello|2|2.12|4.fc39|noarch|" ]
+    done
     [ "$(apps d)" = "busybox||1.36.1|r4|x86_64|
 musl||1.2.4|r2|x86_64|" ]
     [ "$(apps e:1)" = "Git||2.30|||
@@ -208,9 +257,15 @@ Visual Studio Code (User)||1.60|||ann" ]
     jq -e ".systems[] | select(.root == \"e:1\") | .service_pack == 1 and .edition == \"Professional\"" facts
     jq -e ".systems[] | select(.root == \"f:1\") | .build == \"17763\" and .build_revision == 3541" facts'
 
+check 'updates of Windows' '
+    jq -e ".systems[] | select(.root == \"e:1\") | .last_patch == \"2019-05-01T12:00:00+00:00\" and
+        .patches == [{name: \"KB4012212\", date: \"2017-03-20T08:00:00+00:00\"}]" facts
+    jq -e ".systems[] | select(.root == \"f:1\") | .last_patch == \"2022-10-15T08:00:00+00:00\" and
+        .patches == [{name: \"KB4512577\", date: \"2019-09-15T08:00:00+00:00\"}, {name: \"KB5018419\", date: \"2022-10-15T08:00:00+00:00\"}]" facts'
+
 check 'they are found as people call them' '
     for query in "os:\"windows 7\" sp:1 app:notepad" "os:\"windows server 2019\" app:\"sql server 2019\"" "os:\"RHEL 8\"" \
-        "distro:alpinelinux app:musl" "fs:btrfs" "app:hello<2.11"; do
+        "distro:alpinelinux app:musl" "fs:btrfs" "app:hello<2.11" "os:\"CentOS 7\" app:hello" "os:\"windows 7\" patch:KB4012212"; do
         [ "$(vmscm search --format="%(machine)" "$query")" = many ]
     done
     rc=0; vmscm search "os:\"windows 7\" app:\"sql server 2019\"" || rc=$?

@@ -37,7 +37,8 @@ w2003() {
 check 'a fleet' '
     make db-2003 "{$(w2003), \"service_pack\": 2, \"build\": \"3790\", \"applications\": [$(oracle)]}" "{\"type\": \"ntfs\"}"
     make db-sp1 "{$(w2003), \"service_pack\": 1, \"applications\": [$(oracle)]}"
-    make plain-2003 "{$(w2003), \"service_pack\": 2, \"applications\": [{\"name\": \"7-Zip\", \"version\": \"9.20\"}]}"
+    make plain-2003 "{$(w2003), \"service_pack\": 2, \"applications\": [{\"name\": \"7-Zip\", \"version\": \"9.20\"}],
+        \"patches\": [{\"name\": \"KB925902\", \"date\": \"2007-04-12T00:00:00+00:00\"}]}"
     make db-11g "{$(w2003), \"service_pack\": 2, \"applications\": [{\"name\": \"Oracle home x\", \"version\": \"11.2.0\"}]}"
     # Two systems: neither is what is looked for, together they would be.
     make two "{$(w2003), \"service_pack\": 1, \"applications\": [$(oracle)]}, {\"type\": \"windows\", \"version\": \"5.2\", \"service_pack\": 2}"
@@ -56,6 +57,9 @@ check 'Windows Server 2003 SP2 and Oracle 10g: exactly the right machine, and wh
     jq -e ".[0].why == [\"Microsoft Windows Server 2003 SP2\", \"Oracle home OraDb10g_home1 10.2.0\"]" found.json
     found "os:\"windows 2003\" sp:2 and app:\"Oracle 10g\"" db-2003
     found "os:windows sp:4"
+    found "patch:kb925902" plain-2003
+    jq -e ".[0].why == [\"patch kb925902\"]" found.json
+    found "sp:2 not patch:KB925902" db-11g db-2003 two
     vmscm search "os:windows version:5.2 sp:2 app:\"oracle 10g\"" >out
     [ "$(wc -l <out)" = 2 ]
     grep "^MACHINE  *REVISION  *DATE  *WHY" out

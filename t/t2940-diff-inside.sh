@@ -67,12 +67,14 @@ END
     diff want got
     jq -e ".inside.before == \"Debian 11, web\" and .inside.changes[0].system == \"vda:1\"" diff.json'
 
-check 'network, boot entry, swap, agents and licenses' '
+check 'network, boot entry, swap, agents, licenses and updates' '
     revision net "$(deb "\"default_boot\": \"Debian\", \"swap\": [\"/swapfile\"], \"agents\": [\"cloud-init\"],
-        \"last_boot\": \"2026-01-01T00:00:00Z\", \"licenses\": [{\"name\": \"Windows\", \"channel\": \"Retail\", \"partial_key\": \"HVTHH\"}],
+        \"last_boot\": \"2026-01-01T00:00:00Z\", \"patches\": [{\"name\": \"KB4012212\", \"date\": \"2017-03-20T08:00:00Z\"}],
+        \"licenses\": [{\"name\": \"Windows\", \"channel\": \"Retail\", \"partial_key\": \"HVTHH\"}],
         \"network\": [{\"interface\": \"eth0\", \"method\": \"dhcp\"}, {\"interface\": \"eth1\", \"method\": \"static\"}]")"
     revision net "$(deb "\"default_boot\": \"Debian, old\", \"agents\": [\"cloud-init\", \"open-vm-tools\"],
-        \"last_boot\": \"2026-01-02T00:00:00Z\", \"licenses\": [{\"name\": \"Windows\", \"channel\": \"Volume:GVLK\"}],
+        \"last_boot\": \"2026-01-02T00:00:00Z\", \"patches\": [{\"name\": \"KB4012212\"}, {\"name\": \"KB5018419\"}],
+        \"licenses\": [{\"name\": \"Windows\", \"channel\": \"Volume:GVLK\"}],
         \"nameservers\": [\"10.0.0.53\"], \"network\": [{\"interface\": \"eth0\", \"method\": \"static\",
         \"addresses\": [\"10.0.0.2/24\", \"fd00::2/64\"], \"gateways\": [\"10.0.0.1\"], \"dns\": [\"1.1.1.1\"]}]")"
     changes net~1 net >got
@@ -84,6 +86,7 @@ nameserver|added|10.0.0.53|-|
 swap|removed|/swapfile||-
 agent|added|open-vm-tools|-|
 license|changed|Windows|Retail ...HVTHH|Volume:GVLK
+patch|added|KB5018419|-|
 END
     diff want got'
 

@@ -141,7 +141,25 @@ int64_t registry_filetime(const unsigned char *bytes)
 
     for (size_t i = 8; i-- > 0;)
         time = time << 8 | bytes[i];
-    return (int64_t)(time / 10000000) - INT64_C(11644473600);
+    return registry_ticks(time);
+}
+
+int64_t registry_ticks(uint64_t ticks)
+{
+    return (int64_t)(ticks / 10000000) - INT64_C(11644473600);
+}
+
+/* hivex does not tell it, but where in the file the key is: size, "nk", flags, and then the time. */
+int64_t registry_written(guestfs_h *g, const char *path, int64_t node)
+{
+    size_t size = 0;
+    char *bytes = node > 0 ? guestfs_pread(g, path, 16, node, &size) : NULL;
+    int64_t time = 0;
+
+    if (bytes && size == 16 && memcmp(bytes + 4, "nk", 2) == 0)
+        time = registry_filetime((unsigned char *)bytes + 8);
+    free(bytes);
+    return time > 0 ? time : 0;
 }
 
 char *registry_file(guestfs_h *g, const char *path)

@@ -31,8 +31,12 @@ unsigned char *registry_bytes(guestfs_h *g, int64_t node, const char *key, size_
 void registry_each(guestfs_h *g, int64_t node,
     void (*each)(guestfs_h *g, int64_t child, const char *name, void *data), void *data);
 
-/* Of 8 bytes, 100 ns since 1601: seconds since 1970. */
+/* Of 8 bytes, or a number, 100 ns since 1601: seconds since 1970. */
 int64_t registry_filetime(const unsigned char *bytes);
+int64_t registry_ticks(uint64_t ticks);
+/* When a key of the hive that is open, by its path, or a value of it was last written, seconds since
+ * 1970; 0: that cannot be read, or node is 0. */
+int64_t registry_written(guestfs_h *g, const char *path, int64_t node);
 
 /* A path of Windows, "C:\A" or "%SystemDrive%\A", as one of the mounted system; the caller's; NULL:
  * there is no such file. */
@@ -45,6 +49,8 @@ void programs_read(guestfs_h *g, int64_t software, json_t *apps, char **inventor
 void programs_read_user(guestfs_h *g, int64_t top, const char *user, json_t *apps);
 /* accounts.c: local users and groups, by the hive SAM. */
 void accounts_read(guestfs_h *g, int64_t top, json_t *system);
+/* winpatch.c: updates, by the hive SOFTWARE. */
+void winpatch_read(guestfs_h *g, int64_t software, json_t *system);
 /* winnet.c: interfaces, by the current control set. */
 void winnet_read(guestfs_h *g, int64_t control_set, json_t *system);
 /* bcd.c: the default entry of the boot configuration data, which may be in another partition. */

@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define PROFILES_MAX 200
-#define PACKAGES_MAX 1000
 
 /* The product id, "55274-OEM-0011903-00102", is no key: it is shown to everyone. */
 static void read_license(guestfs_h *g, int64_t node, json_t *system)
@@ -75,43 +73,6 @@ static void add_profile(guestfs_h *g, int64_t node, const char *sid, void *data)
     free(home);
 }
 
-struct servicing {
-    json_t *system;
-    unsigned count;
-};
-
-/* An update, of which servicing keeps when it came: halves of 100 ns since 1601. */
-static void look_at_package(guestfs_h *g, int64_t node, const char *name, void *data)
-{
-    struct servicing *s = data;
-    int64_t high, low;
-
-    if ((strncmp(name, "Package_for_KB", strlen("Package_for_KB")) != 0 &&
-            strncmp(name, "Package_for_RollupFix~", strlen("Package_for_RollupFix~")) != 0) ||
-        s->count++ >= PACKAGES_MAX)
-        return;
-    high = registry_number(g, node, "InstallTimeHigh");
-    low = registry_number(g, node, "InstallTimeLow");
-    if (high >= 0 && low >= 0)
-        facts_later(s->system, "last_patch", (high << 32 | low) / 10000000 - INT64_C(11644473600));
-}
-
-/* And what Windows Update says of itself till Windows 8.1, "2019-05-01 12:00:00" in UTC. */
-static void read_last_patch(guestfs_h *g, int64_t top, json_t *system)
-{
-    static const char *const places[] = {
-        "Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\Results\\Install",
-        "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages"};
-    char *said = registry_text(g, registry_path(g, top, places[0]), "LastSuccessTime");
-    struct servicing servicing = {system, 0};
-    struct tm tm = {0};
-
-    if (said && strptime(said, "%Y-%m-%d %H:%M:%S", &tm))
-        facts_later(system, "last_patch", timegm(&tm));
-    free(said);
-    registry_each(g, registry_path(g, top, places[1]), look_at_package, &servicing);
-}
-
 static void read_software(guestfs_h *g, json_t *system, char **inventory)
 {
     int64_t top = guestfs_hivex_root(g);
@@ -120,7 +81,7 @@ static void read_software(guestfs_h *g, json_t *system, char **inventory)
     if (top <= 0)
         return;
     read_version(g, top, system);
-    read_last_patch(g, top, system);
+    winpatch_read(g, top, system);
     registry_each(g, registry_path(g, top, "Microsoft\\Windows NT\\CurrentVersion\\ProfileList"),
         add_profile, users);
     facts_put(system, "users", users);
@@ -186,6 +147,16 @@ static void read_shutdown(guestfs_h *g, int64_t control_set, json_t *system)
     free(bytes);
 }
 
+/* No value says when it was booted. The prefetcher counts it here each time. */
+static void read_boot(guestfs_h *g, const char *hive, int64_t control_set, json_t *system)
+{
+    int64_t node = registry_path(
+        g, control_set, "Control\\Session Manager\\Memory Management\\PrefetchParameters");
+
+    if (registry_number(g, node, "BootId") > 0)
+        facts_date(system, "last_boot", registry_written(g, hive, node));
+}
+
 /* Before Vista an edition is a suite. */
 static void read_suite(guestfs_h *g, int64_t control_set, json_t *system)
 {
@@ -200,7 +171,7 @@ static void read_suite(guestfs_h *g, int64_t control_set, json_t *system)
     json_decref(suites);
 }
 
-static void read_control_set(guestfs_h *g, const char *name, json_t *system)
+static void read_control_set(guestfs_h *g, const char *hive, const char *name, json_t *system)
 {
     int64_t top = guestfs_hivex_root(g), at = top > 0 ? registry_path(g, top, name) : 0;
     int64_t zone = registry_path(g, at, "Control\\TimeZoneInformation");
@@ -210,6 +181,7 @@ static void read_control_set(guestfs_h *g, const char *name, json_t *system)
     facts_own(system, "timezone", timezone ? timezone : registry_text(g, zone, "StandardName"));
     registry_each(g, registry_path(g, at, "Services"), add_service, system);
     read_shutdown(g, at, system);
+    read_boot(g, hive, at, system);
     read_suite(g, at, system);
     registry_texts(g, registry_path(g, at, "Control\\Session Manager\\Memory Management"),
         "PagingFiles", swap);
@@ -246,7 +218,7 @@ void windows_read(const struct guest *guest, const char *root, json_t *system)
         registry_close(g);
     }
     if (set && registry_open(g, hive)) {
-        read_control_set(g, set, system);
+        read_control_set(g, hive, set, system);
         registry_close(g);
     }
     read_profiles(g, system);

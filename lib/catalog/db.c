@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define VERSION 2
+#define VERSION 3
 #define TEXT(n) #n
 #define NUMBER(n) TEXT(n)
 #define WAIT_MS 60000

@@ -194,7 +194,7 @@ static int put_system(struct vmscm_db *db, const char *key, const json_t *system
         const char *kind, *list, *key;
     } items[] = {{"user", "users", "name"}, {"group", "groups", "name"},
         {"service", "services", NULL}, {"kernel", "kernels", NULL},
-        {"agent", "agents", NULL}};
+        {"agent", "agents", NULL}, {"patch", "patches", "name"}};
     const json_t *sp = json_object_get(system, "service_pack");
     struct vmscm_buf words = VMSCM_BUF_INIT;
     char pack[32] = "", number[32];

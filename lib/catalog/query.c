@@ -17,6 +17,7 @@ static const struct {
     {"user", VMSCM_QUERY_USER, false}, {"group", VMSCM_QUERY_GROUP, false},
     {"service", VMSCM_QUERY_SERVICE, false}, {"kernel", VMSCM_QUERY_KERNEL, true},
     {"agent", VMSCM_QUERY_AGENT, false}, {"address", VMSCM_QUERY_ADDRESS, false},
+    {"patch", VMSCM_QUERY_PATCH, false},
     {"fs", VMSCM_QUERY_FS, false}, {"status", VMSCM_QUERY_STATUS, false},
     {"owner", VMSCM_QUERY_OWNER, false}, {"tag", VMSCM_QUERY_TAG, false},
     {"machine", VMSCM_QUERY_MACHINE, false}, {"comment", VMSCM_QUERY_COMMENT, false},
@@ -126,7 +127,7 @@ static int parse_condition(struct vmscm_query *term, struct parser *p, size_t fi
         complain(p, begin, "there is no such field");
         return vmscm_error_hint(p->err,
             "fields are os distro product version sp build edition arch hostname app user group service "
-            "agent address kernel fs status owner tag machine comment message changed; quotes make it"
+            "agent address patch kernel fs status owner tag machine comment message changed; quotes make it"
             " a word");
     }
     term->field = fields[field].field;

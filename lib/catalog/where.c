@@ -236,6 +236,8 @@ static int put_system_term(struct vmscm_where *w, const struct vmscm_query *t,
         return put_item(w, "agent", t->value, err);
     case VMSCM_QUERY_ADDRESS:
         return put_item(w, "address", t->value, err);
+    case VMSCM_QUERY_PATCH:
+        return put_item(w, "patch", t->value, err);
     case VMSCM_QUERY_KERNEL:
         if ((rc = put(w, "s.id IN (SELECT system FROM item WHERE kind = 'kernel' AND ", "", err)) ||
             (rc = put_compared(w, "value", t, err)))
@@ -439,7 +441,7 @@ int vmscm_where_reason(struct vmscm_where *w, bool *any, const struct vmscm_quer
 {
     static const char *const items[] = {[VMSCM_QUERY_USER] = "user", [VMSCM_QUERY_GROUP] = "group",
         [VMSCM_QUERY_SERVICE] = "service", [VMSCM_QUERY_AGENT] = "agent", [VMSCM_QUERY_ADDRESS] = "address",
-        [VMSCM_QUERY_KERNEL] = "kernel"};
+        [VMSCM_QUERY_PATCH] = "patch", [VMSCM_QUERY_KERNEL] = "kernel"};
     struct vmscm_query os = *t;
     int rc;
 

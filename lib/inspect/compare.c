@@ -143,6 +143,14 @@ static int describe_interface(struct entry *out, const json_t *item, struct vmsc
     return rc;
 }
 
+static int describe_patch(struct entry *out, const json_t *item, struct vmscm_error *err)
+{
+    int rc = vmscm_str_dup(&out->key, vmscm_facts_text(item, "name"), err);
+
+    /* Its date is not part of it: servicing gives some a new one. */
+    return rc ? rc : vmscm_str_dup(&out->value, "", err);
+}
+
 static int describe_license(struct entry *out, const json_t *item, struct vmscm_error *err)
 {
     const char *channel = vmscm_facts_text(item, "channel"), *key = vmscm_facts_text(item, "partial_key");
@@ -333,7 +341,8 @@ static int compare_systems(struct comparison *c, const json_t *before, const jso
         {"group", "groups", describe_group}, {"service", "services", describe_string},
         {"kernel", "kernels", describe_string}, {"network", "network", describe_interface},
         {"nameserver", "nameservers", describe_string}, {"swap", "swap", describe_string},
-        {"agent", "agents", describe_string}, {"license", "licenses", describe_license}};
+        {"agent", "agents", describe_string}, {"license", "licenses", describe_license},
+        {"patch", "patches", describe_patch}};
     const char *format = vmscm_facts_text(after, "package_format");
     int rc;
 

@@ -41,6 +41,7 @@ static const struct member interface[] = {{"interface", TEXT, NULL}, {"method", 
     {"source", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member license[] = {{"name", TEXT, NULL}, {"channel", TEXT, NULL},
     {"level", TEXT, NULL}, {"partial_key", TEXT, NULL}, {"product_id", TEXT, NULL}, {NULL, TEXT, NULL}};
+static const struct member patch[] = {{"name", TEXT, NULL}, {"date", TEXT, NULL}, {NULL, TEXT, NULL}};
 static const struct member system_members[] = {{"root", TEXT, NULL}, {"type", TEXT, NULL},
     {"distro", TEXT, NULL}, {"product", TEXT, NULL}, {"variant", TEXT, NULL},
     {"version", TEXT, NULL}, {"release", TEXT, NULL}, {"osinfo", TEXT, NULL}, {"arch", TEXT, NULL},
@@ -53,7 +54,8 @@ static const struct member system_members[] = {{"root", TEXT, NULL}, {"type", TE
     {"last_boot", TEXT, NULL}, {"last_shutdown", TEXT, NULL}, {"last_patch", TEXT, NULL},
     {"boot_loader", TEXT, NULL}, {"default_boot", TEXT, NULL}, {"default_kernel", TEXT, NULL},
     {"swap", TEXTS, NULL}, {"network", OBJECTS, interface}, {"nameservers", TEXTS, NULL},
-    {"domain", TEXT, NULL}, {"agents", TEXTS, NULL}, {"licenses", OBJECTS, license}, {NULL, TEXT, NULL}};
+    {"domain", TEXT, NULL}, {"agents", TEXTS, NULL}, {"licenses", OBJECTS, license},
+    {"patches", OBJECTS, patch}, {NULL, TEXT, NULL}};
 static const struct member document[] = {{"date", TEXT, NULL}, {"status", TEXT, NULL},
     {"error", TEXT, NULL}, {"tool", TEXT, NULL}, {"accelerator", TEXT, NULL},
     {"disks", OBJECTS, disk}, {"partitions", OBJECTS, partition}, {"volumes", OBJECTS, volume},

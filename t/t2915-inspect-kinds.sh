@@ -150,6 +150,23 @@ END
     truncate -s 16M h.raw
     mke2fs -q -F -t ext4 -U ${uuid}5 -d centos h.raw'
 
+check 'a disk with a system in a subvolume is made' '
+    phony_linux volumes UUID=${uuid}6 vols <<END
+ID=debian
+VERSION_ID="12"
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+END
+    echo 12.4 >volumes/etc/debian_version
+    echo "UUID=${uuid}6 / btrfs subvol=@ 0 1" >volumes/etc/fstab
+    truncate -s 120M i.raw
+    mkfs.btrfs -q -U ${uuid}6 i.raw
+    mkdir mnt
+    # Subvolumes are made by the kernel alone, which has not everywhere got btrfs.
+    mount -o loop i.raw mnt || exit 0
+    btrfs -q subvolume create mnt/@ && cp -a volumes/. mnt/@ && touch subvolumes
+    umount mnt
+    [ -e subvolumes ]'
+
 check 'Windows disks are made' '
     cat >7.reg <<END
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]
@@ -214,7 +231,7 @@ END
     PHONY_BITS=64 phony_windows f.raw 2019.reg none.reg SQL19'
 
 check 'all are told, by their file systems' '
-    vmscm checkin --inspect=no many a=a.raw b=b.raw c=c.raw d=d.raw e=e.raw f=f.raw g=g.raw h=h.raw -m many
+    vmscm checkin --inspect=no many a=a.raw b=b.raw c=c.raw d=d.raw e=e.raw f=f.raw g=g.raw h=h.raw i=i.raw -m many
     vmscm inspect many >out
     vmscm show --json many | jq .facts >facts
     jq -r ".systems[] | [.root, .distro, .version, .arch, .hostname, .package_format] | map(. // \"-\") | join(\" \")" facts | sort >got
@@ -228,11 +245,15 @@ f:1 windows 10.0 x86_64 SQL19 -
 g opensuse 15.5 x86_64 leap rpm
 h centos 7.9 x86_64 el7 rpm
 END
+    [ ! -e subvolumes ] || echo "i/@ debian 12.4 x86_64 vols deb" >>want
     diff want got'
 
 check 'file systems and volumes' '
     jq -e ".filesystems | any(.device == \"a\" and .type == \"btrfs\") and any(.device == \"/dev/vg/root\" and .type == \"xfs\")" facts
-    jq -e ".volumes == [{device: \"/dev/vg/root\", kind: \"lvm\", size: 335544320, members: [\"b\"]}]" facts'
+    jq -e ".volumes == [{device: \"/dev/vg/root\", kind: \"lvm\", size: 335544320, members: [\"b\"]}]" facts
+    [ ! -e subvolumes ] || jq -e ".filesystems | any(.device == \"i\" and .subvolume == \"@\" and .size == 125829120 and
+        .uuid == \"${uuid}6\")" facts
+    [ ! -e subvolumes ] || jq -e ".systems[] | select(.root == \"i/@\").mounts == [{path: \"/\", device: \"i/@\"}]" facts'
 
 # apps ROOT: what is installed in the system there
 apps() {

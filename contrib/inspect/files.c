@@ -25,10 +25,13 @@ static int mount_system(const struct guest *guest, char **why)
     json_t *unused = facts_object();
     int rc = 0;
 
-    if (!roots || !roots[0])
+    if (!roots || !roots[0]) {
         rc = fail(why, "no operating system was found: --device says in which file system to look");
-    else
-        system_mount(guest, roots[0], unused);
+    } else {
+        char *root = guest_mountable(guest, roots[0]);
+        system_mount(guest, root, unused);
+        free(root);
+    }
     json_decref(unused);
     guest_free_strings(roots);
     return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "guest.h"
+#include "mountable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,15 @@ void guest_free_strings(char **list)
     free(list);
 }
 
-char *guest_device(const struct guest *guest, const char *device)
+static char *need(char *text)
+{
+    if (text)
+        return text;
+    fputs("vmscm-inspect: out of memory\n", stderr);
+    exit(3);
+}
+
+static char *plain_device(const struct guest *guest, const char *device)
 {
     char *disk = guestfs_part_to_dev(guest->g, device), *out = NULL;
     int number = disk ? guestfs_part_to_partnum(guest->g, device) : -1;
@@ -32,11 +41,27 @@ char *guest_device(const struct guest *guest, const char *device)
         out = strdup(guest->disks[index]);
     }
     free(disk);
-    if (!out) {
-        fputs("vmscm-inspect: out of memory\n", stderr);
-        exit(3);
-    }
-    return out;
+    return need(out);
+}
+
+char *guest_device(const struct guest *guest, const char *device)
+{
+    const char *subvolume;
+    char *holder = mountable_device(device, guest->filesystems, &subvolume), *plain, *out = NULL;
+
+    if (!holder)
+        return plain_device(guest, device);
+    plain = plain_device(guest, holder);
+    if (asprintf(&out, "%s/%s", plain, subvolume) < 0)
+        out = NULL;
+    free(plain);
+    free(holder);
+    return need(out);
+}
+
+char *guest_mountable(const struct guest *guest, const char *mountable)
+{
+    return need(mountable_own(mountable, guest->filesystems));
 }
 
 char **guest_lines(guestfs_h *g, const char *path)

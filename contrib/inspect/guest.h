@@ -16,11 +16,15 @@ void guest_free_strings(char **list);
 struct guest {
     guestfs_h *g;
     char **disks; /* their ids, in the order of /dev/sda and so on; NULL ends */
+    char **filesystems; /* what guestfs_list_filesystems() gave, or NULL */
 };
 
-/* How a device is written: "ID", "ID:PARTITION", or as it is if it is on no disk itself. The
- * caller's. */
+/* How a device is written: "ID", "ID:PARTITION", or as it is if it is on no disk itself; and a subvolume,
+ * by the name that guest_mountable() gives, as its device with a slash and its path. The caller's. */
 char *guest_device(const struct guest *guest, const char *device);
+/* What libguestfs calls a root, what is mounted or a file system, as it takes it back: mountable.h. The
+ * caller's. */
+char *guest_mountable(const struct guest *guest, const char *mountable);
 
 /* Files of what is mounted, followed within the appliance, where a link cannot lead out of the
  * guest; NULL if it is no regular file, larger than 1 MiB, or cannot be read. The lines are the

@@ -198,15 +198,20 @@ static int inspect(const struct options *o)
     const char *accelerator;
     int status = 0;
     guestfs_h *g = start(o, &accelerator, &status);
-    struct guest guest = {g, (char **)o->ids};
+    struct guest guest = {g, (char **)o->ids, NULL};
     struct guestfs_version *version;
     json_t *document, *systems;
     char tool[64];
 
     if (!g)
         return status;
-    if (o->list || o->read || o->tree)
-        return have_file(o, &guest);
+    if (!o->device)
+        guest.filesystems = guestfs_list_filesystems(g);
+    if (o->list || o->read || o->tree) {
+        status = have_file(o, &guest);
+        guest_free_strings(guest.filesystems);
+        return status;
+    }
     document = new_document("ok", NULL);
     if ((version = guestfs_version(g))) {
         snprintf(tool, sizeof tool, "libguestfs %d.%d.%d", (int)version->major,
@@ -225,12 +230,16 @@ static int inspect(const struct options *o)
         status = tell_failure(o, why);
         free(why);
     } else {
-        for (size_t i = 0; roots[i]; i++)
-            facts_add(systems, system_read(&guest, roots[i]));
+        for (size_t i = 0; roots[i]; i++) {
+            char *root = guest_mountable(&guest, roots[i]);
+            facts_add(systems, system_read(&guest, root));
+            free(root);
+        }
         facts_put(document, "systems", systems);
         status = print(document);
     }
     guest_free_strings(roots);
+    guest_free_strings(guest.filesystems);
     guestfs_close(g);
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a guest's disks are divided into. */
 #include "guest.h"
+#include "mountable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,29 +70,25 @@ static void add_opaque(const struct guest *guest, char **devices, json_t *list)
 
 static void read_filesystems(const struct guest *guest, json_t *document)
 {
-    char **pairs = guestfs_list_filesystems(guest->g);
+    char **pairs = guest->filesystems;
     json_t *list = facts_list();
 
     for (size_t i = 0; pairs && pairs[i] && pairs[i + 1]; i += 2) {
         json_t *fs = facts_object();
-        /* A device's own name is left alone: of several disks, what libguestfs makes of it there may be
-         * the kernel's, which are in another order. */
-        char *device = strncmp(pairs[i], "/dev/", strlen("/dev/")) == 0
-            ? NULL
-            : guestfs_mountable_device(guest->g, pairs[i]);
-        char *volume = guestfs_mountable_subvolume(guest->g, pairs[i]);
-        int64_t size = guestfs_blockdev_getsize64(guest->g, device ? device : pairs[i]);
-        facts_own(fs, "device", guest_device(guest, device ? device : pairs[i]));
-        facts_own(fs, "subvolume", volume);
+        const char *subvolume;
+        char *name = guest_mountable(guest, pairs[i]), *device = mountable_device(name, pairs, &subvolume);
+        int64_t size = guestfs_blockdev_getsize64(guest->g, device ? device : name);
+        facts_own(fs, "device", guest_device(guest, device ? device : name));
+        facts_text(fs, "subvolume", subvolume);
         facts_text(fs, "type", pairs[i + 1]);
-        facts_own(fs, "label", guestfs_vfs_label(guest->g, pairs[i]));
-        facts_own(fs, "uuid", guestfs_vfs_uuid(guest->g, pairs[i]));
+        facts_own(fs, "label", guestfs_vfs_label(guest->g, name));
+        facts_own(fs, "uuid", guestfs_vfs_uuid(guest->g, name));
         if (size >= 0)
             facts_number(fs, "size", size);
         free(device);
+        free(name);
         facts_add(list, fs);
     }
-    guest_free_strings(pairs);
     add_opaque(guest, guestfs_list_devices(guest->g), list);
     add_opaque(guest, guestfs_list_partitions(guest->g), list);
     add_opaque(guest, guestfs_lvs(guest->g), list);

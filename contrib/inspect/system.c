@@ -54,10 +54,12 @@ void system_mount(const struct guest *guest, const char *root, json_t *system)
         qsort(mounts, count, sizeof *mounts, by_depth);
     for (size_t i = 0; mounts && i < count; i++) {
         json_t *mount = facts_object();
+        char *device = guest_mountable(guest, mounts[i].device);
         facts_text(mount, "path", mounts[i].path);
-        facts_own(mount, "device", guest_device(guest, mounts[i].device));
-        if (guestfs_mount_ro(guest->g, mounts[i].device, mounts[i].path))
+        facts_own(mount, "device", guest_device(guest, device));
+        if (guestfs_mount_ro(guest->g, device, mounts[i].path))
             facts_text(mount, "error", guestfs_last_error(guest->g));
+        free(device);
         facts_add(list, mount);
     }
     facts_put(system, "mounts", list);

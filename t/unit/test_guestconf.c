@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* contrib/inspect: what is made of the configuration files and records of guests. */
 #include "bootconf.h"
+#include "mountable.h"
 #include "netconf.h"
 #include "productkey.h"
 #include "rpmheader.h"
@@ -293,10 +294,47 @@ static void keys(void **state)
     assert_string_equal(channel, "");
 }
 
+/* As libguestfs lists them where the kernel has the disks in another order: what it calls sdb is its sdc. */
+static void subvolumes(void **state)
+{
+    static char names[][32] = {"/dev/sda", "ext4", "/dev/sdb", "btrfs", "btrfsvol:/dev/sdc/@", "btrfs",
+        "btrfsvol:/dev/sdc/@/a/b", "btrfs", "/dev/sdc1", "btrfs", "btrfsvol:/dev/sdb1/@", "btrfs", "/dev/sdd",
+        "btrfs", "btrfsvol:/dev/sdd/x", "btrfs", "/dev/vg/a", "btrfs", "btrfsvol:/dev/vg/a/x/y", "btrfs"};
+    static const struct {
+        const char *said, *own, *device, *subvolume;
+    } cases[] = {{"/dev/sda", "/dev/sda", NULL, NULL},
+        {"btrfsvol:/dev/sdc/@", "btrfsvol:/dev/sdb/@", "/dev/sdb", "@"},
+        {"btrfsvol:/dev/sdc/@/a/b", "btrfsvol:/dev/sdb/@/a/b", "/dev/sdb", "@/a/b"},
+        {"btrfsvol:/dev/sdc/of its own", "btrfsvol:/dev/sdb/of its own", "/dev/sdb", "of its own"},
+        {"btrfsvol:/dev/sdb1/@", "btrfsvol:/dev/sdc1/@", "/dev/sdc1", "@"},
+        {"btrfsvol:/dev/sdd/x", "btrfsvol:/dev/sdd/x", "/dev/sdd", "x"},
+        {"btrfsvol:/dev/vg/a/x/y", "btrfsvol:/dev/vg/a/x/y", "/dev/vg/a", "x/y"},
+        {"btrfsvol:/dev/sdx/y", "btrfsvol:/dev/sdx/y", NULL, NULL},
+        {"btrfsvol:", "btrfsvol:", NULL, NULL}};
+    char *list[sizeof names / sizeof names[0] + 1] = {NULL};
+    const char *subvolume;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        list[i] = names[i];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *own = mountable_own(cases[i].said, list), *device = mountable_device(own, list, &subvolume);
+        assert_string_equal(own, cases[i].own);
+        assert_string_equal(device ? device : "-", cases[i].device ? cases[i].device : "-");
+        assert_string_equal(subvolume ? subvolume : "-", cases[i].subvolume ? cases[i].subvolume : "-");
+        free(device);
+        free(own);
+        own = mountable_own(cases[i].said, NULL);
+        assert_string_equal(own, cases[i].said);
+        free(own);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(networks), cmocka_unit_test(boots),
-        cmocka_unit_test(logins), cmocka_unit_test(keys), cmocka_unit_test(packages)};
+        cmocka_unit_test(logins), cmocka_unit_test(keys), cmocka_unit_test(packages),
+        cmocka_unit_test(subvolumes)};
 
     return unit_run(tests);
 }

@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "report.h"
 #include <unistd.h>
+#include <vmscm/bundle.h>
 #include <vmscm/disk.h>
 
 struct opts {
@@ -36,12 +37,24 @@ out:
     return rc;
 }
 
+/* Of a container, the archive that it is. */
+static int cat_container(struct ctx *ctx, const struct opts *o, struct vmscm_revision *rev,
+    struct vmscm_error *err)
+{
+    const struct vmscm_bundle_export_options options = {.format = "tar"};
+
+    if (o->format)
+        return report_set(err, VMSCM_EUSAGE, "--format: of a disk; a container is an archive");
+    return vmscm_bundle_export(rev, NULL, STDOUT_FILENO, &options, progress_events(ctx), NULL, err);
+}
+
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
     struct vmscm_revision *rev = NULL;
     struct vmscm_disk *disk = NULL;
     struct vmscm_disk_cache *cache = NULL;
+    const struct vmscm_machine *machine;
     const char *id;
     int rc;
 
@@ -57,6 +70,11 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     rc = ctx_repo(ctx, err);
     if (!rc)
         rc = diskspec_resolve(&rev, &id, ctx->repo, argv[0], err);
+    if (!rc && !(rc = vmscm_revision_machine(&machine, rev, err)) &&
+        vmscm_machine_is_container(machine)) {
+        rc = cat_container(ctx, o, rev, err);
+        goto out;
+    }
     if (!rc)
         rc = vmscm_disk_cache_new(&cache, 0, 0, err);
     if (!rc)
@@ -66,6 +84,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (!rc)
         rc = vmscm_disk_write(disk, STDOUT_FILENO, format_name(o->format), progress_events(ctx),
             err);
+out:
     vmscm_disk_close(disk);
     vmscm_disk_cache_free(cache);
     vmscm_revision_free(rev);

@@ -18,14 +18,14 @@ struct opts {
     unsigned jobs;
 };
 
-#define EXPORT_CHOICES "ova|ovf|libvirt|vmx|hyperv|ploop|xva|vagrant-libvirt|vagrant-virtualbox"
+#define EXPORT_CHOICES "ova|ovf|libvirt|vmx|hyperv|ploop|xva|vagrant-libvirt|vagrant-virtualbox|tar"
 
 /* The format that the file's name tells; NULL: none. */
 static const char *format_of(const char *path)
 {
     static const char *const suffixes[][2] = {
         {"ova", "ova"}, {"ovf", "ovf"}, {"xml", "libvirt"}, {"vmx", "vmx"},
-        {"ps1", "hyperv"}, {"hdd", "ploop"}, {"xva", "xva"}};
+        {"ps1", "hyperv"}, {"hdd", "ploop"}, {"xva", "xva"}, {"tar", "tar"}};
     const char *dot = strrchr(path, '.');
 
     for (size_t i = 0; dot && i < sizeof suffixes / sizeof suffixes[0]; i++)

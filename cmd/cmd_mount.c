@@ -91,6 +91,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (o->all)
         telling.what = vmscm_repo_path(ctx->repo);
     else if ((rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err)) ||
+             (rc = vmscm_revision_check_disks(rev, err)) ||
              (rc = revfs_snap(&snap, fs, vmscm_revision_id(rev), err)) ||
              (rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)))
         goto out;

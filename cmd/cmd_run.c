@@ -223,7 +223,8 @@ static int start(struct machine *m, struct vmscm_revision **which, struct vmscm_
         .cache_size = m->o.cache_size, .boot = 1, .record = m->o.record};
     int rc;
 
-    if ((rc = vmscm_revision_machine(&m->machine, rev, err)))
+    if ((rc = vmscm_revision_check_disks(rev, err)) ||
+        (rc = vmscm_revision_machine(&m->machine, rev, err)))
         return rc;
     if (!m->machine->disk_count)
         return report_set(err, VMSCM_ENOTFOUND, "%.12s: a machine without disks: nothing to start",

@@ -173,6 +173,14 @@ int inspecting_one(struct inspecting *w, struct vmscm_revision *rev, struct vmsc
     return rc;
 }
 
+/* There is no disk in one that an appliance could look at. */
+static bool is_container(struct vmscm_revision *rev)
+{
+    const struct vmscm_machine *machine;
+
+    return !vmscm_revision_machine(&machine, rev, NULL) && vmscm_machine_is_container(machine);
+}
+
 /* One of those that nobody named; known ones are not told. */
 static int listed(struct inspecting *w, const char *id, bool retry, struct vmscm_error *err)
 {
@@ -182,6 +190,7 @@ static int listed(struct inspecting *w, const char *id, bool retry, struct vmscm
     int pruned, rc = vmscm_revision_resolve(&rev, w->ctx->repo, id, err);
 
     if (!rc && !(rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)) && !pruned &&
+        !is_container(rev) &&
         !(rc = is_known(&known, &facts, w, rev, retry, err)) && !known)
         rc = look(w, rev, err);
     vmscm_free(facts);
@@ -217,12 +226,12 @@ static bool is_memory_scarce(void)
     return scarce;
 }
 
-/* Of a lazy repository, what is not here would be brought for nobody. */
-static bool is_here(struct vmscm_repo *repo, const char *id)
+/* Whether it can be looked into; of a lazy repository, what is not here would be brought for nobody. */
+static bool is_ready(struct vmscm_repo *repo, const char *id)
 {
     struct vmscm_revision_here here = {0};
     struct vmscm_revision *rev = NULL;
-    bool yes = !vmscm_revision_resolve(&rev, repo, id, NULL) &&
+    bool yes = !vmscm_revision_resolve(&rev, repo, id, NULL) && !is_container(rev) &&
         !vmscm_revision_here(&here, rev, NULL) && (!here.lazy || here.away == 0);
 
     vmscm_revision_free(rev);
@@ -240,7 +249,7 @@ static int next(char *id, struct inspecting *w, struct ids *tried, struct vmscm_
         if (has_id(tried, ids.items[i]))
             continue;
         add_id(tried, ids.items[i]);
-        if (is_here(w->ctx->repo, ids.items[i]))
+        if (is_ready(w->ctx->repo, ids.items[i]))
             memcpy(id, ids.items[i], sizeof *ids.items);
     }
     free(ids.items);

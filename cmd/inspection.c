@@ -130,7 +130,8 @@ static int check(const struct vmscm_machine **machine, struct vmscm_revision *re
 {
     int pruned, rc = vmscm_revision_machine(machine, rev, err);
 
-    if (rc || (rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)))
+    if (rc || (rc = vmscm_revision_check_disks(rev, err)) ||
+        (rc = vmscm_revision_pruned(&pruned, NULL, NULL, rev, err)))
         return rc;
     if (pruned)
         return report_set(err, VMSCM_ENOTFOUND, "revision %.12s: was pruned", vmscm_revision_id(rev));

@@ -102,7 +102,8 @@ static int list_files(struct revfs_snap *snap, struct vmscm_error *err)
     const struct vmscm_machine *machine;
     int rc = vmscm_revision_machine(&machine, snap->rev, err);
 
-    for (size_t i = 0; !rc && i < machine->disk_count; i++) {
+    /* Of a container there is no disk to show. */
+    for (size_t i = 0; !rc && !vmscm_machine_is_container(machine) && i < machine->disk_count; i++) {
         const struct vmscm_machine_disk *d = &machine->disks[i];
         add_file(snap, memory_printf("%s.raw", d->id), d->size)->disk = d->id;
     }

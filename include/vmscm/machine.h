@@ -25,7 +25,8 @@ struct vmscm_machine_disk {
     char *id;     /* unique in the machine, e.g. "sda": names the disk in revisions and files */
     char *target; /* the guest's device name, e.g. "vda"; may be NULL */
     char *bus;    /* "virtio", "scsi", "sata", "ide", "nvme", "usb"; NULL if unknown */
-    char *format; /* "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels" */
+    char *format; /* "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels"; "tar": see
+                     vmscm_machine_is_container */
     uint64_t size; /* bytes the guest sees */
     struct vmscm_machine_option *options;
     size_t option_count;
@@ -51,6 +52,10 @@ struct vmscm_machine {
     struct vmscm_machine_nic *nics;
     size_t nic_count;
 };
+
+/* Whether it is a container rather than a machine: its one disk, of the format "tar", is none that anything
+ * could attach, but the archive of a root file system, as vmscm-format-container(5) has it. Thread-safe. */
+VMSCM_API int vmscm_machine_is_container(const struct vmscm_machine *machine);
 
 #ifdef __cplusplus
 }

@@ -55,6 +55,10 @@ VMSCM_API const char *vmscm_revision_parent(const struct vmscm_revision *rev, si
 VMSCM_API int vmscm_revision_machine(const struct vmscm_machine **out, struct vmscm_revision *rev,
     struct vmscm_error *err);
 
+/* 0 if its machine has disks that something could attach. VMSCM_EUNSUPPORTED: it is a container, see
+ * vmscm_machine_is_container, and the hint says what can be done with it. Others as of the machine. */
+VMSCM_API int vmscm_revision_check_disks(struct vmscm_revision *rev, struct vmscm_error *err);
+
 /* The vendor's own files that were recorded: each(data, path, size) for every file under config/,
  * path relative to it. A non-zero return ends the walk and is returned. */
 VMSCM_API int vmscm_revision_config_files(struct vmscm_revision *rev,

@@ -6,6 +6,7 @@
 
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/containerin.h"
 #include "bundle/hypervin.h"
 #include "bundle/kind.h"
 #include "bundle/tar.h"
@@ -71,9 +72,12 @@ static int each_member(void *data, const struct vmscm_tar_member *member, struct
 /* Whether a tar archive holds a machine; one that holds none is for who reads images. */
 static int look_in_tar(const struct vmscm_kind **kind, const char *path, struct vmscm_error *err)
 {
-    int fd = -1, rc = vmscm_file_open(&fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
+    bool is_container;
+    int fd = -1, rc = vmscm_containerin_match(&is_container, path, err);
 
-    if (rc)
+    *kind = !rc && is_container ? vmscm_kind_container() : NULL;
+    if (rc || is_container ||
+        (rc = vmscm_file_open(&fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err)))
         return rc;
     struct looking l = {.fd = fd, .path = path};
     rc = vmscm_tar_walk(fd, path, each_member, &l, err);
@@ -125,11 +129,18 @@ int vmscm_bundle_recognise(const char **kind, const char *path, struct vmscm_err
 static int open_tar(const struct vmscm_kind **kind, char **main, struct vmscm_load *load,
     const char *path, struct vmscm_error *err)
 {
-    bool is_xva;
+    bool is_xva, is_container;
     int rc;
 
     if ((rc = vmscm_str_dup(&load->archive, path, err)) ||
-        (rc = vmscm_xvain_match(&is_xva, path, err)))
+        (rc = vmscm_containerin_match(&is_container, path, err)))
+        return rc;
+    if (is_container) {
+        *kind = vmscm_kind_container();
+        rc = vmscm_str_dup(main, vmscm_path_basename(load->path), err);
+        return rc ? rc : vmscm_members_new(&load->members, err);
+    }
+    if ((rc = vmscm_xvain_match(&is_xva, path, err)))
         return rc;
     if (!is_xva)
         return vmscm_members_open_tar(&load->members, path, err);

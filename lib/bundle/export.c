@@ -2,6 +2,7 @@
 #include "bundle/export.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/containerout.h"
 #include "bundle/folderout.h"
 #include "bundle/ovfout.h"
 #include "bundle/ploopout.h"
@@ -25,16 +26,18 @@ static const struct target {
     const char *stem; /* what its files are called after; NULL: the file or the machine */
     int (*write)(struct vmscm_export *x, struct vmscm_error *err);
     bool directory; /* and no file at all */
+    bool container; /* and not a machine */
 } targets[] = {
-    {"ova", ".ova", false, NULL, vmscm_ovfout_write_archive, false},
-    {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files, false},
-    {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt, false},
-    {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx, false},
-    {"hyperv", ".ps1", true, NULL, vmscm_folderout_write_hyperv, false},
-    {"ploop", ".hdd", false, NULL, vmscm_ploopout_write, true},
-    {"xva", ".xva", false, NULL, vmscm_xvaout_write, false},
-    {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt, false},
-    {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox, false},
+    {"ova", ".ova", false, NULL, vmscm_ovfout_write_archive, false, false},
+    {"ovf", ".ovf", true, NULL, vmscm_ovfout_write_files, false, false},
+    {"libvirt", ".xml", true, NULL, vmscm_folderout_write_libvirt, false, false},
+    {"vmx", ".vmx", true, NULL, vmscm_folderout_write_vmx, false, false},
+    {"hyperv", ".ps1", true, NULL, vmscm_folderout_write_hyperv, false, false},
+    {"ploop", ".hdd", false, NULL, vmscm_ploopout_write, true, false},
+    {"xva", ".xva", false, NULL, vmscm_xvaout_write, false, false},
+    {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt, false, false},
+    {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox, false, false},
+    {"tar", ".tar", false, NULL, vmscm_containerout_write, false, true},
 };
 
 #define TARGETS (sizeof targets / sizeof targets[0])
@@ -273,6 +276,22 @@ static int check(const struct target *target, const char *path,
     return 0;
 }
 
+/* What is a container can be put into nothing that has disks, and the other way round. */
+static int check_kind(const struct vmscm_export *x, const struct target *target,
+    struct vmscm_error *err)
+{
+    bool container = vmscm_machine_is_container(x->machine);
+
+    if (container == target->container)
+        return 0;
+    vmscm_error_set(err, VMSCM_EUNSUPPORTED,
+        container ? "%s: cannot hold a container, which has files but no disk"
+                  : "%s: holds a container's files, and this is a machine with disks",
+        target->name);
+    return container ? vmscm_error_hint(err, "--format tar writes the archive that it came as")
+                     : VMSCM_EUNSUPPORTED;
+}
+
 static int find_place(char **place, const char *path, struct vmscm_error *err)
 {
     char *dir = NULL;
@@ -302,7 +321,7 @@ int vmscm_bundle_export(struct vmscm_revision *rev, const char *path, int fd,
         x.level = 6;
     lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_handle_jobs(&x.jobs, rev->repo, options->jobs, err)) ||
-        (rc = open_disks(&x, err)) ||
+        (rc = open_disks(&x, err)) || (rc = check_kind(&x, target, err)) ||
         (rc = choose_stem(&x, path, target, err)))
         goto out;
     if (path) {

@@ -2,6 +2,7 @@
 #include "bundle/kind.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "bundle/containerin.h"
 #include "bundle/folder.h"
 #include "bundle/hypervin.h"
 #include "bundle/ovfin.h"
@@ -173,6 +174,14 @@ static const struct vmscm_kind kinds[] = {
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
+
+static const struct vmscm_kind container = {
+    "container", is_no_name, is_no_text, vmscm_containerin_load};
+
+const struct vmscm_kind *vmscm_kind_container(void)
+{
+    return &container;
+}
 
 const struct vmscm_kind *vmscm_kind_of_member(const char *name)
 {

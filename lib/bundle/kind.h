@@ -35,6 +35,9 @@ const struct vmscm_kind *vmscm_kind_of_text(const char *name, const char *text, 
 /* Whether the text must be looked at to tell. */
 bool vmscm_kind_may_be_text(const char *name);
 
+/* Of a container's root file system, which nothing in it is the descriptor of. */
+const struct vmscm_kind *vmscm_kind_container(void);
+
 /* VMSCM_EINPUT: not there. */
 int vmscm_kind_look(struct vmscm_kind_file *out, const char *path, struct vmscm_error *err);
 

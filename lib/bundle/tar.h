@@ -11,11 +11,12 @@
 #define BUNDLE_TAR_H
 
 #include "base/error.h"
+#include "format/tarhead.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define VMSCM_TAR_BLOCK 512
+#define VMSCM_TAR_BLOCK VMSCM_TARHEAD_BLOCK
 
 struct vmscm_tar_member {
     const char *name; /* confined, see base/path.h; without a leading "./" */

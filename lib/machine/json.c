@@ -22,7 +22,7 @@ static const char token_bytes[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
 
 static const char *const formats[] = {
-    "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels", NULL};
+    "raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx", "parallels", VMSCM_MODEL_TAR, NULL};
 static const char *const firmwares[] = {"bios", "uefi", NULL};
 
 /* Checks of a machine in memory, for both directions; `code` says whose fault a failure is. */
@@ -96,6 +96,9 @@ static int check_disk(const struct check *c, const struct vmscm_machine *m, size
         (rc = check_choice(c, where, "format", disk->format, formats)) ||
         (rc = check_number(c, where, "size", disk->size, SIZE_LIMIT)))
         return rc;
+    if (strcmp(disk->format, VMSCM_MODEL_TAR) == 0 &&
+        (m->disk_count != 1 || strcmp(disk->id, VMSCM_MODEL_ROOTFS) != 0))
+        return fail(c, where, "format", "tar, which only the one disk of a container is, rootfs");
     if (disk->option_count > OPTIONS_MAX)
         return fail(c, where, "options", "more than 64");
     for (size_t k = 0; k < disk->option_count; k++) {

@@ -233,6 +233,12 @@ struct vmscm_machine_disk *vmscm_model_disk(const struct vmscm_machine *machine,
     return NULL;
 }
 
+int vmscm_machine_is_container(const struct vmscm_machine *machine)
+{
+    return machine->disk_count == 1 && machine->disks[0].format &&
+        strcmp(machine->disks[0].format, VMSCM_MODEL_TAR) == 0;
+}
+
 void vmscm_model_remove_disk(struct vmscm_machine *machine, const char *id)
 {
     struct vmscm_machine_disk *disk = vmscm_model_disk(machine, id);

@@ -6,6 +6,10 @@
 #include "base/error.h"
 #include <vmscm/machine.h>
 
+/* A container has one disk, of this id and format: its root file system, see format/container.h. */
+#define VMSCM_MODEL_ROOTFS "rootfs"
+#define VMSCM_MODEL_TAR "tar"
+
 /* A machine of sensible defaults: x86_64, bios, 1 CPU, 1 GiB, no disks, one virtio user NIC. */
 int vmscm_model_new(struct vmscm_machine **out, struct vmscm_error *err);
 void vmscm_model_free(struct vmscm_machine *machine); /* NULL is fine */

@@ -515,6 +515,7 @@ int vmscm_checkout(struct vmscm_revision *rev, const char *dir,
     }
     lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
+        (rc = vmscm_revision_check_disks(rev, err)) ||
         (rc = vmscm_revision_machine(&c.machine, rev, err)) ||
         (rc = vmscm_handle_jobs(&c.jobs, rev->repo, c.options->jobs, err)) ||
         (rc = look_at(&c, dir, err)) ||

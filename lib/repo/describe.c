@@ -188,6 +188,12 @@ static int check_format(const struct vmscm_machine_disk *old,
         err, "--format raw if it is still raw; --format %s if it was converted", name);
 }
 
+/* Its archive is a device, that nothing else has this format of. */
+static bool is_container(const struct vmscm_checkin_disk *source)
+{
+    return source->format && strcmp(source->format, VMSCM_MODEL_TAR) == 0;
+}
+
 static int add_disk(struct vmscm_machine *machine, const struct known *k,
     const struct vmscm_checkin_disk *sources, size_t count, size_t n, size_t at,
     const struct vmscm_probe *probe, struct vmscm_error *err)
@@ -224,7 +230,9 @@ static int add_disk(struct vmscm_machine *machine, const struct known *k,
         (rc = vmscm_model_set(&disk->bus, is_virtio(probe->format) ? "virtio" : "sata", err))) {
         return rc;
     }
-    return set_image(disk, probe, err);
+    if ((rc = set_image(disk, probe, err)) || !is_container(source))
+        return rc;
+    return vmscm_model_set(&disk->format, VMSCM_MODEL_TAR, err);
 }
 
 int vmscm_describe_machine(struct vmscm_machine **out, size_t *order, struct vmscm_repo *repo,

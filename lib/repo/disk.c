@@ -145,7 +145,8 @@ int vmscm_disk_open_cached(struct vmscm_disk **out, struct vmscm_revision *rev, 
     snprintf(disk->revision, sizeof disk->revision, "%s", vmscm_revision_id(rev));
     disk->lease = vmscm_snapshot_hold(rev);
     if ((rc = vmscm_snapshot_readable(rev->repo, rev->info.id, err)) ||
-        (rc = choose(&which, rev, id, err)) || (rc = vmscm_handle_store(&store, rev->repo, err)) ||
+        (rc = vmscm_revision_check_disks(rev, err)) || (rc = choose(&which, rev, id, err)) ||
+        (rc = vmscm_handle_store(&store, rev->repo, err)) ||
         (rc = vmscm_snapshot_map(&map, rev->repo, rev->info.id, which, err)) ||
         (rc = vmscm_storedev_open(
              &disk->dev, store, &map, which->id, cache ? cache->records : NULL, err))) {

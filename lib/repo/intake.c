@@ -44,8 +44,9 @@ static int name_device(struct vmscm_probe **out, const struct vmscm_checkin_disk
         return vmscm_error_nomem(err);
     *out = probe;
     probe->size = size;
-    if ((rc = vmscm_probe_format_parse(
-             &probe->format, source->format ? source->format : "raw", err)))
+    if (!source->format || strcmp(source->format, VMSCM_MODEL_TAR) == 0)
+        probe->format = VMSCM_PROBE_RAW;
+    else if ((rc = vmscm_probe_format_parse(&probe->format, source->format, err)))
         return rc;
     return vmscm_str_dup(&probe->path, source->path, err);
 }

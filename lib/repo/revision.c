@@ -89,6 +89,19 @@ int vmscm_revision_machine(const struct vmscm_machine **out, struct vmscm_revisi
     return rc;
 }
 
+int vmscm_revision_check_disks(struct vmscm_revision *rev, struct vmscm_error *err)
+{
+    const struct vmscm_machine *machine;
+    int rc = vmscm_revision_machine(&machine, rev, err);
+
+    if (rc || !vmscm_machine_is_container(machine))
+        return rc;
+    vmscm_error_set(err, VMSCM_EUNSUPPORTED,
+        "revision %.12s: is a container, which has files but no disk", rev->info.id);
+    vmscm_error_hint(err, "'vmscm export %.12s FILE.tar' writes its files", rev->info.id);
+    return VMSCM_EUNSUPPORTED;
+}
+
 int vmscm_revision_pruned(int *pruned, struct vmscm_signature *by, const char **rule,
     struct vmscm_revision *rev, struct vmscm_error *err)
 {

@@ -138,8 +138,8 @@ static bool read_lock(const char *socket, struct holder *who)
                 who->pid = (pid_t)id;
                 *end = '\0';
                 who->repo = memory_dup(space + 1);
-                if (sscanf(end + 1, "%llu %llu", &who->device, &who->inode) != 2)
-                    who->device = who->inode = 0;
+                who->device = strtoull(end + 1, &end, 10);
+                who->inode = strtoull(end, NULL, 10);
             }
         }
     }

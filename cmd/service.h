@@ -4,8 +4,9 @@
  * NBD. It is a vmscm that listens, and an nbdkit that it starts when somebody comes, starts again when
  * that dies, and follows when nobody is connected any more.
  *
- * Whoever serves a socket holds a lock on SOCKET.lock, in which its process id and its repository are, by the
- * path that it had and by device and inode, which it keeps when it is moved; what it has to say is in SOCKET.log.
+ * Whoever serves a socket holds a lock on SOCKET.lock, in which its process id and its repository
+ * are, by the path that it had and by device and inode, which it keeps when it is moved; what it has
+ * to say is in SOCKET.log.
  */
 #ifndef SERVICE_H
 #define SERVICE_H

@@ -40,7 +40,9 @@ void vmscm_items_refuse_comments(struct vmscm_items *items, const struct vmscm_e
     items->comments = *why;
     for (size_t i = 0; i < items->list.len; i++)
         if (items->list.items[i].change == VMSCM_REMOTE_REFUSED) {
-            vmscm_handle_warn(events, "comments were not merged: %s", why->message);
+            /* The hint may say that they were merged all the same. */
+            vmscm_handle_warn(events, "comments were not merged: %s%s%s", why->message,
+                why->hint[0] ? "; " : "", why->hint);
             return;
         }
 }

@@ -4,8 +4,8 @@
  * has a line for the first allocation of each call stack; else one for each that failed, and one for the
  * crash that came of it, if any: the number or "crash", and the stack.
  *
- * With VMSCM_SHIM_TEST a program of cmocka's runs just that one of its tests, from 1; where it has none with that
- * number the log is "none". Thus a failure costs no more than its own test.
+ * With VMSCM_SHIM_TEST a program of cmocka's runs just that one of its tests, from 1; where it has
+ * none with that number the log is "none". Thus a failure costs no more than its own test.
  */
 #include "shim.h"
 

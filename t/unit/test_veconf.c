@@ -89,13 +89,14 @@ static void too_many_nics(void **state)
     struct vmscm_error err = VMSCM_ERROR_INIT;
     struct vmscm_machine *machine = NULL;
     char text[2000] = "NETIF=\"";
+    size_t len = strlen(text);
 
     (void)state;
-    for (int i = 0; i < 300; i++)
-        strcat(text, "a=b;");
-    strcat(text, "\"");
+    for (int i = 0; i < 300; i++, len += 4)
+        memcpy(text + len, "a=b;", 4);
+    text[len++] = '"';
     assert_done(vmscm_model_new(&machine, &err), &err);
-    assert_int_equal(vmscm_veconf_parse(machine, text, strlen(text), &err), VMSCM_EINPUT);
+    assert_int_equal(vmscm_veconf_parse(machine, text, len, &err), VMSCM_EINPUT);
     vmscm_model_free(machine);
 }
 

@@ -92,6 +92,16 @@ skip_all() {
     exit 0
 }
 
+# python_with MODULE...: prints the name of a python3 that has them; nothing, if there is none. The one on the PATH
+# may be another than the system's, which has what Debian's packages bring.
+python_with() {
+    local candidate modules="$*"
+    for candidate in python3 /usr/bin/python3; do
+        "$candidate" -c "import ${modules// /, }" 2>/dev/null && echo "$candidate" && break
+    done
+    return 0
+}
+
 # skip WHAT WHY
 skip() {
     test_number=$((test_number + 1))

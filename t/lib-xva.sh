@@ -3,10 +3,7 @@
 # XVA archives for tests, made by the format's description and not by vmscm.
 
 # What has the module; empty: none.
-xva_python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import xxhash' 2>/dev/null && xva_python=$candidate && break
-done
+xva_python=$(python_with xxhash)
 
 # xva FILE RAW [CODE]: a machine of two CPUs whose disk is RAW. CODE is run for it, and may change what will be
 # written: blocks, a list of (number, bytes), the digest's kind `sum`, the text `ova`, the list `extra` of

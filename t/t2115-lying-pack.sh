@@ -5,10 +5,7 @@
 # shellcheck source=t/lib-test.sh
 . "$(dirname "$0")/lib-test.sh"
 
-python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import xxhash' 2>/dev/null && python=$candidate && break
-done
+python=$(python_with xxhash)
 [ -n "$python" ] || skip_all "python3-xxhash is not installed"
 
 # lie PACK WHERE FIELD VALUE: puts a number of 4 bytes into the header of the first record with more than one part,

@@ -7,10 +7,7 @@
 . "$(dirname "$0")/lib-test.sh"
 
 export PYTHONDONTWRITEBYTECODE=1
-python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import zstandard, xxhash' 2>/dev/null && python=$candidate && break
-done
+python=$(python_with zstandard xxhash)
 [ -n "$python" ] || skip_all "python3-zstandard or python3-xxhash is not installed"
 
 cat >second.py <<'END'

@@ -6,10 +6,7 @@
 . "$(dirname "$0")/lib-test.sh"
 
 export PYTHONDONTWRITEBYTECODE=1
-python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import zstandard' 2>/dev/null && python=$candidate && break
-done
+python=$(python_with zstandard)
 [ -n "$python" ] || skip_all "python3-zstandard is not installed"
 reader() { "$python" "$TEST_SOURCE/contrib/readers/vmscm_read.py" "$@"; }
 

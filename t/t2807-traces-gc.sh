@@ -11,10 +11,7 @@ for need in nbdkit qemu-io; do
 done
 [ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
 export PYTHONDONTWRITEBYTECODE=1
-python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import zstandard' 2>/dev/null && python=$candidate && break
-done
+python=$(python_with zstandard)
 [ -n "$python" ] || skip_all "python3-zstandard is not installed"
 
 # What nbdkit says is in nbdkit.log.

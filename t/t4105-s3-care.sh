@@ -146,10 +146,7 @@ check 'packs that are gone for good are told in a line, and soon' '
     [ $rc = 1 ] && grep "1 packs are gone" text && [ "$(grep -c "^vmscm: .*missing" text)" = 1 ]
     [ "$(requests | wc -l)" -lt 40 ]
 '
-python=
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import xxhash' 2>/dev/null && python=$candidate && break
-done
+python=$(python_with xxhash)
 [ -n "$python" ] || skip "a newest generation whose last whole one is far away is refused at once" "python3-xxhash is not installed"
 [ -z "$python" ] || check 'a newest generation whose last whole one is far away is refused at once' '
     "$python" - >forged <<END

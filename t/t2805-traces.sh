@@ -11,14 +11,8 @@ for need in nbdkit nbdcopy qemu-io; do
 done
 [ -e "$VMSCM_BUILD/nbdkit-vmscm-plugin.so" ] || skip_all "the plugin was not built: no nbdkit-plugin-dev"
 
-# What nbdkit says, its sanitizer included, is in nbdkit.log. It is told what is in MORE, too.
-mkdir said
-cat >said/nbdkit <<END
-#!/bin/sh
-exec $(command -v nbdkit) -v "\$@" \$MORE 2>>$PWD/nbdkit.log
-END
-chmod 755 said/nbdkit
-PATH=$PWD/said:$PATH
+# shellcheck source=t/lib-nbdkit.sh
+. "$TEST_SOURCE/t/lib-nbdkit.sh"
 
 sample_disk one.raw 24 1
 vmscm init --bare repo.vmscm >/dev/null 2>&1

@@ -14,14 +14,8 @@ export PYTHONDONTWRITEBYTECODE=1
 python=$(python_with zstandard)
 [ -n "$python" ] || skip_all "python3-zstandard is not installed"
 
-# What nbdkit says is in nbdkit.log.
-mkdir said
-cat >said/nbdkit <<END
-#!/bin/sh
-exec $(command -v nbdkit) -v "\$@" \$MORE 2>>$PWD/nbdkit.log
-END
-chmod 755 said/nbdkit
-PATH=$PWD/said:$PATH
+# shellcheck source=t/lib-nbdkit.sh
+. "$TEST_SOURCE/t/lib-nbdkit.sh"
 
 # places REPO REV PLACE...: where the records lie that hold these bytes of vda, one "PACK OFFSET LENGTH" for each in
 # the places' order, what is in the one before left out
@@ -106,17 +100,17 @@ check 'a lazy clone that follows it fetches these chunks and no others' '
     [ "$(cat chunks.with)" -le 60 ]
     [ "$(cat chunks.without)" -gt 60 ]'
 
-# together FILE: places that are a few records of one pack, one after the other. Which of two threads got there first is
-# up to time, so that neighbours may have changed places in the trace.
+# What the trace names, in its order, which need not be that of the reads.
+traced=$(cut -d " " -f 4- trace | tr " " "\n" | while read -r at; do echo $((16#${at%+*} * 4096)); done)
+# together FILE: places that are a few records of one pack, one after the other, in order
 together() {
     local pack offset length end=
     cat "$1"
-    sort -u -k 2n "$1" >sorted
-    [ "$(wc -l <sorted)" -le 6 ] && [ "$(cut -d " " -f 1 sorted | sort -u | wc -l)" = 1 ] || return 1
+    [ "$(wc -l <"$1")" -le 5 ] && [ "$(cut -d " " -f 1 "$1" | sort -u | wc -l)" = 1 ] || return 1
     while read -r pack offset length; do
-        [ -z "$end" ] || [ $((offset - end)) -lt 20000 ] || return 1
+        [ -z "$end" ] || { [ "$offset" -ge "$end" ] && [ $((offset - end)) -lt 20000 ]; } || return 1
         end=$((offset + length))
-    done <sorted
+    done <"$1"
 }
 
 check 'before gc what it names lies apart' '
@@ -124,7 +118,7 @@ check 'before gc what it names lies apart' '
     [ $(wc -l <lies) -gt 30 ]'
 check 'gc --aggressive lays it together, in the order of the trace' '
     vmscm -C repo.vmscm gc --aggressive --grace 0
-    places repo.vmscm web~1 $wanted >lies
+    places repo.vmscm web~1 $traced >lies
     together lies'
 check 'then a clone that follows it fetches about as little, in few requests' '
     lazily repo.vmscm trace=always >after
@@ -142,10 +136,11 @@ check 'all revisions are what they were' '
         cmp got "${rev##*:}.raw"
     done
     vmscm -C repo.vmscm fsck --full'
-check 'once more: they stay together' '
+check 'once more: the order stays' '
     vmscm -C repo.vmscm gc --aggressive --grace 0
-    places repo.vmscm web~1 $wanted >again
-    together again'
+    places repo.vmscm web~1 $traced >again
+    cut -d " " -f 2,3 lies >one
+    cut -d " " -f 2,3 again | diff one -'
 
 check 'a trace that names what no disk has, and one that is none, are passed over' '
     tree=$(git --git-dir=repo.vmscm/git rev-parse "$(vmscm -C repo.vmscm show --json web | jq -r .id):disks")

@@ -76,6 +76,7 @@ int vmscm_containerread_open(struct vmscm_containerread **out, struct vmscm_bloc
     struct vmscm_error *err)
 {
     struct vmscm_containerread *r = calloc(1, sizeof *r);
+    size_t window = dev->size < WINDOW ? (size_t)dev->size : WINDOW;
     uint8_t block[VMSCM_CONTAINER_BLOCK];
     int rc;
 
@@ -83,12 +84,10 @@ int vmscm_containerread_open(struct vmscm_containerread **out, struct vmscm_bloc
     if (!r)
         return vmscm_error_nomem(err);
     r->dev = dev;
-    if (!(r->metadata.bytes = malloc(WINDOW)) || !(r->data.bytes = malloc(WINDOW))) {
-        rc = vmscm_error_nomem(err);
-        goto out;
-    }
     if (dev->size < VMSCM_CONTAINER_HEAD)
         rc = damaged(r, "is too short", err);
+    else if (!(r->metadata.bytes = malloc(window)) || !(r->data.bytes = malloc(window)))
+        rc = vmscm_error_nomem(err);
     else if (!(rc = vmscm_blockdev_pread(dev, block, sizeof block, 0, err)) &&
         (rc = vmscm_container_decode(&r->head, block, err)))
         vmscm_error_prefix(err, "%s", dev->name);

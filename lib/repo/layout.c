@@ -37,7 +37,7 @@ struct layout {
     VMSCM_VEC(struct segment) segments;  /* each leaf once, in order */
     struct vmscm_error *err;
     pthread_mutex_t lock; /* guards what the threads share: next, the marks, the callback */
-    size_t next;
+    size_t next, end; /* units: the stretches, then the segments */
     uint64_t first_unit;
 };
 
@@ -175,17 +175,17 @@ static int copy_stretch(struct lane *lane, const struct stretch *stretch, struct
 static int copy_units(struct vmscm_parallel *p, struct lane *lane, struct vmscm_error *err)
 {
     struct layout *l = lane->layout;
-    size_t boots = l->stretches.len, units = boots + l->segments.len;
+    size_t boots = l->stretches.len;
     int rc = 0;
 
     while (!rc && !atomic_load(&p->stop)) {
         pthread_mutex_lock(&l->lock);
         size_t n = l->next;
-        l->next += n < units;
+        l->next += n < l->end;
         if (l->repack->progress && l->repack->progress(l->repack->data, lane->copied))
             rc = vmscm_error_set(err, VMSCM_ECANCELED, "interrupted");
         pthread_mutex_unlock(&l->lock);
-        if (rc || n == units)
+        if (rc || n == l->end)
             break;
         lane->copied = 0;
         lane->unit = l->first_unit + n;
@@ -227,7 +227,12 @@ int vmscm_layout_copy(struct vmscm_repo *repo, struct vmscm_repack *repack,
 
     if (!rc) {
         pthread_mutex_init(&l.lock, NULL);
-        rc = vmscm_parallel_run(repack->jobs, work, &l, err);
+        /* Else a segment could take what is in a stretch that another thread is at, and tear it. */
+        l.end = l.stretches.len;
+        if (!l.end || !(rc = vmscm_parallel_run(repack->jobs, work, &l, err))) {
+            l.end += l.segments.len;
+            rc = vmscm_parallel_run(repack->jobs, work, &l, err);
+        }
         pthread_mutex_destroy(&l.lock);
         repack->unit += l.stretches.len + l.segments.len;
     }

@@ -179,7 +179,7 @@ static int parse_idle(unsigned *idle, const char *text, struct vmscm_error *err)
 static int run(struct ctx *ctx, const void *values, int argc, char **argv, struct vmscm_error *err)
 {
     const struct opts *o = values;
-    enum action action;
+    enum action action = LIST;
     unsigned idle;
     char *socket = NULL;
     int rc;

@@ -11,6 +11,8 @@
 #include "sys/lockfile.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -68,8 +70,21 @@ void vmscm_store_close(struct vmscm_store *store)
 void vmscm_store_damage(struct vmscm_store *store,
     void (*each)(void *data, const char *file, const struct vmscm_error *why), void *data)
 {
-    for (size_t i = 0; i < store->set.damage.len; i++)
-        each(data, store->set.damage.items[i].file, &store->set.damage.items[i].why);
+    char file[NAME_MAX + 1];
+    struct vmscm_error why;
+    bool more = true;
+
+    /* Told without the lock: who is told may use the store. */
+    for (size_t i = 0; more; i++) {
+        pthread_rwlock_rdlock(&store->lock);
+        if ((more = i < store->set.damage.len)) {
+            snprintf(file, sizeof file, "%s", store->set.damage.items[i].file);
+            why = store->set.damage.items[i].why;
+        }
+        pthread_rwlock_unlock(&store->lock);
+        if (more)
+            each(data, file, &why);
+    }
 }
 
 int vmscm_store_reload(struct vmscm_store *store, bool *changed, struct vmscm_error *err)

@@ -2,11 +2,13 @@
 """Tries on several labs at once."""
 
 import multiprocessing
+import os
 
 import commands
 import lab as labs
 
-JOBS = 2  # processes
+# Processes: more than cores, as most of the time goes into waiting for one another's next step.
+JOBS = int(os.environ.get("JOBS") or 3 * os.cpu_count())
 
 
 class Worker:
@@ -32,10 +34,20 @@ def work(task):
 
 def run_all(base, attempt, tasks):
     """Yields (task, attempt(lab, command, done, *task[1:])) for each task, whose first member is its
-    command's name."""
+    command's name; says how many of each command were tried."""
     numbers = multiprocessing.Value("i", 0)
-    with multiprocessing.Pool(JOBS, start, (base, attempt, numbers)) as pool:
-        yield from zip(tasks, pool.imap(work, tasks, 4))
+    # A worker makes a lab of its own first, and each command's base in it.
+    jobs = min(JOBS, 2 + len(tasks) // 100)
+    with multiprocessing.Pool(jobs, start, (base, attempt, numbers)) as pool:
+        last, tried = None, 0
+        for task, found in zip(tasks, pool.imap(work, tasks, 4)):
+            if last and task[0] != last:
+                print("# %s: %d tried" % (last, tried), flush=True)
+                tried = 0
+            last, tried = task[0], tried + 1
+            yield task, found
+        if last:
+            print("# %s: %d tried" % (last, tried), flush=True)
         # To terminate workers that wait for tasks can wait for ever.
         pool.close()
         pool.join()

@@ -15,17 +15,20 @@ struct opts {
     const char *manifest;
     int new_identity;
     unsigned level;
+    unsigned size;
     unsigned jobs;
 };
 
-#define EXPORT_CHOICES "ova|ovf|libvirt|vmx|hyperv|ploop|xva|vagrant-libvirt|vagrant-virtualbox|tar"
+#define EXPORT_CHOICES                                                                             \
+    "ova|ovf|libvirt|vmx|hyperv|ploop|xva|vagrant-libvirt|vagrant-virtualbox|tar|ext4|ext4-qcow2"
 
 /* The format that the file's name tells; NULL: none. */
 static const char *format_of(const char *path)
 {
     static const char *const suffixes[][2] = {
         {"ova", "ova"}, {"ovf", "ovf"}, {"xml", "libvirt"}, {"vmx", "vmx"},
-        {"ps1", "hyperv"}, {"hdd", "ploop"}, {"xva", "xva"}, {"tar", "tar"}};
+        {"ps1", "hyperv"}, {"hdd", "ploop"}, {"xva", "xva"}, {"tar", "tar"},
+        {"ext4", "ext4"}};
     const char *dot = strrchr(path, '.');
 
     for (size_t i = 0; dot && i < sizeof suffixes / sizeof suffixes[0]; i++)
@@ -71,7 +74,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct vmscm_bundle_export_options options = {.manifest = o->manifest,
         .new_identity = o->new_identity,
         .level = (int)o->level,
-        .jobs = o->jobs};
+        .jobs = o->jobs,
+        .size = (uint64_t)o->size << 20};
     struct vmscm_bundle_export_result result = {0, 0, 0};
     struct vmscm_revision *rev = NULL;
     const char *path = strcmp(argv[1], "-") == 0 ? NULL : argv[1];
@@ -115,6 +119,8 @@ static const struct opt table[] = {
         "let new MAC addresses be made"},
     {0, "level", OPT_UINT, offsetof(struct opts, level), "N", NULL,
         "compress disks with this zlib level, 1 to 9"},
+    {0, "size", OPT_UINT, offsetof(struct opts, size), "MIB", NULL,
+        "let the ext4 file system be so large"},
     {'j', "jobs", OPT_UINT, offsetof(struct opts, jobs), "N", NULL, "work with N threads"},
     {0, NULL, OPT_FLAG, 0, NULL, NULL, NULL},
 };

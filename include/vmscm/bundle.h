@@ -54,6 +54,7 @@ struct vmscm_bundle_export_options {
     int new_identity;     /* 1: leave out MAC addresses, so that new ones are made */
     int level;            /* of zlib, 1 to 9; 0: 6 */
     unsigned jobs;        /* threads; 0: core.jobs, or one a core */
+    uint64_t size;        /* of an ext4 file system, bytes; 0: what its files need, and room */
 };
 
 struct vmscm_bundle_export_result {

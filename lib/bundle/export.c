@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "bundle/containerout.h"
+#include "bundle/ext4out.h"
 #include "bundle/folderout.h"
 #include "bundle/ovfout.h"
 #include "bundle/ploopout.h"
@@ -38,6 +39,8 @@ static const struct target {
     {"vagrant-libvirt", ".box", false, "box", vmscm_vagrantout_write_libvirt, false, false},
     {"vagrant-virtualbox", ".box", false, "box", vmscm_vagrantout_write_virtualbox, false, false},
     {"tar", ".tar", false, NULL, vmscm_containerout_write, false, true},
+    {"ext4", ".ext4", false, NULL, vmscm_ext4out_write_raw, false, true},
+    {"ext4-qcow2", ".qcow2", false, NULL, vmscm_ext4out_write_qcow2, false, true},
 };
 
 #define TARGETS (sizeof targets / sizeof targets[0])
@@ -268,6 +271,9 @@ static int check(const struct target *target, const char *path,
     if (options->level < 0 || options->level > 9)
         return vmscm_error_set(
             err, VMSCM_EUSAGE, "compression level %d: 1 to 9 are possible", options->level);
+    if (options->size && target->write != vmscm_ext4out_write_raw &&
+        target->write != vmscm_ext4out_write_qcow2)
+        return vmscm_error_set(err, VMSCM_EUSAGE, "%s: has no size to choose", target->name);
     if (!path && (target->several || target->directory))
         return vmscm_error_set(err, VMSCM_EUSAGE,
             "%s: is several files, and cannot go to a descriptor", target->name);
@@ -288,7 +294,8 @@ static int check_kind(const struct vmscm_export *x, const struct target *target,
         container ? "%s: cannot hold a container, which has files but no disk"
                   : "%s: holds a container's files, and this is a machine with disks",
         target->name);
-    return container ? vmscm_error_hint(err, "--format tar writes the archive that it came as")
+    return container ? vmscm_error_hint(err,
+                           "--format tar writes the archive that it came as, ext4 a disk with its files")
                      : VMSCM_EUNSUPPORTED;
 }
 

@@ -56,7 +56,7 @@ static void empty(struct vmscm_container_group *group)
     group->said = group->name = group->link = NULL;
     group->size = 0;
     group->type = 0;
-    group->end = false;
+    group->end = group->directory = false;
 }
 
 void vmscm_container_release(struct vmscm_container_group *group)
@@ -179,6 +179,7 @@ static int read_member(struct reading *r, size_t header, uint64_t size)
         (rc = vmscm_str_printf(&group->link, r->err, "%.100s",
              (const char *)group->bytes.data + header + VMSCM_TARHEAD_LINK)))
         return rc;
+    group->directory = vmscm_str_ends(group->said, "/");
     group->name = (char *)vmscm_tarhead_plain_name(group->said);
     group->size = !vmscm_tarhead_has_bytes(group->type) ? 0 : r->has_size ? r->size : size;
     return group->type == 'S' ? read_map(r, header) : 0;

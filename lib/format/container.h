@@ -36,6 +36,7 @@ struct vmscm_container_group {
     char *name;    /* as it is said, though without "./" before it and "/" after; NULL: the root */
     char *link;    /* of a link, what it leads to */
     uint64_t size; /* bytes of the member in the archive, but for the padding */
+    bool directory; /* the name ended with "/" */
     char *said;    /* holds the name */
 };
 

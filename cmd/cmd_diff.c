@@ -145,7 +145,7 @@ static int compare(struct ctx *ctx, const struct opts *o, struct vmscm_revision 
     static const char *const columns[] = {"DISK", "CHANGE", ">SIZE", ">CHANGED", ">RANGES",
         ">STORED", NULL};
     struct printer p = {ctx, o, NULL, NULL, NULL, NULL, 0};
-    struct vmscm_diff_sink sink = {&p, on_field, on_disk};
+    struct vmscm_diff_sink sink = {&p, on_field, on_disk, 0};
     json_t *root = NULL;
     int differs = 0, rc;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* vmscm list: the machines there are. */
 #include "cmd.h"
-#include "factsview.h"
 #include "here.h"
 #include "json.h"
 #include "report.h"
@@ -11,6 +10,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <vmscm/brief.h>
 #include <vmscm/remote.h>
 #include <vmscm/revision.h>
 
@@ -21,13 +21,14 @@ struct opts {
 };
 
 static const char *const fields[] = {"machine", "id", "date", "disks", "size", "inside", "subject",
-    "pruned", "damage", NULL};
+    "pruned", "damage", "changes", NULL};
 
 struct listing {
     struct ctx *ctx;
     const struct opts *opts;
     bool lazy;   /* and what is here is to be told */
-    bool inside; /* and what is inside */
+    bool inside, changes; /* and these lines */
+    struct vmscm_brief *brief;
     struct vmscm_error *err;
     json_t *json;        /* one of these, or neither: a format */
     struct table *table;
@@ -36,7 +37,7 @@ struct listing {
 };
 
 static void add_json(json_t *list, const struct vmscm_machine_entry *entry,
-    const struct vmscm_revision_here *here, const char *inside)
+    const struct vmscm_revision_here *here, const char *inside, const char *changes)
 {
     json_t *object = json_add(list, json_object());
 
@@ -50,32 +51,35 @@ static void add_json(json_t *list, const struct vmscm_machine_entry *entry,
     json_put(object, "damage", json_text(entry->damage));
     if (here) {
         json_put(object, "inside", json_text(inside));
+        json_put(object, "changes", json_text(changes));
         here_json(object, here);
     }
 }
 
-/* In a few words; NULL: it was not inspected, or that cannot be read. *out is the caller's. */
-static int get_inside(char **out, struct ctx *ctx, const char *id, struct vmscm_error *err)
+/* What of both is asked for. They are borrowed. */
+static int get_brief(const char **inside, const char **changes, const struct listing *listing, const char *id)
 {
     struct vmscm_revision *rev = NULL;
-    int rc = vmscm_revision_resolve(&rev, ctx->repo, id, err);
+    int rc = vmscm_revision_resolve(&rev, listing->ctx->repo, id, listing->err);
 
-    *out = NULL;
     if (!rc)
-        rc = factsview_summary(out, rev, err);
+        rc = vmscm_brief_get(listing->inside ? inside : NULL, listing->changes ? changes : NULL,
+            listing->brief, rev, listing->err);
     vmscm_revision_free(rev);
     if (rc != VMSCM_EDAMAGED && rc != VMSCM_ENOTFOUND)
         return rc;
-    *err = (struct vmscm_error)VMSCM_ERROR_INIT;
+    *listing->err = (struct vmscm_error)VMSCM_ERROR_INIT;
     return 0;
 }
 
 /* What is not known of a damaged machine is "". */
-static void print_formatted(const char *format, const struct vmscm_machine_entry *entry, const char *inside)
+static void print_formatted(const char *format, const struct vmscm_machine_entry *entry, const char *inside,
+    const char *changes)
 {
     char date[TEXT_MAX] = "", disks[TEXT_MAX] = "", size[TEXT_MAX] = "";
     const char *const values[] = {entry->name, entry->id, date, disks, size, inside,
-        entry->damage ? NULL : entry->summary, entry->pruned ? "pruned" : NULL, entry->damage};
+        entry->damage ? NULL : entry->summary, entry->pruned ? "pruned" : NULL, entry->damage,
+        changes};
 
     if (!entry->damage) {
         text_iso(date, entry->time, 0);
@@ -86,7 +90,7 @@ static void print_formatted(const char *format, const struct vmscm_machine_entry
 }
 
 static void add_row(struct listing *listing, const struct vmscm_machine_entry *entry,
-    const struct vmscm_revision_here *here, const char *inside)
+    const struct vmscm_revision_here *here, const char *inside, const char *changes)
 {
     struct table *table = listing->table;
     char buf[TEXT_MAX], part[HERE_MAX];
@@ -101,8 +105,10 @@ static void add_row(struct listing *listing, const struct vmscm_machine_entry *e
             table_cell(table, "%zu", entry->disk_count);
         table_cell(table, "%s", entry->damage ? "-" : text_size(buf, entry->size));
     }
-    if (listing->opts->details)
+    if (listing->opts->details) {
         table_cell(table, "%s", inside ? inside : "-");
+        table_cell(table, "%s", changes ? changes : "-");
+    }
     if (listing->lazy)
         table_cell(table, "%s", here->lazy ? here_short(part, here) : "-");
     if (entry->damage)
@@ -116,7 +122,7 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
 {
     struct listing *listing = data;
     struct vmscm_revision_here here = {0};
-    char *inside = NULL;
+    const char *inside = NULL, *changes = NULL;
     int rc;
 
     listing->count++;
@@ -124,16 +130,15 @@ static int list_one(void *data, const struct vmscm_machine_entry *entry)
     if (listing->lazy && !entry->damage &&
         (rc = here_get(&here, listing->ctx, entry->id, listing->err)))
         return rc;
-    if (listing->inside && !entry->damage &&
-        (rc = get_inside(&inside, listing->ctx, entry->id, listing->err)))
+    if ((listing->inside || listing->changes) && !entry->damage &&
+        (rc = get_brief(&inside, &changes, listing, entry->id)))
         return rc;
     if (listing->json)
-        add_json(listing->json, entry, listing->opts->details ? &here : NULL, inside);
+        add_json(listing->json, entry, listing->opts->details ? &here : NULL, inside, changes);
     else if (listing->table)
-        add_row(listing, entry, &here, inside);
+        add_row(listing, entry, &here, inside, changes);
     else
-        print_formatted(listing->opts->format, entry, inside);
-    vmscm_free(inside);
+        print_formatted(listing->opts->format, entry, inside, changes);
     return 0;
 }
 
@@ -141,11 +146,12 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 {
     static const char *const brief[] = {"MACHINE", "REVISION", "DATE", "MESSAGE", NULL};
     static const char *const full[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "INSIDE",
-        "MESSAGE", NULL};
+        "CHANGE", "MESSAGE", NULL};
     static const char *const lazy[] = {"MACHINE", "REVISION", "DATE", ">DISKS", ">SIZE", "INSIDE",
-        ">HERE", "MESSAGE", NULL};
+        "CHANGE", ">HERE", "MESSAGE", NULL};
     const struct opts *o = values;
-    struct listing listing = {.ctx = ctx, .opts = o, .inside = o->details, .err = err};
+    struct listing listing = {.ctx = ctx, .opts = o, .inside = o->details,
+        .changes = o->details, .err = err};
     int rc = 0;
 
     if (o->format && o->details)
@@ -155,12 +161,16 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (rc || (rc = ctx_repo(ctx, err)))
         return rc;
     listing.lazy = o->details && vmscm_remote_promisor(ctx->repo);
-    if (ctx->common.json)
+    if (ctx->common.json) {
         listing.json = json_array();
-    else if (o->format)
+    } else if (o->format) {
         listing.inside = rowformat_has(o->format, "inside");
-    else
+        listing.changes = rowformat_has(o->format, "changes");
+    } else {
         listing.table = table_new(listing.lazy ? lazy : listing.opts->details ? full : brief);
+    }
+    if ((listing.inside || listing.changes) && (rc = vmscm_brief_open(&listing.brief, ctx->repo, err)))
+        goto out;
     rc = o->remotes
         ? vmscm_remote_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err)
         : vmscm_revision_machines(ctx->repo, argc > 0 ? argv[0] : NULL, list_one, &listing, err);
@@ -178,12 +188,13 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
 out:
     json_decref(listing.json);
     table_free(listing.table);
+    vmscm_brief_close(listing.brief);
     return rc;
 }
 
 static const struct opt table[] = {
     {'l', "long", OPT_FLAG, offsetof(struct opts, details), NULL, NULL,
-        "also the number of disks, their size, what is inside and, in a lazy repository, what is here"},
+        "also the number of disks, their size, what is inside, what changed and, if lazy, what is here"},
     {'r', "remotes", OPT_FLAG, offsetof(struct opts, remotes), NULL, NULL,
         "what is remembered of other repositories' instead"},
     {0, "format", OPT_STRING, offsetof(struct opts, format), "FORMAT", NULL,

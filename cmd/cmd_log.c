@@ -15,6 +15,7 @@ struct opts {
 
 struct printer {
     struct ctx *ctx;
+    struct vmscm_brief *brief;
     enum view view;
     const char *format; /* NULL: as view says */
     json_t *json; /* NULL: as text */
@@ -31,15 +32,15 @@ static int print(void *data, struct vmscm_revision *rev)
     json_t *object;
 
     if (p->json) {
-        p->rc = view_json(&object, rev, p->machine, p->err);
+        p->rc = view_json(&object, p->brief, rev, p->machine, p->err);
         if (!p->rc)
             json_add(p->json, object);
     } else if (p->format) {
-        p->rc = view_format(p->format, rev, p->machine, p->err);
+        p->rc = view_format(p->format, p->brief, rev, p->machine, p->err);
     } else {
         if (p->printed++ > 0 && p->view == VIEW_INSIDE)
             putchar('\n');
-        p->rc = view_print(p->ctx, rev, p->view, p->err);
+        p->rc = view_print(p->ctx, p->brief, rev, p->view, p->err);
     }
     return p->rc || ferror(stdout) ? 1 : 0;
 }
@@ -110,7 +111,8 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (ctx->common.json)
         printer.json = json_array();
     /* Looked up once, not for every revision. */
-    if ((rc = vmscm_revision_names_hold(ctx->repo, err)))
+    if ((rc = vmscm_revision_names_hold(ctx->repo, err)) ||
+        (rc = vmscm_brief_open(&printer.brief, ctx->repo, err)))
         goto out;
     if (argc > 0 || dir)
         rc = log_one(&printer, argc > 0 ? argv[0] : vmscm_workdir_machine(dir), o->max, err);
@@ -122,6 +124,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     }
 out:
     json_decref(printer.json);
+    vmscm_brief_close(printer.brief);
     vmscm_workdir_close(dir);
     return rc;
 }

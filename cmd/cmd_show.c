@@ -67,11 +67,11 @@ static int add_file(void *data, const char *path, uint64_t size)
     return 0;
 }
 
-static int show_json(struct vmscm_revision *rev, const struct vmscm_machine *machine,
-    const struct vmscm_revision_here *here, struct vmscm_error *err)
+static int show_json(struct vmscm_brief *brief, struct vmscm_revision *rev,
+    const struct vmscm_machine *machine, const struct vmscm_revision_here *here, struct vmscm_error *err)
 {
     json_t *root = NULL, *files;
-    int rc = view_json(&root, rev, NULL, err);
+    int rc = view_json(&root, brief, rev, NULL, err);
 
     if (rc)
         return rc;
@@ -169,12 +169,12 @@ static int print_files(struct vmscm_revision *rev, struct vmscm_error *err)
     return rc;
 }
 
-static int show_text(const struct ctx *ctx, struct vmscm_revision *rev,
+static int show_text(const struct ctx *ctx, struct vmscm_brief *brief, struct vmscm_revision *rev,
     const struct vmscm_machine *machine, const struct vmscm_revision_here *here,
     struct vmscm_error *err)
 {
     char cpus[TEXT_MAX], memory[TEXT_MAX], part[HERE_MAX];
-    int rc = view_print(ctx, rev, VIEW_LONG, err);
+    int rc = view_print(ctx, brief, rev, VIEW_LONG, err);
 
     if (rc)
         return rc;
@@ -208,6 +208,7 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     struct vmscm_revision *rev = NULL;
     const struct vmscm_machine *machine = NULL;
     struct vmscm_revision_here here;
+    struct vmscm_brief *brief = NULL;
     const struct opts *o = values;
     int rc = o->format ? view_format_check(ctx, o->format, err) : 0;
 
@@ -216,8 +217,10 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
         rc = ctx_repo(ctx, err);
     if (!rc)
         rc = vmscm_revision_resolve(&rev, ctx->repo, argv[0], err);
+    if (!rc)
+        rc = vmscm_brief_open(&brief, ctx->repo, err);
     if (!rc && o->format) {
-        rc = view_format(o->format, rev, NULL, err);
+        rc = view_format(o->format, brief, rev, NULL, err);
         goto out;
     }
     if (!rc)
@@ -225,12 +228,13 @@ static int run(struct ctx *ctx, const void *values, int argc, char **argv, struc
     if (!rc)
         rc = here_get(&here, ctx, vmscm_revision_id(rev), err);
     if (!rc && ctx->common.json) {
-        rc = show_json(rev, machine, &here, err);
+        rc = show_json(brief, rev, machine, &here, err);
     } else if (!rc) {
         pager_start(ctx);
-        rc = show_text(ctx, rev, machine, &here, err);
+        rc = show_text(ctx, brief, rev, machine, &here, err);
     }
 out:
+    vmscm_brief_close(brief);
     vmscm_revision_free(rev);
     return rc;
 }

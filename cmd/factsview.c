@@ -113,22 +113,6 @@ static void print_filesystems(const json_t *list)
     }
 }
 
-int factsview_summary(char **out, struct vmscm_revision *rev, struct vmscm_error *err)
-{
-    char *facts = NULL;
-    int rc = vmscm_inspect_read(&facts, rev, err);
-
-    *out = NULL;
-    if (rc == VMSCM_ENOTFOUND) {
-        *err = (struct vmscm_error)VMSCM_ERROR_INIT;
-        return 0;
-    }
-    if (!rc)
-        rc = vmscm_inspect_summary(out, facts, err);
-    vmscm_free(facts);
-    return rc;
-}
-
 int factsview_print(struct vmscm_revision *rev, struct vmscm_error *err)
 {
     char *facts = NULL, *summary = NULL;

@@ -7,8 +7,6 @@
 
 /* A few lines, after an empty one; nothing if it was not inspected. */
 int factsview_print(struct vmscm_revision *rev, struct vmscm_error *err);
-/* In a few words, into *out, the caller's (vmscm_free): as guests say them. NULL: it was not inspected. */
-int factsview_summary(char **out, struct vmscm_revision *rev, struct vmscm_error *err);
 /* All of it, or null; *out is the caller's. */
 int factsview_json(json_t **out, struct vmscm_revision *rev, struct vmscm_error *err);
 

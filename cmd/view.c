@@ -2,7 +2,6 @@
 #include "view.h"
 
 #include "color.h"
-#include "factsview.h"
 #include "memory.h"
 #include "rowformat.h"
 #include "text.h"
@@ -93,24 +92,30 @@ static int print_pruned(const struct ctx *ctx, struct vmscm_revision *rev, bool 
     return 0;
 }
 
-static int print_inside(struct vmscm_revision *rev, struct vmscm_error *err)
+static void print_line(const char *title, const char *text)
 {
-    char *summary;
-    int rc = factsview_summary(&summary, rev, err);
+    if (!text)
+        return;
+    fputs(title, stdout);
+    text_put(stdout, text);
+    putchar('\n');
+}
 
-    if (rc == VMSCM_EDAMAGED)
-        return 0; /* for fsck to tell */
-    if (summary) {
-        fputs("Inside: ", stdout);
-        text_put(stdout, summary);
-        putchar('\n');
+static int print_brief(struct vmscm_brief *brief, struct vmscm_revision *rev, bool with_inside,
+    struct vmscm_error *err)
+{
+    const char *inside = NULL, *changes;
+    int rc = vmscm_brief_get(with_inside ? &inside : NULL, &changes, brief, rev, err);
+
+    if (!rc) {
+        print_line("Inside: ", inside);
+        print_line("Change: ", changes);
     }
-    vmscm_free(summary);
     return rc;
 }
 
-static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, bool inside,
-    struct vmscm_error *err)
+static int print_long(const struct ctx *ctx, struct vmscm_brief *brief, struct vmscm_revision *rev,
+    bool inside, struct vmscm_error *err)
 {
     struct vmscm_signature author = vmscm_revision_author(rev);
     const char *message = vmscm_revision_message(rev);
@@ -131,7 +136,7 @@ static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, bool in
     }
     print_person("Author: ", &author);
     printf("\nDate:   %s\n", text_date(buf, author.time, author.offset));
-    if ((rc = print_pruned(ctx, rev, true, err)) || (inside && (rc = print_inside(rev, err))))
+    if ((rc = print_pruned(ctx, rev, true, err)) || (rc = print_brief(brief, rev, inside, err)))
         return rc;
     if (message && *message) {
         putchar('\n');
@@ -140,7 +145,7 @@ static int print_long(const struct ctx *ctx, struct vmscm_revision *rev, bool in
     return vmscm_revision_comments(rev, print_comment, NULL, err);
 }
 
-int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view,
+int view_print(const struct ctx *ctx, struct vmscm_brief *brief, struct vmscm_revision *rev, enum view view,
     struct vmscm_error *err)
 {
     const char *message = vmscm_revision_message(rev);
@@ -148,7 +153,7 @@ int view_print(const struct ctx *ctx, struct vmscm_revision *rev, enum view view
     int rc;
 
     if (view != VIEW_SHORT)
-        return print_long(ctx, rev, view == VIEW_INSIDE, err);
+        return print_long(ctx, brief, rev, view == VIEW_INSIDE, err);
     printf("%s%s%s", color_get(ctx, COLOR_ID), text_id(id, vmscm_revision_id(rev)),
         color_get(ctx, COLOR_OFF));
     if (!(rc = print_names(ctx, rev, err)))
@@ -199,10 +204,11 @@ static int add_pruned(json_t *root, struct vmscm_revision *rev, struct vmscm_err
     return rc;
 }
 
-int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
+int view_json(json_t **out, struct vmscm_brief *brief, struct vmscm_revision *rev, const char *machine,
     struct vmscm_error *err)
 {
     struct vmscm_signature author = vmscm_revision_author(rev);
+    const char *inside = NULL, *changes = NULL;
     json_t *root = json_object(), *list;
     int rc;
 
@@ -218,6 +224,10 @@ int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
     json_put(root, "message", json_text(vmscm_revision_message(rev)));
     if (!rc)
         rc = add_pruned(root, rev, err);
+    if (!rc && !(rc = vmscm_brief_get(&inside, &changes, brief, rev, err))) {
+        json_put(root, "inside", json_text(inside));
+        json_put(root, "changes", json_text(changes));
+    }
     list = json_put(root, "comments", json_array());
     if (!rc)
         rc = vmscm_revision_comments(rev, add_comment, list, err);
@@ -231,7 +241,7 @@ int view_json(json_t **out, struct vmscm_revision *rev, const char *machine,
 
 /* In the order of what view_format() gives. */
 static const char *const fields[] = {"machine", "id", "date", "author", "subject", "inside", "names",
-    "pruned", NULL};
+    "pruned", "changes", NULL};
 
 int view_format_check(const struct ctx *ctx, const char *format, struct vmscm_error *err)
 {
@@ -249,17 +259,20 @@ static int join_name(void *data, const char *machine, const char *tag)
     return 0;
 }
 
-int view_format(const char *format, struct vmscm_revision *rev, const char *machine, struct vmscm_error *err)
+int view_format(const char *format, struct vmscm_brief *brief, struct vmscm_revision *rev,
+    const char *machine, struct vmscm_error *err)
 {
+    const bool with_inside = rowformat_has(format, "inside"), with_changes = rowformat_has(format, "changes");
     struct vmscm_signature author = vmscm_revision_author(rev);
     const char *message = vmscm_revision_message(rev);
-    char date[TEXT_MAX], *inside = NULL, *names = memory_dup(""),
+    const char *inside = NULL, *changes = NULL;
+    char date[TEXT_MAX], *names = memory_dup(""),
         *who = memory_printf("%s <%s>", author.name, author.email),
         *subject = memory_printf("%.*s", (int)strcspn(message ? message : "", "\n"), message ? message : "");
     int pruned = 0, rc = 0;
 
-    if (rowformat_has(format, "inside") && (rc = factsview_summary(&inside, rev, err)) == VMSCM_EDAMAGED)
-        rc = 0; /* for fsck to tell */
+    if (with_inside || with_changes)
+        rc = vmscm_brief_get(with_inside ? &inside : NULL, with_changes ? &changes : NULL, brief, rev, err);
     if (!rc && rowformat_has(format, "names"))
         rc = vmscm_revision_names(rev, join_name, &names, err);
     if (!rc && rowformat_has(format, "pruned") &&
@@ -268,10 +281,9 @@ int view_format(const char *format, struct vmscm_revision *rev, const char *mach
     if (!rc) {
         const char *const values[] = {machine ? machine : vmscm_revision_machine_name(rev),
             vmscm_revision_id(rev), text_iso(date, author.time, author.offset), who, subject, inside, names,
-            pruned ? "pruned" : NULL};
+            pruned ? "pruned" : NULL, changes};
         rowformat_print(format, fields, values);
     }
-    vmscm_free(inside);
     free(names);
     free(subject);
     free(who);

@@ -34,7 +34,9 @@ struct vmscm_diff_disk {
     uint64_t after_size;  /* 0 if removed */
     uint64_t changed;     /* bytes in the ranges */
     uint64_t stored;      /* bytes in packs of the chunks that, of the segments that differ, only
-                             `after` has */
+                             `after` has; 0 in a brief diff */
+    int at_most;          /* 1: of a brief diff, `changed` may be less: of segments whose leaves are not
+                             here, all of their length counts */
     const struct vmscm_diff_range *ranges;
     size_t range_count;
 };
@@ -43,6 +45,8 @@ struct vmscm_diff_sink {
     void *data;
     int (*field)(void *data, const struct vmscm_diff_field *field); /* non-zero ends the diff */
     int (*disk)(void *data, const struct vmscm_diff_disk *disk);    /* same disks are told too */
+    int brief; /* 1: how much differs is enough. Nothing is looked for that the repository lacks, as it is
+                  lazy or the revision was pruned, and what is stored is not counted. */
 };
 
 /* *differs becomes 1 if anything does. Compares leaves; reads no chunk. */

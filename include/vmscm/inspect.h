@@ -60,6 +60,7 @@ enum vmscm_inspect_kind {
 /* What differs between two inspections. All of it lives during the call only. Text is others': clean it. */
 struct vmscm_inspect_change {
     const char *system; /* the device of the operating system it is in; "": it is in none */
+    const char *title;  /* that one's product, or its distribution, afterwards; "" */
     const char *what;   /* "system", "package", "user", "group", "service", "kernel", "network",
                          * "nameserver", "swap", "agent", "license", "filesystem" */
     enum vmscm_inspect_kind kind;

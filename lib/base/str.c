@@ -183,3 +183,19 @@ int vmscm_str_printf(char **out, struct vmscm_error *err, const char *fmt, ...)
     }
     return 0;
 }
+
+const char *vmscm_str_amount(char *out, uint64_t bytes)
+{
+    static const char units[] = "KMGTPE";
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+
+    if (bytes < 1024) {
+        snprintf(out, VMSCM_STR_AMOUNT, "%u B", (unsigned)bytes);
+        return out;
+    }
+    for (; value >= 1023.5 && units[unit + 1]; unit++)
+        value /= 1024;
+    snprintf(out, VMSCM_STR_AMOUNT, "%.*f %ciB", value < 99.95 ? 1 : 0, value, units[unit]);
+    return out;
+}

@@ -20,6 +20,10 @@ int vmscm_str_size(uint64_t *out, const char *s, struct vmscm_error *err);
 /* A decimal number in [min, max] and nothing after it. */
 bool vmscm_str_uint(uint64_t *out, const char *s, uint64_t min, uint64_t max);
 
+#define VMSCM_STR_AMOUNT 32
+/* Bytes for people, "4.0 GiB", into out, VMSCM_STR_AMOUNT bytes, which is returned. */
+const char *vmscm_str_amount(char *out, uint64_t bytes);
+
 /* Edit distance (Damerau-Levenshtein, adjacent transpositions), capped at `cap`. */
 unsigned vmscm_str_distance(const char *a, const char *b, unsigned cap);
 

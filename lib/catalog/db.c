@@ -4,10 +4,9 @@
 
 #include <string.h>
 
-#define VERSION 3
+#define VERSION 4
 #define TEXT(n) #n
 #define NUMBER(n) TEXT(n)
-#define WAIT_MS 60000
 
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
@@ -38,6 +37,9 @@ static const char schema[] =
     "CREATE INDEX item_system ON item(system);"
     "CREATE TABLE filesystem(content TEXT, type TEXT, label TEXT);"
     "CREATE INDEX filesystem_content ON filesystem(content);"
+    "CREATE TABLE inside(note TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID;"
+    "CREATE TABLE change(oid TEXT PRIMARY KEY, before TEXT, after TEXT, text TEXT, bytes INTEGER)"
+    " WITHOUT ROWID;"
     "PRAGMA user_version = " NUMBER(VERSION) ";";
 
 int vmscm_db_error(struct vmscm_db *db, struct vmscm_error *err)
@@ -125,45 +127,52 @@ static void within(sqlite3_context *context, int count, sqlite3_value **values)
     sqlite3_result_int(context, vmscm_vercmp_within(argument(values[0]), argument(values[1])));
 }
 
-static int set_up(struct vmscm_db *db, struct vmscm_error *err)
+/* Its version, which may be none of ours, and whether nothing is in it. */
+static int look(int *version, bool *empty, struct vmscm_db *db, struct vmscm_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row;
+    int rc = vmscm_db_prepare(&statement, db,
+        "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version", err);
+
+    if (!rc && !(rc = vmscm_db_step(&row, db, statement, err))) {
+        *version = sqlite3_column_int(statement, 0);
+        *empty = sqlite3_column_int(statement, 1) == 0;
+    }
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+static int set_up(struct vmscm_db *db, int wait_ms, struct vmscm_error *err)
 {
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
-    sqlite3_stmt *statement = NULL;
     int version = 0, rc;
-    bool row;
+    bool empty = false;
 
-    sqlite3_busy_timeout(db->sqlite, WAIT_MS);
+    sqlite3_busy_timeout(db->sqlite, wait_ms);
     sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     if (sqlite3_create_function(db->sqlite, "vercmp", 2, flags, NULL, compare, NULL, NULL) ||
         sqlite3_create_function(db->sqlite, "within", 2, flags, NULL, within, NULL, NULL))
         return vmscm_db_error(db, err);
-    if ((rc = vmscm_db_exec(db,
-             "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", err)))
+    if ((rc = vmscm_db_exec(db, "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY", err)) ||
+        (rc = look(&version, &empty, db, err)) || version == VERSION)
         return rc;
-    rc = vmscm_db_prepare(&statement, db,
-        "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version", err);
-    if (!rc && !(rc = vmscm_db_step(&row, db, statement, err))) {
-        version = sqlite3_column_int(statement, 0);
-        bool empty = sqlite3_column_int(statement, 1) == 0;
-        sqlite3_finalize(statement);
-        statement = NULL;
-        if (empty && version == 0)
-            rc = vmscm_db_exec(db, schema, err);
-        else if (version != VERSION)
-            rc = vmscm_error_set(err, VMSCM_EDAMAGED, "catalog.db: of another version");
-    }
-    sqlite3_finalize(statement);
-    if (!rc)
-        rc = vmscm_db_exec(db, "COMMIT", err);
-    return rc;
+    /* Another process may be making it now. */
+    if ((rc = vmscm_db_exec(db, "BEGIN IMMEDIATE", err)) || (rc = look(&version, &empty, db, err)))
+        return rc;
+    if (empty && version == 0)
+        rc = vmscm_db_exec(db, schema, err);
+    else if (version != VERSION)
+        rc = vmscm_error_set(err, VMSCM_EDAMAGED, "catalog.db: of another version");
+    return rc ? rc : vmscm_db_exec(db, "COMMIT", err);
 }
 
-int vmscm_db_open(struct vmscm_db *db, const char *path, struct vmscm_error *err)
+int vmscm_db_open(struct vmscm_db *db, const char *path, int wait_ms, struct vmscm_error *err)
 {
     int code = sqlite3_open_v2(path ? path : ":memory:", &db->sqlite,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
-    int rc = code == SQLITE_OK ? set_up(db, err) : vmscm_db_error(db, err);
+    int rc = code == SQLITE_OK ? set_up(db, wait_ms, err) : vmscm_db_error(db, err);
 
     if (rc)
         vmscm_db_close(db);

@@ -15,8 +15,9 @@ struct vmscm_db {
     sqlite3 *sqlite;
 };
 
-/* path NULL: in memory. Tables are made where there are none; those of another version are VMSCM_EDAMAGED. */
-int vmscm_db_open(struct vmscm_db *db, const char *path, struct vmscm_error *err);
+/* path NULL: in memory. Tables are made where there are none; those of another version are VMSCM_EDAMAGED.
+ * wait_ms: how long others who write are waited for, now and later. */
+int vmscm_db_open(struct vmscm_db *db, const char *path, int wait_ms, struct vmscm_error *err);
 void vmscm_db_close(struct vmscm_db *db);
 
 /* One or several statements without parameters. */

@@ -2,6 +2,7 @@
 #include "catalog/fill.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "inspect/summary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,15 +232,14 @@ out:
 int vmscm_fill_content(struct vmscm_db *db, const char *key, const struct vmscm_facts *facts,
     struct vmscm_error *err)
 {
-    char *line = NULL, *summary = NULL;
+    char *summary = NULL;
     const json_t *list;
     int rc = forget(db, key, err);
 
     if (rc || !facts)
         return rc;
-    if ((rc = vmscm_facts_line(&line, facts, err)) ||
-        (rc = vmscm_inspect_summary(&summary, line, err)))
-        goto out;
+    if ((rc = vmscm_summary_make(&summary, facts, err)))
+        return rc;
     const char *const texts[] = {key, facts->failed ? "failed" : "ok", summary};
     rc = put(db, NULL, "INSERT INTO content(key, status, summary) VALUES(?1, ?2, ?3)", texts, 3, err);
     list = json_object_get(facts->root, "systems");
@@ -252,8 +252,6 @@ int vmscm_fill_content(struct vmscm_db *db, const char *key, const struct vmscm_
         rc = put(db, NULL, "INSERT INTO filesystem(content, type, label) VALUES(?1, lower(?2), ?3)",
             row, 3, err);
     }
-out:
-    free(line);
-    vmscm_free(summary);
+    free(summary);
     return rc;
 }

@@ -23,6 +23,8 @@
 
 #define FILE_NAME "catalog.db"
 #define JOURNAL_NAME "catalog.db-journal"
+#define WAIT_MS 60000
+#define SHORT_MS 100
 
 struct sync {
     struct vmscm_repo *repo;
@@ -207,6 +209,7 @@ static int add_revisions(struct sync *s)
         " (SELECT id FROM revision WHERE oid NOT IN (SELECT oid FROM reached));"
         "DELETE FROM parent WHERE child NOT IN (SELECT oid FROM reached);"
         "DELETE FROM revision WHERE oid NOT IN (SELECT oid FROM reached);"
+        "DELETE FROM change WHERE oid NOT IN (SELECT oid FROM reached);"
         "DROP TABLE reached",
         s->err);
 }
@@ -319,6 +322,8 @@ static int bring_up(struct sync *s, const char *hex)
             rc = 0;
         }
     }
+    if (!rc)
+        rc = vmscm_db_exec(s->db, "DELETE FROM inside WHERE note NOT IN (SELECT blob FROM note)", s->err);
     return rc ? rc : run(s, "INSERT OR REPLACE INTO meta VALUES('refs', ?1)", texts, 1);
 }
 
@@ -353,22 +358,30 @@ out:
 static int open_at(struct vmscm_db *db, const char *path, struct vmscm_repo *repo,
     struct vmscm_error *err)
 {
-    int rc = vmscm_db_open(db, path, err);
+    int rc = vmscm_db_open(db, path, WAIT_MS, err);
 
     if (!rc && (rc = update(db, repo, err)))
         vmscm_db_close(db);
     return rc;
 }
 
-static int remove_file(const struct vmscm_repo *repo, const char *name)
+static void remove_file(const struct vmscm_repo *repo, const char *name)
 {
     char *path = NULL;
-    int rc = vmscm_path_join(&path, repo->path, name, NULL);
 
-    if (!rc)
+    if (!vmscm_path_join(&path, repo->path, name, NULL))
         unlink(path);
     free(path);
-    return rc;
+}
+
+/* For a new one; false: the repository is not to be written to. */
+static bool remove_damaged(const struct vmscm_repo *repo)
+{
+    if (access(repo->path, W_OK))
+        return false;
+    remove_file(repo, FILE_NAME);
+    remove_file(repo, JOURNAL_NAME);
+    return true;
 }
 
 int vmscm_sync_open(struct vmscm_db *db, struct vmscm_repo *repo, struct vmscm_error *err)
@@ -380,9 +393,7 @@ int vmscm_sync_open(struct vmscm_db *db, struct vmscm_repo *repo, struct vmscm_e
     if (rc)
         return rc;
     rc = open_at(db, path, repo, &why);
-    if (rc == VMSCM_EDAMAGED && access(repo->path, W_OK) == 0) {
-        remove_file(repo, FILE_NAME);
-        remove_file(repo, JOURNAL_NAME);
+    if (rc == VMSCM_EDAMAGED && remove_damaged(repo)) {
         vmscm_error_clear(&why);
         rc = open_at(db, path, repo, &why);
     }
@@ -392,4 +403,15 @@ int vmscm_sync_open(struct vmscm_db *db, struct vmscm_repo *repo, struct vmscm_e
     }
     free(path);
     return rc ? vmscm_error_copy(err, &why) : 0;
+}
+
+bool vmscm_sync_open_as_is(struct vmscm_db *db, struct vmscm_repo *repo)
+{
+    char *path = NULL;
+    int rc = vmscm_path_join(&path, repo->path, FILE_NAME, NULL);
+
+    if (!rc && (rc = vmscm_db_open(db, path, SHORT_MS, NULL)) == VMSCM_EDAMAGED && remove_damaged(repo))
+        rc = vmscm_db_open(db, path, SHORT_MS, NULL);
+    free(path);
+    return !rc;
 }

@@ -10,4 +10,8 @@
  * are now. In memory where the repository cannot be written to. */
 int vmscm_sync_open(struct vmscm_db *db, struct vmscm_repo *repo, struct vmscm_error *err);
 
+/* Opens it as it is, for what is kept in it by content and so is never out of date; it may be new, and empty.
+ * false: it cannot be had now, and nothing is lost but time. */
+bool vmscm_sync_open_as_is(struct vmscm_db *db, struct vmscm_repo *repo);
+
 #endif

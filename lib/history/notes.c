@@ -156,6 +156,52 @@ int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *
     return rc;
 }
 
+/* The blob that is the note, and how many there are at the several levels. */
+static int find_note(char *id, size_t *count, struct vmscm_gitdb *db, const git_oid *tree_id,
+    const char *digits, struct vmscm_error *err)
+{
+    const git_tree_entry *entry;
+    git_tree *tree = NULL;
+    git_oid oid = *tree_id;
+    int rc = 0;
+
+    for (*count = 0;; digits += 2) {
+        git_tree_free(tree);
+        if ((rc = vmscm_treewalk_lookup(&tree, db, &oid, err)))
+            break;
+        if ((entry = vmscm_notetree_note(tree, digits)) && ++*count)
+            git_oid_tostr(id, VMSCM_GITDB_ID, git_tree_entry_id(entry));
+        if (!(entry = vmscm_notetree_below(tree, digits)))
+            break;
+        oid = *git_tree_entry_id(entry);
+    }
+    git_tree_free(tree);
+    return rc;
+}
+
+int vmscm_notes_id(char *id, struct vmscm_gitdb *db, const char *notes_ref, const char *commit,
+    struct vmscm_error *err)
+{
+    char digits[VMSCM_GITDB_ID], tip_id[VMSCM_GITDB_ID];
+    git_commit *tip = NULL;
+    size_t count = 0;
+    git_oid oid;
+    int rc;
+
+    if ((rc = vmscm_git_oid(&oid, commit, err)))
+        return rc;
+    git_oid_tostr(digits, sizeof digits, &oid);
+    rc = vmscm_notetree_tip(&tip, tip_id, db, notes_ref, err);
+    if (!rc)
+        rc = find_note(id, &count, db, git_commit_tree_id(tip), digits, err);
+    if (!rc && count > 1)
+        *id = '\0';
+    if (rc == VMSCM_ENOTFOUND || (!rc && !count))
+        rc = vmscm_error_set(err, VMSCM_ENOTFOUND, "revision %.12s: has no notes", digits);
+    git_commit_free(tip);
+    return rc;
+}
+
 struct listing {
     int (*each)(void *data, const char *subject, const char *blob);
     void *data;

@@ -19,6 +19,11 @@ int vmscm_notes_append(struct vmscm_gitdb *db, const char *notes_ref, const char
 int vmscm_notes_read(struct vmscm_buf *buf, struct vmscm_gitdb *db, const char *notes_ref,
     const char *commit, struct vmscm_error *err);
 
+/* What names a note as it is now: into id, VMSCM_GITDB_ID bytes, its blob's 40 digits, or "" if it is in
+ * several parts. VMSCM_ENOTFOUND. */
+int vmscm_notes_id(char *id, struct vmscm_gitdb *db, const char *notes_ref, const char *commit,
+    struct vmscm_error *err);
+
 /* Every note of a ref: each(data, what it is on, blob) with both as 40 digits, more than once if a note is at
  * several levels. Nothing if there are none. Non-zero from each ends the walk and is returned. */
 int vmscm_notes_list(struct vmscm_gitdb *db, const char *notes_ref,

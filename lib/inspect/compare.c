@@ -5,12 +5,11 @@
  * have in theirs, and its architecture; of several versions side by side, those that both have are left out
  * first.
  */
-#include <vmscm/inspect.h>
+#include "inspect/compare.h"
 
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "inspect/facts.h"
 #include "inspect/vercmp.h"
 
 #include <stdio.h>
@@ -29,7 +28,7 @@ struct entries {
 struct comparison {
     int (*each)(void *data, const struct vmscm_inspect_change *change);
     void *data;
-    const char *system;
+    const char *system, *title;
     bool by_rpm;
     struct vmscm_error *err;
 };
@@ -40,7 +39,7 @@ typedef int (*describe_fn)(struct entry *out, const json_t *item, struct vmscm_e
 static int say(struct comparison *c, const char *kind, enum vmscm_inspect_kind change,
     const char *name, const char *before, const char *after)
 {
-    const struct vmscm_inspect_change item = {c->system, kind, change, name, before, after};
+    const struct vmscm_inspect_change item = {c->system, c->title, kind, change, name, before, after};
 
     return c->each(c->data, &item);
 }
@@ -378,34 +377,44 @@ static int compare_all(struct comparison *c, const json_t *before, const json_t 
         const json_t *system = json_array_get(before, i);
         c->system = vmscm_facts_text(system, "root");
         const json_t *other = alone ? json_array_get(after, 0) : find_root(after, c->system);
+        c->title = title(other ? other : system);
         rc = other ? compare_systems(c, system, other)
                    : say(c, "system", VMSCM_INSPECT_REMOVED, "product", title(system), NULL);
     }
     for (size_t i = 0; i < json_array_size(after) && !rc && !alone; i++) {
         const json_t *system = json_array_get(after, i);
         c->system = vmscm_facts_text(system, "root");
+        c->title = title(system);
         if (!find_root(before, c->system))
             rc = say(c, "system", VMSCM_INSPECT_ADDED, "product", NULL, title(system));
     }
-    c->system = "";
+    c->system = c->title = "";
     return rc;
+}
+
+int vmscm_compare_facts(const struct vmscm_facts *before, const struct vmscm_facts *after,
+    int (*each)(void *data, const struct vmscm_inspect_change *change), void *data,
+    struct vmscm_error *err)
+{
+    struct comparison c = {each, data, "", "", false, err};
+    const json_t *a = before->root, *b = after->root;
+    int rc = compare_all(&c, json_object_get(a, "systems"), json_object_get(b, "systems"));
+
+    return rc ? rc
+              : compare_lists(&c, "filesystem", json_object_get(a, "filesystems"),
+                    json_object_get(b, "filesystems"), describe_filesystem);
 }
 
 int vmscm_inspect_compare(const char *before, const char *after,
     int (*each)(void *data, const struct vmscm_inspect_change *change), void *data,
     struct vmscm_error *err)
 {
-    struct comparison c = {each, data, "", false, err};
     struct vmscm_facts a = {NULL, 0, false}, b = {NULL, 0, false};
     int rc;
 
-    if ((rc = vmscm_facts_parse(&a, before, strlen(before), err)) ||
-        (rc = vmscm_facts_parse(&b, after, strlen(after), err)) ||
-        (rc = compare_all(&c, json_object_get(a.root, "systems"), json_object_get(b.root, "systems"))))
-        goto out;
-    rc = compare_lists(&c, "filesystem", json_object_get(a.root, "filesystems"),
-        json_object_get(b.root, "filesystems"), describe_filesystem);
-out:
+    if (!(rc = vmscm_facts_parse(&a, before, strlen(before), err)) &&
+        !(rc = vmscm_facts_parse(&b, after, strlen(after), err)))
+        rc = vmscm_compare_facts(&a, &b, each, data, err);
     vmscm_facts_release(&a);
     vmscm_facts_release(&b);
     return rc;

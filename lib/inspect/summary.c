@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Facts in a few words. */
+#include "inspect/summary.h"
 #include "base/buf.h"
-#include "inspect/facts.h"
 
 #include <string.h>
 #include <vmscm/inspect.h>
@@ -47,27 +47,32 @@ static int put_filesystems(struct vmscm_buf *buf, const json_t *list, struct vms
     return rc;
 }
 
-int vmscm_inspect_summary(char **out, const char *text, struct vmscm_error *err)
+int vmscm_summary_make(char **out, const struct vmscm_facts *facts, struct vmscm_error *err)
 {
+    const json_t *systems = json_object_get(facts->root, "systems");
     struct vmscm_buf buf = VMSCM_BUF_INIT;
-    struct vmscm_facts facts;
-    const json_t *systems;
-    int rc = vmscm_facts_parse(&facts, text, strlen(text), err);
+    int rc = 0;
 
-    if (rc)
-        goto out;
-    systems = json_object_get(facts.root, "systems");
-    if (facts.failed)
-        rc = vmscm_buf_printf(&buf, err, "failed: %s", vmscm_facts_text(facts.root, "error"));
+    if (facts->failed)
+        rc = vmscm_buf_printf(&buf, err, "failed: %s", vmscm_facts_text(facts->root, "error"));
     else if (json_array_size(systems) == 0)
-        rc = put_filesystems(&buf, json_object_get(facts.root, "filesystems"), err);
-    for (size_t i = 0; !facts.failed && i < json_array_size(systems) && !rc; i++)
+        rc = put_filesystems(&buf, json_object_get(facts->root, "filesystems"), err);
+    for (size_t i = 0; !facts->failed && i < json_array_size(systems) && !rc; i++)
         if (!(rc = i ? vmscm_buf_puts(&buf, "; ", err) : 0))
             rc = put_system(&buf, json_array_get(systems, i), err);
     if (!rc && !(*out = vmscm_buf_steal(&buf)))
         rc = vmscm_error_nomem(err);
-out:
-    vmscm_facts_release(&facts);
     vmscm_buf_release(&buf);
+    return rc;
+}
+
+int vmscm_inspect_summary(char **out, const char *text, struct vmscm_error *err)
+{
+    struct vmscm_facts facts;
+    int rc = vmscm_facts_parse(&facts, text, strlen(text), err);
+
+    if (!rc)
+        rc = vmscm_summary_make(out, &facts, err);
+    vmscm_facts_release(&facts);
     return rc;
 }

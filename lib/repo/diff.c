@@ -249,7 +249,7 @@ static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
 
     if ((x && (rc = vmscm_snapshot_map(&a, d->before->repo, d->before->info.id, x, err))) ||
         (y && (rc = vmscm_snapshot_map(&b, d->after->repo, d->after->info.id, y, err))) ||
-        (!(x && y && vmscm_map_same(&a, &b)) && (rc = check_data(d, x, y, err))) ||
+        (!d->sink->brief && !(x && y && vmscm_map_same(&a, &b)) && (rc = check_data(d, x, y, err))) ||
         (rc = vmscm_mapdiff_run(&d->map, x ? &a : NULL, y ? &b : NULL, err)))
         goto out;
     out.before_size = a.size;
@@ -258,7 +258,8 @@ static int diff_disk(struct diff *d, const struct vmscm_machine_disk *x,
     out.range_count = d->map.ranges.len;
     for (size_t i = 0; i < d->map.ranges.len; i++)
         out.changed += d->map.ranges.items[i].length;
-    if ((rc = stored_cost(d, &out.stored, err)))
+    out.at_most = d->map.at_most;
+    if (!d->sink->brief && (rc = stored_cost(d, &out.stored, err)))
         goto out;
     if (out.kind == VMSCM_DIFF_SAME && (out.range_count || a.size != b.size))
         out.kind = VMSCM_DIFF_CHANGED;
@@ -277,11 +278,17 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
     const struct vmscm_diff_sink *sink, int *differs, struct vmscm_error *err)
 {
     struct diff d = {.before = before, .after = after, .sink = sink};
-    struct vmscm_lease *leases[] = {vmscm_snapshot_hold(before), vmscm_snapshot_hold(after)};
+    struct vmscm_lease *leases[] = {NULL, NULL};
     int rc;
 
-    d.map.segment = remember_both;
+    /* In brief, what goes meanwhile is only not counted. */
+    if (!sink->brief) {
+        leases[0] = vmscm_snapshot_hold(before);
+        leases[1] = vmscm_snapshot_hold(after);
+    }
+    d.map.segment = sink->brief ? NULL : remember_both;
     d.map.data = &d;
+    d.map.lenient = sink->brief;
     *differs = 0;
     if ((rc = vmscm_revision_machine(&d.a, before, err)) ||
         (rc = vmscm_revision_machine(&d.b, after, err)) ||
@@ -289,6 +296,8 @@ int vmscm_diff(struct vmscm_revision *before, struct vmscm_revision *after,
         (rc = vmscm_fetch_new(&d.map.fetch, d.store, err)) || (rc = machine_fields(&d)) ||
         (rc = config_fields(&d, err)))
         goto out;
+    if (sink->brief)
+        vmscm_fetch_set_reach(d.map.fetch, VMSCM_FETCH_CACHED);
     for (size_t i = 0; i < d.a->disk_count && !rc; i++)
         rc = diff_disk(&d, &d.a->disks[i], vmscm_model_disk(d.b, d.a->disks[i].id), err);
     for (size_t i = 0; i < d.b->disk_count && !rc; i++)

@@ -84,11 +84,18 @@ static int diff_segment(struct vmscm_mapdiff *d, const struct vmscm_map *a,
     size_t nx = 0, ny = 0;
     int rc;
 
+    if (d->at_most)
+        return add_range(d, segment << VMSCM_LEAF_SEGMENT_LOG2, length, err);
     if (!(rc = load_entries(d, a, segment, length, &x, &nx, err)) &&
         !(rc = load_entries(d, b, segment, length, &y, &ny, err)) &&
         !(rc = d->segment ? d->segment(d->data, x, nx, y, ny, err) : 0))
         rc = diff_entries(
             d, segment << VMSCM_LEAF_SEGMENT_LOG2, length, x, nx, y, ny, err);
+    if (rc == VMSCM_EDAMAGED && d->lenient) {
+        vmscm_error_clear(err);
+        d->at_most = true;
+        rc = add_range(d, segment << VMSCM_LEAF_SEGMENT_LOG2, length, err);
+    }
     free(x);
     free(y);
     return rc;
@@ -145,7 +152,8 @@ int vmscm_mapdiff_run(struct vmscm_mapdiff *d, const struct vmscm_map *a,
     int rc = 0;
 
     d->ranges.len = 0;
-    if (vmscm_batch_init(&batch, vmscm_fetch_store(d->fetch)))
+    d->at_most = false;
+    if (vmscm_batch_init(&batch, vmscm_fetch_store(d->fetch)) && !d->lenient)
         rc = bring_leaves(&batch, a, b, size, err);
     for (uint64_t n = 0; n < vmscm_map_segments(size) && !rc; n += count) {
         if (same_run(a, b, n, &count))

@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "format/map.h"
 #include "store/fetch.h"
+#include <stdbool.h>
 #include <vmscm/diff.h>
 
 /* Zero-initialise; the members above the line are the caller's to set. */
@@ -15,7 +16,11 @@ struct vmscm_mapdiff {
     int (*segment)(void *data, const struct vmscm_leaf_entry *x, size_t nx,
         const struct vmscm_leaf_entry *y, size_t ny, struct vmscm_error *err);
     void *data;
+    /* From the first on of which a leaf cannot be had, segments that differ do so as a whole, and at_most is
+     * set: where one is missing, so are mostly others, and looking takes long. */
+    bool lenient;
 
+    bool at_most;
     VMSCM_VEC(struct vmscm_diff_range) ranges; /* in order; neighbours are one */
     struct vmscm_buf bytes;
 };

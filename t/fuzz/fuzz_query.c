@@ -83,7 +83,7 @@ static void ask_all(const struct vmscm_query *query, const struct vmscm_where *w
     /* The catalog is kept, but no table of an input's terms. What SQLite allocates within itself need not be
      * looked after. */
     if (!db.sqlite &&
-        (vmscm_db_open(&db, NULL, &err) ||
+        (vmscm_db_open(&db, NULL, 0, &err) ||
             sqlite3_db_config(db.sqlite, SQLITE_DBCONFIG_LOOKASIDE, NULL, 4400, 4000)))
         abort();
     if (vmscm_db_exec(&db, "BEGIN", &err) || vmscm_terms_find(&db, query, &err))

@@ -31,9 +31,16 @@ check "its machine" '
 check "with SHA-1" 'xva sha1.xva ../raw.img "sum = \"checksum\"" && vmscm checkin --json box sha1.xva | jq -e .unchanged'
 for pack in gzip zstd; do
     check -p $pack "packed with $pack" '
-        '$pack' -q <box.xva >'$pack'.xva && vmscm checkin --json box '$pack'.xva | jq -e .unchanged
-        [ -z "$(ls .vmscm/tmp)" ]'
+        '$pack' -q <box.xva >'$pack'.xva
+        strace -f -e trace=mkdir,mkdirat -o trace vmscm checkin --json box '$pack'.xva | jq -e .unchanged
+        [ -s trace ] && [ -z "$(grep /tmp/bundle trace)" ] && [ -z "$(ls .vmscm/tmp)" ]'
 done
+check -p xz "with xz, and in a new repository, by any number of threads" '
+    xz -0 <box.xva >xz.xva
+    for jobs in 1 2 7; do
+        vmscm init -q ../fresh$jobs && vmscm -C ../fresh$jobs checkin -q -j $jobs box "$PWD/xz.xva"
+        vmscm -C ../fresh$jobs cat box | cmp - ../raw.img && vmscm -C ../fresh$jobs fsck -q --full && rm -rf ../fresh$jobs
+    done'
 check "empty blocks use up numbers, and stand for nothing" '
     xva idle.xva ../raw.img "
 out = []
@@ -105,6 +112,12 @@ refused "no XML" 'ova = "x"' 'ova.xml' 3
 check_fails 4 "a link" 'tarball link.xva "
 add(\"ova.xml\", read(\"trace\"), type=tarfile.SYMTYPE, linkname=\"/etc/passwd\")"; vmscm checkin bad link.xva' 'ova.xml: is a symbolic link'
 check_fails 3 "cut short" 'head -c 5000000 box.xva >short.xva; vmscm checkin bad short.xva' 'truncated'
+check_fails 3 "cut short, packed" 'gzip <short.xva >short.xva.gz; vmscm checkin bad short.xva.gz' 'truncated'
+check_fails 3 "packed, and cut short" 'head -c 5000000 gzip.xva >cut.xva; vmscm checkin bad cut.xva' 'cut.xva: .*truncated'
+check_fails 4 "packed, with a block that is not what its digest says" '
+    xva bad.xva ../raw.img "hook = lambda name, b: [(name, b[:-1] + b\"!\" if name == \"Ref:7/%08d\" % blocks[2][0] else b)]"
+    zstd -q <bad.xva >bad.xva.zst; vmscm checkin bad bad.xva.zst' 'is not what its digest says'
+check "which is passed over if one says so" 'vmscm checkin -q --no-manifest known bad.xva.zst'
 check_fails 3 "a directory of it" 'mkdir dir && tar -C dir -xf box.xva && vmscm checkin bad dir' 'must be an archive'
 
 odd_machine >odd.xml
@@ -131,6 +144,18 @@ check "a machine that Xen has no words for: all of it comes back" '
     vmscm checkin --json web2 web.xva | jq -e ".new == 0"
     same_machine web web2
     for d in vda nvme0n1 sda; do cmp <(vmscm cat web2:$d) <(vmscm cat web:$d); done'
+check -p zstd "packed, too: of several disks, in whatever order they are" '
+    zstd -q <web.xva >web.zst && vmscm checkin --json web2 web.zst | jq -e .unchanged
+    "$xva_python" - <<"END"
+import tarfile
+t, out = tarfile.open("web.xva"), tarfile.open("turned.xva", "w", format=tarfile.USTAR_FORMAT)
+members = t.getmembers()
+for m in members[:1] + sorted(members[1:], key=lambda m: m.name.split("/")[0], reverse=True):
+    out.addfile(m, t.extractfile(m))
+out.close()
+END
+    [ "$(tar -tf turned.xva | sed -n 2p)" != "$(tar -tf web.xva | sed -n 2p)" ]
+    gzip -1 <turned.xva >turned.gz && vmscm checkin --json web2 turned.gz | jq -e .unchanged'
 check "the same bytes in a pipe and a file, whatever the number of threads" '
     vmscm export -q -j 1 --format xva web - 2>/dev/null | cat >pipe.xva && cmp pipe.xva web.xva'
 check "a new identity" '

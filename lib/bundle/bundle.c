@@ -184,6 +184,12 @@ static int open_bundle(const struct vmscm_kind **kind, char **main, struct vmscm
         rc = vmscm_members_open_dir(&load->members, load->path, err);
     } else if (file.tar) {
         rc = open_tar(kind, main, load, load->path, err);
+    } else if (file.packed == VMSCM_UNWRAP_COMPRESSED &&
+        ((rc = vmscm_xvain_match_packed(&load->packed, load->path, err)) || load->packed)) {
+        vmscm_handle_note(load->events, "%s: is packed, and is read as it is unpacked", load->path);
+        *kind = vmscm_kind_of_member(VMSCM_XVAIN_DESCRIPTOR);
+        if (!rc && !(rc = vmscm_str_dup(main, VMSCM_XVAIN_DESCRIPTOR, err)))
+            rc = vmscm_members_new(&load->members, err);
     } else if (file.packed) {
         vmscm_handle_note(load->events,
             "%s: is packed, so that it is unpacked to scratch files first", load->path);

@@ -163,32 +163,60 @@ static bool can_keep(const struct vmscm_load *load, const char *name)
     return true;
 }
 
+/* Whether there is room for it, and it has a name that can be kept; else a warning. */
+static bool has_room(const struct vmscm_load *load, const char *name, uint64_t len)
+{
+    bool named = can_keep(load, name);
+
+    if (named && len <= VMSCM_LOAD_KEEP_MAX && load->kept + len <= VMSCM_LOAD_KEEP_ALL_MAX)
+        return true;
+    vmscm_handle_warn(load->events, "%s: %s is left out: %s", load->path, name,
+        named ? "it is too long" : "such a name cannot be kept");
+    return false;
+}
+
+/* Takes the bytes over if it returns 0. */
+static int keep(struct vmscm_load *load, const char *name, struct vmscm_buf *bytes, struct vmscm_error *err)
+{
+    struct vmscm_intake_file *file;
+    char *copy = NULL;
+    int rc;
+
+    if ((rc = vmscm_str_dup(&copy, name, err)) || (rc = vmscm_vec_add(&load->files, &file, err))) {
+        free(copy);
+        return rc;
+    }
+    load->kept += bytes->len;
+    file->len = bytes->len;
+    file->path = copy;
+    file->data = vmscm_buf_steal(bytes);
+    return file->data ? 0 : vmscm_error_nomem(err);
+}
+
 int vmscm_load_keep(struct vmscm_load *load, const struct vmscm_member *member,
     struct vmscm_error *err)
 {
-    struct vmscm_intake_file *file;
     struct vmscm_buf bytes = VMSCM_BUF_INIT;
-    char *name = NULL;
     int rc;
 
-    if (member->length > VMSCM_LOAD_KEEP_MAX ||
-        load->kept + member->length > VMSCM_LOAD_KEEP_ALL_MAX || !can_keep(load, member->name)) {
-        vmscm_handle_warn(load->events, "%s: %s is left out: %s", load->path, member->name,
-            can_keep(load, member->name) ? "it is too long" : "such a name cannot be kept");
+    if (!has_room(load, member->name, member->length))
         return 0;
-    }
-    if ((rc = vmscm_members_read(&bytes, member, VMSCM_LOAD_KEEP_MAX, err)) ||
-        (rc = vmscm_str_dup(&name, member->name, err)) ||
-        (rc = vmscm_vec_add(&load->files, &file, err)))
-        goto out;
-    load->kept += bytes.len;
-    file->len = bytes.len;
-    file->path = name;
-    name = NULL;
-    if (!(file->data = vmscm_buf_steal(&bytes)))
-        rc = vmscm_error_nomem(err);
-out:
-    free(name);
+    if (!(rc = vmscm_members_read(&bytes, member, VMSCM_LOAD_KEEP_MAX, err)))
+        rc = keep(load, member->name, &bytes, err);
+    vmscm_buf_release(&bytes);
+    return rc;
+}
+
+int vmscm_load_keep_bytes(struct vmscm_load *load, const char *name, const void *data, size_t len,
+    struct vmscm_error *err)
+{
+    struct vmscm_buf bytes = VMSCM_BUF_INIT;
+    int rc;
+
+    if (!has_room(load, name, len))
+        return 0;
+    if (!(rc = vmscm_buf_append(&bytes, data, len, err)))
+        rc = keep(load, name, &bytes, err);
     vmscm_buf_release(&bytes);
     return rc;
 }

@@ -28,7 +28,8 @@ struct vmscm_load_disk {
 
 struct vmscm_load {
     const char *path; /* as the user gave it */
-    char *archive; /* the tar archive it is in, unpacked if need be; NULL: it is in none */
+    char *archive; /* the tar archive it is in, unpacked if need be; NULL: it is in none, or see packed */
+    bool packed; /* path is a tar archive that is compressed, and is read as it is */
     const char *main; /* the descriptor's name among the members */
     struct vmscm_members *members;
     const char *repo; /* a repository's directory: scratch files are made in its tmp/ */
@@ -68,6 +69,10 @@ int vmscm_load_add_empty(struct vmscm_load *load, const char *name, uint64_t siz
 /* Keep a member as it is below config/. What is too long, or has a name that history cannot keep, is left
  * out, with a warning. */
 int vmscm_load_keep(struct vmscm_load *load, const struct vmscm_member *member,
+    struct vmscm_error *err);
+
+/* The same of what is in memory. */
+int vmscm_load_keep_bytes(struct vmscm_load *load, const char *name, const void *bytes, size_t len,
     struct vmscm_error *err);
 
 /* "DIR/" of a descriptor, or "": what the names in it count from. *out is the caller's. */

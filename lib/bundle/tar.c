@@ -12,11 +12,14 @@
 
 #define BLOCK VMSCM_TAR_BLOCK
 
+#define END_MAX (2 * VMSCM_TARHEAD_SIZE_LIMIT) /* of an archive whose end is not known yet */
+
 struct walk {
-    int fd;
+    struct vmscm_tar_input *in;
     const char *path;
     uint64_t at; /* offset of the next header */
     uint64_t end;
+    uint64_t data_end; /* where the last member's bytes end, without padding */
     char *name; /* of the next member, from a header before it; NULL: none */
     uint64_t size;
     bool has_size;
@@ -48,6 +51,7 @@ static int unsupported(struct walk *w, const char *name, const char *why)
 /* The bytes of an extended header; *out is the caller's, NUL-terminated past *len. */
 static int read_extended(char **out, size_t *len, struct walk *w, uint64_t size)
 {
+    size_t got = 0;
     int rc;
 
     *out = NULL;
@@ -55,7 +59,9 @@ static int read_extended(char **out, size_t *len, struct walk *w, uint64_t size)
         return bad(w, NULL, "an extended header is too long");
     if (!(*out = malloc((size_t)size + 1)))
         return vmscm_error_nomem(w->err);
-    rc = vmscm_file_pread(w->fd, *out, (size_t)size, w->at + BLOCK, w->path, w->err);
+    rc = w->in->pread_some(w->in->data, *out, (size_t)size, w->at + BLOCK, &got, w->err);
+    if (!rc && got < size)
+        rc = bad(w, NULL, "truncated: the archive ends before its end");
     (*out)[size] = '\0';
     *len = (size_t)size;
     if (rc) {
@@ -187,32 +193,64 @@ static int step(struct walk *w, const uint8_t *block,
         w->name = NULL;
         w->has_size = false;
     }
+    w->data_end = w->at + BLOCK + size;
     /* The last member's padding may be missing. */
     size = (size + BLOCK - 1) / BLOCK * BLOCK;
     w->at += BLOCK + (size < w->end - w->at - BLOCK ? size : w->end - w->at - BLOCK);
     return 0;
 }
 
-int vmscm_tar_walk(int fd, const char *path,
+int vmscm_tar_walk_input(struct vmscm_tar_input *in,
     int (*each)(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err),
     void *data, struct vmscm_error *err)
 {
-    struct walk w = {.fd = fd, .path = path, .err = err};
+    struct walk w = {
+        .in = in, .path = in->path, .end = in->end < END_MAX ? in->end : END_MAX, .err = err};
     uint8_t block[BLOCK];
-    struct stat st;
+    size_t got;
     int rc = 0;
 
-    if (fstat(fd, &st) < 0 || st.st_size < 0)
-        return vmscm_error_set(err, VMSCM_EIO, "%s: its size is not known", path);
-    w.end = (uint64_t)st.st_size;
     while (!rc && w.end - w.at >= BLOCK) {
-        if ((rc = vmscm_file_pread(fd, block, BLOCK, w.at, path, err)) ||
-            vmscm_tarhead_is_zero(block))
+        if ((rc = in->pread_some(in->data, block, BLOCK, w.at, &got, err)))
+            break;
+        if (got < BLOCK) {
+            if (in->end < w.data_end)
+                rc = bad(&w, NULL, "truncated: the archive ends before its last member does");
+            break;
+        }
+        if (vmscm_tarhead_is_zero(block))
             break;
         rc = step(&w, block, each, data);
     }
     free(w.name);
     return rc;
+}
+
+struct file {
+    int fd;
+    const char *path;
+};
+
+static int pread_file(void *data, void *out, size_t len, uint64_t offset, size_t *got,
+    struct vmscm_error *err)
+{
+    const struct file *f = data;
+
+    return vmscm_file_pread_some(f->fd, out, len, offset, got, f->path, err);
+}
+
+int vmscm_tar_walk(int fd, const char *path,
+    int (*each)(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err),
+    void *data, struct vmscm_error *err)
+{
+    struct file f = {fd, path};
+    struct vmscm_tar_input in = {pread_file, &f, path, 0};
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || st.st_size < 0)
+        return vmscm_error_set(err, VMSCM_EIO, "%s: its size is not known", path);
+    in.end = (uint64_t)st.st_size;
+    return vmscm_tar_walk_input(&in, each, data, err);
 }
 
 void vmscm_tar_header(uint8_t block[VMSCM_TAR_BLOCK], const char *name, uint64_t length)

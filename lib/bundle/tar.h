@@ -33,6 +33,21 @@ int vmscm_tar_walk(int fd, const char *path,
     int (*each)(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err),
     void *data, struct vmscm_error *err);
 
+/* What an archive is read from, mostly forward. */
+struct vmscm_tar_input {
+    /* As many of len bytes at offset as there are; *got. If there are fewer, end is known after it. */
+    int (*pread_some)(void *data, void *out, size_t len, uint64_t offset, size_t *got,
+        struct vmscm_error *err);
+    void *data;
+    const char *path; /* for messages */
+    uint64_t end;     /* UINT64_MAX: not known yet */
+};
+
+/* The same of such an archive. */
+int vmscm_tar_walk_input(struct vmscm_tar_input *in,
+    int (*each)(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err),
+    void *data, struct vmscm_error *err);
+
 /* A ustar header of a regular file, for writing: name of at most 100 bytes; sizes of 8 GiB and more are
  * written as GNU does. Mode 0644, no owner, time 0. */
 void vmscm_tar_header(uint8_t block[VMSCM_TAR_BLOCK], const char *name, uint64_t length);

@@ -268,6 +268,65 @@ int vmscm_unwrap_file(const char *to, const char *path, uint64_t offset, uint64_
     return rc;
 }
 
+struct vmscm_unwrap_stream {
+    struct archive *a;
+    struct from *from;
+    struct stat st;
+};
+
+int vmscm_unwrap_stream_open(struct vmscm_unwrap_stream **out, const char *path, struct vmscm_error *err)
+{
+    struct vmscm_unwrap_stream *s = calloc(1, sizeof *s);
+    struct archive_entry *entry;
+    int rc;
+
+    *out = NULL;
+    if (!s)
+        return vmscm_error_nomem(err);
+    if (!(rc = begin(&s->a, &s->from, path, 0, VMSCM_UNWRAP_ALL, false, err)) &&
+        archive_read_next_header(s->a, &entry) != ARCHIVE_OK)
+        rc = failed(s->a, path, err);
+    if (!rc && fstat(s->from->fd, &s->st) < 0)
+        rc = vmscm_error_errno(err, errno, "%s", path);
+    if (rc) {
+        vmscm_unwrap_stream_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void vmscm_unwrap_stream_close(struct vmscm_unwrap_stream *s)
+{
+    if (!s)
+        return;
+    end(s->a, s->from);
+    free(s);
+}
+
+int vmscm_unwrap_stream_read(struct vmscm_unwrap_stream *s, void *out, size_t len, size_t *got,
+    struct vmscm_error *err)
+{
+    *got = 0;
+    while (*got < len) {
+        la_ssize_t n = archive_read_data(s->a, (uint8_t *)out + *got, len - *got);
+        if (n < 0)
+            return failed(s->a, s->from->path, err);
+        if (!n)
+            break;
+        *got += (size_t)n;
+        if ((s->from->unpacked += (uint64_t)n) > FREE_LIMIT && s->from->unpacked / RATIO > s->from->length)
+            return vmscm_error_set(
+                err, VMSCM_EREFUSED, "%s: becomes far too long when unpacked", s->from->path);
+    }
+    return 0;
+}
+
+const struct stat *vmscm_unwrap_stream_stat(const struct vmscm_unwrap_stream *s)
+{
+    return &s->st;
+}
+
 static int zip_entry(struct vmscm_members *members, struct archive *a, struct from *from,
     struct archive_entry *entry, const char *scratch, size_t number,
     const struct vmscm_events *events, struct vmscm_error *err)

@@ -29,6 +29,17 @@ int vmscm_unwrap_peek(uint8_t *out, size_t len, size_t *got, const char *path,
 int vmscm_unwrap_file(const char *to, const char *path, uint64_t offset, uint64_t length,
     uint64_t max, const struct vmscm_events *events, struct vmscm_error *err);
 
+/* What a compressed file holds, from its first byte to its last. The same bounds. */
+struct vmscm_unwrap_stream;
+
+int vmscm_unwrap_stream_open(struct vmscm_unwrap_stream **out, const char *path, struct vmscm_error *err);
+void vmscm_unwrap_stream_close(struct vmscm_unwrap_stream *stream); /* NULL is fine */
+/* The next bytes: *got is less than len only at the end. */
+int vmscm_unwrap_stream_read(struct vmscm_unwrap_stream *stream, void *out, size_t len, size_t *got,
+    struct vmscm_error *err);
+/* The file's, as it was opened. */
+const struct stat *vmscm_unwrap_stream_stat(const struct vmscm_unwrap_stream *stream);
+
 /* Unpack a zip archive's regular files into the directory scratch, and add them to members. Errors as of a
  * tar's members. */
 int vmscm_unwrap_zip(struct vmscm_members *members, const char *path, const char *scratch,

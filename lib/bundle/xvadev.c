@@ -25,6 +25,7 @@ struct block {
     uint64_t offset; /* of its bytes in the archive */
     uint64_t sum_offset;
     uint32_t length;
+    uint32_t number; /* in the queue */
     enum sum sum;
 };
 
@@ -34,6 +35,9 @@ struct vmscm_xvadev {
     char *name;
     int fd;
     struct stat st;
+    struct vmscm_xvaqueue *queue; /* NULL: it is read where it is */
+    uint32_t disk;   /* its number there */
+    bool held;       /* the queue, by this */
     bool verify;
     VMSCM_VEC(struct block) blocks; /* those with bytes, in order */
     uint64_t end;    /* of the last block */
@@ -71,9 +75,17 @@ void vmscm_xvadev_free(struct vmscm_xvadev *x)
         return;
     if (x->fd >= 0)
         close(x->fd);
+    if (x->held)
+        vmscm_xvaqueue_unref(x->queue);
     vmscm_vec_release(&x->blocks);
     free(x->name);
     free(x);
+}
+
+void vmscm_xvadev_set_queue(struct vmscm_xvadev *x, struct vmscm_xvaqueue *queue, uint32_t number)
+{
+    x->queue = queue;
+    x->disk = number;
 }
 
 static int refuse(const struct vmscm_tar_member *member, const char *why, struct vmscm_error *err)
@@ -132,7 +144,7 @@ static int add_block(struct vmscm_xvadev *x, const struct vmscm_tar_member *memb
     block->offset = member->offset;
     block->length = (uint32_t)member->length;
     x->end += member->length;
-    return 0;
+    return x->queue ? vmscm_xvaqueue_add(x->queue, &block->number, x->disk, block->length, err) : 0;
 }
 
 int vmscm_xvadev_add(struct vmscm_xvadev *x, const struct vmscm_tar_member *member,
@@ -206,17 +218,25 @@ static int compute(char hex[2 * SHA1_SIZE + 1], const struct block *block, const
     return rc;
 }
 
+/* From the archive; packed NULL: from the file itself. */
+static int get(const struct vmscm_xvadev *x, struct vmscm_packed *packed, void *to, size_t len,
+    uint64_t offset, struct vmscm_error *err)
+{
+    return packed ? vmscm_packed_pread(packed, to, len, offset, err)
+                  : vmscm_file_pread(x->fd, to, len, offset, x->path, err);
+}
+
 /* All of a block, held against its digest. */
-static int read_block(const struct vmscm_xvadev *x, const struct block *block, uint8_t *to,
-    struct vmscm_error *err)
+static int read_block(const struct vmscm_xvadev *x, struct vmscm_packed *packed,
+    const struct block *block, uint8_t *to, struct vmscm_error *err)
 {
     char expected[2 * SHA1_SIZE + 1] = "", hex[2 * SHA1_SIZE + 1] = "";
-    int rc = vmscm_file_pread(x->fd, to, block->length, block->offset, x->path, err);
+    int rc = get(x, packed, to, block->length, block->offset, err);
 
     if (rc || !x->verify)
         return rc;
-    if ((rc = vmscm_file_pread(x->fd, expected, block->sum == SUM_XXHASH ? 16 : 2 * SHA1_SIZE,
-             block->sum_offset, x->path, err)) ||
+    if ((rc = get(x, packed, expected, block->sum == SUM_XXHASH ? 16 : 2 * SHA1_SIZE,
+             block->sum_offset, err)) ||
         (rc = compute(hex, block, to, err)))
         return rc;
     if (strcasecmp(expected, hex) == 0)
@@ -224,6 +244,34 @@ static int read_block(const struct vmscm_xvadev *x, const struct block *block, u
     return vmscm_error_set(err, VMSCM_EREFUSED,
         "%s: %s: the block of %" PRIu32 " bytes at %" PRIu64 " of the disk is not what its digest says",
         x->path, x->name, block->length, block->at);
+}
+
+/* For the queue: its numbers rise with the disk's blocks. */
+static int load_block(void *data, struct vmscm_packed *packed, uint8_t *to, uint32_t number,
+    struct vmscm_error *err)
+{
+    const struct vmscm_xvadev *x = data;
+    size_t low = 0, high = x->blocks.len;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (x->blocks.items[middle].number <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return read_block(x, packed, &x->blocks.items[low], to, err);
+}
+
+/* What it takes for the rest of the segment is unpacked at once. */
+static int read_queued(const struct vmscm_xvadev *x, const struct block *block, uint8_t *to, size_t len,
+    uint64_t offset, struct vmscm_error *err)
+{
+    uint64_t end = (offset / VMSCM_BLOCKDEV_PART + 1) * VMSCM_BLOCKDEV_PART;
+    const struct block *last = before(x, end - 1);
+
+    return vmscm_xvaqueue_read(
+        x->queue, to, len, block->number, (uint32_t)(offset - block->at), last->number, err);
 }
 
 static int pread_disk(struct vmscm_blockdev *dev, void *data, size_t len, uint64_t offset,
@@ -241,13 +289,15 @@ static int pread_disk(struct vmscm_blockdev *dev, void *data, size_t len, uint64
         size_t n = run < len ? (size_t)run : len;
         if (zero) {
             memset(to, 0, n);
+        } else if (x->queue) {
+            rc = read_queued(x, block, to, n, offset, err);
         } else if (n == block->length) {
-            rc = read_block(x, block, to, err);
+            rc = read_block(x, NULL, block, to, err);
         } else {
             free(whole);
             if (!(whole = malloc(block->length)))
                 return vmscm_error_nomem(err);
-            if (!(rc = read_block(x, block, whole, err)))
+            if (!(rc = read_block(x, NULL, block, whole, err)))
                 memcpy(to, whole + (offset - block->at), n);
         }
         to += n;
@@ -295,6 +345,10 @@ int vmscm_xvadev_open(struct vmscm_blockdev **out, struct vmscm_xvadev *x, const
     if (!rc)
         rc = vmscm_file_open(&x->fd, x->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
     x->st = *st;
+    if (!rc && x->queue && !(rc = vmscm_xvaqueue_loader(x->queue, x->disk, load_block, x, err))) {
+        vmscm_xvaqueue_ref(x->queue);
+        x->held = true;
+    }
     if (rc || (rc = unchanged(&x->dev, err))) {
         vmscm_xvadev_free(x);
         return rc;

@@ -4,6 +4,7 @@
 #define BUNDLE_XVADEV_H
 
 #include "bundle/tar.h"
+#include "bundle/xvaqueue.h"
 #include "image/blockdev.h"
 #include <sys/stat.h>
 
@@ -13,6 +14,10 @@ struct vmscm_xvadev;
 int vmscm_xvadev_new(struct vmscm_xvadev **out, const char *path, const char *name, uint64_t size,
     bool verify, struct vmscm_error *err);
 void vmscm_xvadev_free(struct vmscm_xvadev *disk); /* NULL is fine */
+
+/* The archive is packed, and its blocks come through the queue, which is borrowed until it is opened; number:
+ * the disk's there. Before the first member. */
+void vmscm_xvadev_set_queue(struct vmscm_xvadev *disk, struct vmscm_xvaqueue *queue, uint32_t number);
 
 /* The next member of the disk's folder, whose name there is `name`. VMSCM_EREFUSED: see xvain.h. */
 int vmscm_xvadev_add(struct vmscm_xvadev *disk, const struct vmscm_tar_member *member,

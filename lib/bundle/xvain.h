@@ -16,9 +16,13 @@
 /* Whether a tar archive is one: its first member is ova.xml. */
 int vmscm_xvain_match(bool *is, const char *path, struct vmscm_error *err);
 
-/* load->archive is the archive. Disks are read from where they are in it, and each block is held against its
- * digest when it is. VMSCM_EREFUSED: blocks overlap, are missing, are out of order, or differ from their
- * digests; VMSCM_EUNSUPPORTED: it is no archive. */
+/* The same of a compressed one. What is no archive is none. */
+int vmscm_xvain_match_packed(bool *is, const char *path, struct vmscm_error *err);
+
+/* load->archive is the archive, or load->path a compressed one. Disks are read from where they are in it, or
+ * as they come out of it, bundle/xvaqueue.h, and each block is held against its digest when it
+ * is. VMSCM_EREFUSED: blocks overlap, are missing, are out of order, or differ from their digests;
+ * VMSCM_EUNSUPPORTED: it is no archive. */
 int vmscm_xvain_load(struct vmscm_load *load, struct vmscm_error *err);
 
 #endif

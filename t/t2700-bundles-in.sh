@@ -47,7 +47,7 @@ check "a checkout of it" '
     vmscm -C repo checkout ova "$PWD/out"
     qemu-img compare out/sda.vmdk raw.img'
 
-for form in ustar gnu pax; do
+for form in ustar gnu pax v7; do
     check "tar in the form $form, manifest last, members in a folder" '
         mkdir -p in-'$form'/some
         cp pkg/* in-'$form'/some

@@ -61,6 +61,26 @@ check "sparse members, of GNU and of pax; extended attributes" '
     done
     setfattr -n user.a -v b odd/usr && tar --xattrs --format=posix -C odd -cf attr.tar .
     vmscm -C repo checkin -q ct/attr "$PWD/attr.tar" && vmscm -C repo cat ct/attr | cmp - attr.tar'
+check "as tar was before POSIX" '
+    mkdir -p old/etc old/usr && echo old >old/etc/a && ln old/etc/a old/usr/b && ln -s ../etc/a old/usr/c && tar --format=v7 -C old -cf v7.tar .
+    ! grep -q ustar v7.tar && vmscm -C repo checkin -v ct/v7 "$PWD/v7.tar" 2>log && grep "kind container" log && vmscm -C repo cat ct/v7 | cmp - v7.tar
+    gzip -k v7.tar && vmscm -C repo checkin --json ct/v7 "$PWD/v7.tar.gz" | jq -e .unchanged'
+# A hard link may have the file again, and its header may say a length though it has none.
+links() {
+    tarball "$1" "
+for name in 'etc', 'usr': add(name, type=tarfile.DIRTYPE)
+add('etc/a', b'a' * 700), add('usr/b', type=tarfile.LNKTYPE, linkname='etc/a'), add('usr/c', b'c' * 700)
+L = tarfile.TarInfo('usr/d'); L.type, L.linkname, L.size = tarfile.LNKTYPE, 'etc/a', 700
+out.addfile(L, $2)
+add('usr/e', b'e' * 5000), add('usr/f', type=tarfile.LNKTYPE, linkname='usr/e')"
+}
+for data in "io.BytesIO(b'a' * 700)" None; do
+    check "hard links that say a length, with data: $data" "
+        links links.tar \"$data\" && vmscm -C repo checkin -q ct/links '$PWD/links.tar' && vmscm -C repo cat ct/links | cmp - links.tar
+        vmscm -C repo export -q ct/links '$PWD/links.ext4' && e2fsck -fn links.ext4
+        for f in etc/a usr/b usr/d; do debugfs -R \"stat /\$f\" links.ext4 2>/dev/null | grep 'Links: 3'; done
+        debugfs -R 'cat /usr/f' links.ext4 2>/dev/null | tr -d e | cmp - /dev/null && rm links.ext4"
+done
 check "no end, garbage at the end and in the padding" '
     head -c -9000 first.tar >cut.tar && vmscm -C repo checkin -q ct/cut "$PWD/cut.tar" && vmscm -C repo cat ct/cut | cmp - cut.tar
     { cat first.tar && noise 7001 3; } >long.tar && vmscm -C repo checkin -q ct/long "$PWD/long.tar" && vmscm -C repo cat ct/long | cmp - long.tar

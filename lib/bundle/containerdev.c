@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "format/tarhead.h"
 #include "sys/file.h"
 
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct walk {
     int fd;
     const char *path;
     uint64_t at, end;
+    bool links_told, links_hold; /* whether hard links have bytes, and that it is known */
     uint64_t window_at;
     size_t window_len;
     uint8_t window[WINDOW];
@@ -88,6 +90,29 @@ static int check_member(const struct vmscm_container_group *group, struct vmscm_
     return 0;
 }
 
+/* A hard link whose header says a length may have so many bytes after it, as POSIX.1-2001 allows, or none, as
+ * before. The first one of them tells, by whether a header or the end follows it. */
+static int look_at_link(struct walk *w, struct vmscm_container_group *group, struct vmscm_error *err)
+{
+    uint64_t at = w->at;
+    uint8_t block[VMSCM_TARHEAD_BLOCK];
+    bool end;
+    int rc;
+
+    if (!group->link_size)
+        return 0;
+    if (!w->links_told) {
+        if ((rc = pull(w, block, sizeof block, &end, err)))
+            return rc;
+        w->at = at;
+        w->links_told = true;
+        w->links_hold = !end && !vmscm_tarhead_is_zero(block) && !vmscm_tarhead_sum_fits(block);
+    }
+    if (w->links_hold)
+        group->size = group->link_size;
+    return 0;
+}
+
 /* Each member, with the place of its headers; w->at is behind them meanwhile. At the end, *tail is where the
  * members end. */
 static int walk(struct walk *w, uint64_t *tail,
@@ -102,7 +127,7 @@ static int walk(struct walk *w, uint64_t *tail,
     while (!rc) {
         uint64_t at = w->at, padded;
         if ((rc = vmscm_container_next(&group, pull, w, err)) ||
-            (!group.end && (rc = check_member(&group, err)))) {
+            (!group.end && ((rc = check_member(&group, err)) || (rc = look_at_link(w, &group, err))))) {
             vmscm_error_prefix(err, "%s", w->path);
             break;
         }
@@ -325,6 +350,7 @@ int vmscm_containerdev_open(struct vmscm_blockdev **out, const char *path, struc
         rc = vmscm_error_set(err, VMSCM_EBUSY, "%s: changed while it was read", path);
     if (rc || (rc = walk(w, &tail, each_member, d, err)) || (rc = add_place(d, tail, 0, err)))
         goto out;
+    d->head.links_hold = w->links_hold;
     settle(d);
     *out = &d->dev;
     d = NULL;

@@ -148,6 +148,8 @@ int vmscm_containerread_next(struct vmscm_containerread *r, const struct vmscm_c
                 : rc;
         if (r->group.end)
             return damaged(r, "its headers end early", err);
+        if (r->head.links_hold && r->group.type == '1')
+            r->group.size = r->group.link_size;
         if (r->group.bytes.len > left || r->group.size > left - r->group.bytes.len)
             return damaged(r, "a member is longer than the archive", err);
         left -= r->group.bytes.len;

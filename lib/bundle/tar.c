@@ -28,8 +28,10 @@ struct walk {
 
 bool vmscm_tar_match(const uint8_t *block, size_t len)
 {
-    return len >= BLOCK && block[0] && memcmp(block + VMSCM_TARHEAD_MAGIC, "ustar", 5) == 0 &&
-        vmscm_tarhead_sum_fits(block);
+    if (len < BLOCK || !block[0])
+        return false;
+    return memcmp(block + VMSCM_TARHEAD_MAGIC, "ustar", 5) == 0 ? vmscm_tarhead_sum_fits(block)
+                                                                 : vmscm_tarhead_is_old(block);
 }
 
 static int bad(struct walk *w, const char *name, const char *why)
@@ -122,10 +124,12 @@ static int member(struct walk *w, char type, uint64_t size,
     int (*each)(void *data, const struct vmscm_tar_member *member, struct vmscm_error *err),
     void *data)
 {
+    /* Before POSIX a directory was a file whose name ends with a slash. */
+    bool directory = type == '\0' && !size && vmscm_str_ends(w->name, "/");
     const char *name = vmscm_tarhead_plain_name(w->name);
     struct vmscm_tar_member m = {name, w->at + BLOCK, size};
 
-    if (type == '5' && !name)
+    if ((type == '5' || directory) && !name)
         return 0;
     if (!name)
         return bad(w, NULL, "a member without a name");
@@ -135,6 +139,8 @@ static int member(struct walk *w, char type, uint64_t size,
     case '0':
     case '\0':
     case '7':
+        if (directory)
+            return 0;
         return each(data, &m, w->err);
     case '5':
         return 0;

@@ -24,7 +24,7 @@ struct vmscm_tar_member {
     uint64_t length;
 };
 
-/* Whether these bytes, a file's first, are a header of a member. */
+/* Whether these bytes, a file's first, are a header of a member; one without a magic, too. */
 bool vmscm_tar_match(const uint8_t *block, size_t len);
 
 /* Calls each for every regular file, in the archive's order; non-zero from it ends the walk and is

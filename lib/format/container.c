@@ -12,6 +12,7 @@
 #define BLOCK VMSCM_TARHEAD_BLOCK
 #define MAGIC "VMSCMTAR"
 #define VERSION 1
+#define VERSION_LINKS 2 /* hard links hold bytes */
 #define CUT_BELOW (UINT64_MAX / 8)
 
 enum { AT_VERSION = 8, AT_TAR = 16, AT_METADATA = 24, AT_MEMBERS = 32, AT_REST = 40 };
@@ -20,7 +21,7 @@ void vmscm_container_encode(uint8_t block[VMSCM_CONTAINER_BLOCK], const struct v
 {
     memset(block, 0, VMSCM_CONTAINER_BLOCK);
     memcpy(block, MAGIC, 8);
-    block[AT_VERSION] = VERSION;
+    block[AT_VERSION] = head->links_hold ? VERSION_LINKS : VERSION;
     vmscm_put_le64(block + AT_TAR, head->tar);
     vmscm_put_le64(block + AT_METADATA, head->metadata);
     vmscm_put_le64(block + AT_MEMBERS, head->members);
@@ -31,12 +32,13 @@ int vmscm_container_decode(struct vmscm_container_head *out, const uint8_t block
 {
     static const uint8_t zeros[VMSCM_CONTAINER_BLOCK];
 
-    *out = (struct vmscm_container_head){0, 0, 0};
+    *out = (struct vmscm_container_head){0};
     if (memcmp(block, MAGIC, 8) != 0)
         return vmscm_error_set(err, VMSCM_EDAMAGED, "container: has no header");
-    if (block[AT_VERSION] != VERSION)
+    if (block[AT_VERSION] != VERSION && block[AT_VERSION] != VERSION_LINKS)
         return vmscm_error_set(err, VMSCM_EUNSUPPORTED,
-            "container: version %u: this vmscm knows version %d", block[AT_VERSION], VERSION);
+            "container: version %u: this vmscm knows versions up to %d", block[AT_VERSION], VERSION_LINKS);
+    out->links_hold = block[AT_VERSION] == VERSION_LINKS;
     out->tar = vmscm_get_le64(block + AT_TAR);
     out->metadata = vmscm_get_le64(block + AT_METADATA);
     out->members = vmscm_get_le64(block + AT_MEMBERS);
@@ -54,7 +56,7 @@ static void empty(struct vmscm_container_group *group)
     free(group->link);
     group->bytes.len = 0;
     group->said = group->name = group->link = NULL;
-    group->size = 0;
+    group->size = group->link_size = 0;
     group->type = 0;
     group->end = group->directory = false;
 }
@@ -181,7 +183,10 @@ static int read_member(struct reading *r, size_t header, uint64_t size)
         return rc;
     group->directory = vmscm_str_ends(group->said, "/");
     group->name = (char *)vmscm_tarhead_plain_name(group->said);
-    group->size = !vmscm_tarhead_has_bytes(group->type) ? 0 : r->has_size ? r->size : size;
+    if (r->has_size)
+        size = r->size;
+    group->size = vmscm_tarhead_has_bytes(group->type) ? size : 0;
+    group->link_size = group->type == '1' ? size : 0;
     return group->type == 'S' ? read_map(r, header) : 0;
 }
 

@@ -20,6 +20,7 @@ struct vmscm_container_head {
     uint64_t tar;      /* bytes of the archive */
     uint64_t metadata; /* bytes of the headers, in whole blocks */
     uint64_t members;
+    bool links_hold;   /* hard links have bytes, as POSIX.1-2001 allows: as many as their headers say */
 };
 
 void vmscm_container_encode(uint8_t block[VMSCM_CONTAINER_BLOCK], const struct vmscm_container_head *head);
@@ -35,7 +36,8 @@ struct vmscm_container_group {
     char type;
     char *name;    /* as it is said, though without "./" before it and "/" after; NULL: the root */
     char *link;    /* of a link, what it leads to */
-    uint64_t size; /* bytes of the member in the archive, but for the padding */
+    uint64_t size; /* bytes of the member in the archive, but for the padding; of a hard link 0 */
+    uint64_t link_size; /* of a hard link, what its header says: it may or may not have so many */
     bool directory; /* the name ended with "/" */
     char *said;    /* holds the name */
 };

@@ -52,6 +52,38 @@ bool vmscm_tarhead_sum_fits(const uint8_t block[VMSCM_TARHEAD_BLOCK])
     return (int64_t)stored == plain || (int64_t)stored == odd;
 }
 
+bool vmscm_tarhead_is_old(const uint8_t block[VMSCM_TARHEAD_BLOCK])
+{
+    static const struct {
+        uint16_t at, len;
+    } numbers[] = {{VMSCM_TARHEAD_MODE, 8}, {VMSCM_TARHEAD_UID, 8}, {VMSCM_TARHEAD_GID, 8},
+        {VMSCM_TARHEAD_SIZE, 12}, {VMSCM_TARHEAD_MTIME, 12}};
+    char type = (char)block[VMSCM_TARHEAD_TYPE];
+    size_t name = strnlen((const char *)block, 100);
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const uint8_t *field = block + numbers[i].at;
+        size_t blanks = 0;
+        while (blanks < numbers[i].len && field[blanks] == ' ')
+            blanks++;
+        /* None of them is empty, or in base 256, which is younger. */
+        if (blanks == numbers[i].len || field[blanks] < '0' || field[blanks] > '7' ||
+            !vmscm_tarhead_number(&number, field, numbers[i].len))
+            return false;
+    }
+    for (size_t i = 0; i < name; i++)
+        if (block[i] < ' ' || block[i] == 127)
+            return false;
+    /* There is nothing after the name of a link, but, of GNU tar, a device's numbers. */
+    for (size_t i = VMSCM_TARHEAD_MAGIC; i < BLOCK; i++)
+        if (block[i] && (i < VMSCM_TARHEAD_DEVICE || i >= VMSCM_TARHEAD_PREFIX || block[i] < '0' ||
+                            block[i] > '7'))
+            return false;
+    /* GNU tar has the younger types even so. */
+    return name && (type == '\0' || (type >= '0' && type <= '6')) && vmscm_tarhead_sum_fits(block);
+}
+
 bool vmscm_tarhead_is_zero(const uint8_t block[VMSCM_TARHEAD_BLOCK])
 {
     return block[0] == 0 && memcmp(block, block + 1, BLOCK - 1) == 0;

@@ -38,6 +38,9 @@ bool vmscm_tarhead_number(uint64_t *out, const uint8_t *field, size_t len);
 /* Whether a block's sum is that of its bytes, its own field taken for spaces. */
 bool vmscm_tarhead_sum_fits(const uint8_t block[VMSCM_TARHEAD_BLOCK]);
 
+/* Whether a block is a header as tar wrote it before POSIX, without a magic: a name, numbers, and the sum. */
+bool vmscm_tarhead_is_old(const uint8_t block[VMSCM_TARHEAD_BLOCK]);
+
 bool vmscm_tarhead_is_zero(const uint8_t block[VMSCM_TARHEAD_BLOCK]);
 
 /* Whether it says something about a header after it: a pax header, a long name or link. */

@@ -137,6 +137,18 @@ for end in "", "-wal":
 END
 }
 
+# licenses DOC: files about some packages, whatever they say themselves; some as an attacker would make them
+licenses() {
+    printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n text\n
+Files: x\nLicense: Expat or own\n' >"$1/hostname/copyright"
+    rm -r "$1/grep" "$1/gzip/copyright" "$1/sed/copyright" "$1/tar/copyright"
+    ln -s hostname "$1/grep"
+    ln -s ../hostname/copyright "$1/gzip/copyright"
+    truncate -s 1M "$1/sed/copyright"
+    mkfifo "$1/tar/copyright"
+    echo "This is free software." >"$1/bash/copyright"
+}
+
 check 'guests are made' '
     { windows2003 2; cat <<END
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\ORACLE\\KEY_OraDb10g_home1]
@@ -186,6 +198,7 @@ END
     vmscm checkin plain vda=plain.raw -m plain
     mmdebstrap --quiet --variant=essential --components=main bookworm root "$(guest_mirror)"
     debian_files root
+    licenses root/usr/share/doc
     chroot root dpkg-query -W -f "\${Package} \${Version}\n" | sort >packages
     truncate -s 900M debian.raw
     mke2fs -q -t ext4 -d root debian.raw
@@ -241,6 +254,14 @@ check 'Debian: every package, and no other' '
     vmscm show --json debian | jq -e ".facts.filesystems[0].type == \"ext4\""
     vmscm show --json debian >all
     [ "$(grep -c SECRET all)" = 0 ]'
+
+check 'Debian: licences, as far as packages tell them in a form that can be read' '
+    of() { jq -r --arg name "$1" ".applications[] | select(.name == \$name).license" system; }
+    for name in hostname grep gzip; do [ "$(of $name)" = "GPL-2.0-or-later AND (MIT OR LicenseRef-deb-own)" ]; done
+    for name in sed tar bash; do [ "$(of $name)" = null ]; done
+    [ "$(jq "[.applications[] | select(.license)] | length" system)" -gt 20 ]
+    vmscm sbom debian | jq -e ".components | any(.name == \"hostname\" and .licenses == [{expression: \"GPL-2.0-or-later AND (MIT OR LicenseRef-deb-own)\"}])"
+    vmscm sbom --format spdx debian | jq -e ".hasExtractedLicensingInfos | any(.licenseId == \"LicenseRef-deb-own\")"'
 
 check 'Debian: what else is installed, logins, network, boot, rights' '
     cat >want <<END

@@ -29,7 +29,9 @@ def component:
     (has("publisher") | not) or (.publisher | name) and
     ((.purl // "pkg:generic/x") | test("^pkg:[a-z]+/([A-Za-z0-9.%~_:-]+/)*[A-Za-z0-9.%~_:-]+(@[A-Za-z0-9.%~_:-]+)?([?][a-z]+=[A-Za-z0-9.%~_:-]+(&[a-z]+=[A-Za-z0-9.%~_:-]+)*)?$")) and
     ((.cpe // "cpe:2.3:a:x:x:1:*:*:*:*:*:*:*") | test("^cpe:2[.]3:[aho]:([a-z0-9._*-]|\\\\[^a-z0-9])+(:([a-z0-9._*-]|\\\\[^a-z0-9])+){9}$")) and
-    ((.licenses // []) | all(only(["license"]; []) and (.license | only(["name"]; []) and (.name | name))));
+    ((.licenses // []) | all(if has("expression") then only(["expression"]; []) and (.expression | name)
+        else only(["license"]; []) and (.license | only(["name"]; []) and (.name | name)) end)) and
+    ((.licenses // []) | all(has("license")) or length == 1);
 only(["bomFormat", "specVersion", "serialNumber", "version", "metadata", "components"]; ["$schema"]) and
 .["$schema"] == "http://cyclonedx.org/schema/bom-1.5.schema.json" and .bomFormat == "CycloneDX" and
 .specVersion == "1.5" and .version == 1 and
@@ -45,7 +47,7 @@ def package:
     only(["SPDXID", "name", "downloadLocation"]; ["versionInfo", "filesAnalyzed", "licenseConcluded",
         "licenseDeclared", "copyrightText", "supplier", "summary", "primaryPackagePurpose", "externalRefs"]) and
     (.SPDXID | id) and (.name | length > 0) and .filesAnalyzed == false and .downloadLocation == "NOASSERTION" and
-    (.licenseDeclared | test("^(NOASSERTION|LicenseRef-[A-Za-z0-9.-]+)$")) and
+    (.licenseDeclared | test("^[(]*[A-Za-z0-9.+-]+( WITH [A-Za-z0-9.-]+)?[)]*( (AND|OR) [(]*[A-Za-z0-9.+-]+( WITH [A-Za-z0-9.-]+)?[)]*)*$")) and
     ((.supplier // "Organization: x") | test("^Organization: .")) and
     ((.primaryPackagePurpose // "OTHER") | IN("OTHER", "APPLICATION", "OPERATING_SYSTEM")) and
     ((.externalRefs // []) | all(only(["referenceCategory", "referenceType", "referenceLocator"]; []) and
@@ -61,7 +63,7 @@ only(["spdxVersion", "dataLicense", "SPDXID", "name", "documentNamespace", "crea
     only(["spdxElementId", "relationshipType", "relatedSpdxElement"]; []) and
     ([.spdxElementId] - $ids == []) and ([.relatedSpdxElement] - $ids == []) and
     (.relationshipType | IN("DESCRIBES", "CONTAINS")))) and
-([.packages[].licenseDeclared | select(. != "NOASSERTION")] | unique) ==
+([.packages[].licenseDeclared | scan("LicenseRef-[A-Za-z0-9.-]+")] | unique) ==
     ([(.hasExtractedLicensingInfos // [])[].licenseId] | unique) and
 ((.hasExtractedLicensingInfos // []) | all(only(["licenseId", "extractedText"]; ["name"])))
 END
@@ -80,12 +82,12 @@ check 'Debian' '
 pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12.5 \
 pkg:deb/debian/openssl@3.0.11-1~deb12u2?arch=amd64&distro=debian-12.5 " ]
     jq -e ".components[2].cpe == \"cpe:2.3:a:openssl:openssl:3.0.11:*:*:*:*:*:*:*\"" cdx.json
-    jq -e ".components[2].licenses == [{license: {name: \"Apache-2.0\"}}]" cdx.json
+    jq -e ".components[2].licenses == [{expression: \"Apache-2.0\"}]" cdx.json
     jq -e ".metadata.timestamp == \"2026-02-03T03:05:06Z\" and .metadata.component.name == \"web\"" cdx.json
     jq -e ".metadata.component.version == \"$(vmscm show --json web | jq -r .id)\"" cdx.json
     jq -e ".creationInfo.created == \"2026-02-03T03:05:06Z\" and (.packages | length) == 4" spdx.json
-    jq -e ".hasExtractedLicensingInfos | length == 1 and .[0].extractedText == \"Apache-2.0\"" spdx.json
-    jq -e "[.packages[] | select(.licenseDeclared != \"NOASSERTION\").name] == [\"libstdc++6\", \"openssl\"]" spdx.json'
+    jq -e "has(\"hasExtractedLicensingInfos\") | not" spdx.json
+    jq -e "[.packages[] | select(.licenseDeclared == \"Apache-2.0\").name] == [\"libstdc++6\", \"openssl\"]" spdx.json'
 
 check 'RPM: the epoch is a qualifier, and names keep their case' '
     revision fed "{\"type\": \"linux\", \"distro\": \"rhel\", \"version\": \"8.9\", \"package_format\": \"rpm\", \"applications\": [
@@ -111,6 +113,17 @@ check 'Windows' '
     jq -e ".components[1] | .purl == \"pkg:generic/7-Zip%209.20%20%28x64%29@9.20\" and .publisher == \"Igor Pavlov\"" cdx.json
     jq -e ".components[2].cpe == \"cpe:2.3:a:oracle:database_server:10.2.0:*:*:*:*:*:*:*\"" cdx.json
     jq -e ".packages | any(.supplier == \"Organization: Oracle Corporation\")" spdx.json'
+
+check 'licences: expressions as they are, what else a package says as a text of its own' '
+    revision law "{\"type\": \"linux\", \"distro\": \"debian\", \"package_format\": \"deb\", \"applications\": [
+        {\"name\": \"a\", \"version\": \"1\", \"license\": \"GPL-2.0-or-later AND (MIT OR LicenseRef-deb-own)\"},
+        {\"name\": \"b\", \"version\": \"1\", \"license\": \"LicenseRef-deb-own\"},
+        {\"name\": \"c\", \"version\": \"1\", \"license\": \"GPLv2+ and MIT\"},
+        {\"name\": \"d\", \"version\": \"1\", \"license\": \"GPL-2.0-only WITH Linux-syscall-note\"},
+        {\"name\": \"e\", \"version\": \"1\", \"license\": \"GPLv2+ and MIT\"}]}"
+    valid law
+    [ "$(jq -c "[.components[].licenses | select(.) | .[0] | .expression // [.license.name]]" cdx.json)" = "[\"GPL-2.0-or-later AND (MIT OR LicenseRef-deb-own)\",\"LicenseRef-deb-own\",[\"GPLv2+ and MIT\"],\"GPL-2.0-only WITH Linux-syscall-note\",[\"GPLv2+ and MIT\"]]" ]
+    jq -e "[.hasExtractedLicensingInfos[] | .licenseId + \":\" + .extractedText] | . == [\"LicenseRef-deb-own:LicenseRef-deb-own\", \"LicenseRef-2:GPLv2+ and MIT\"]" spdx.json'
 
 check 'the same bytes, whatever order facts are in; others for other facts' '
     one="{\"name\": \"a\", \"version\": \"1\"}, {\"name\": \"a\", \"version\": \"1\"}, {\"name\": \"b\", \"version\": \"2\"}"

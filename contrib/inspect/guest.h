@@ -67,6 +67,8 @@ void network_read(guestfs_h *g, json_t *system);
 void boot_read(guestfs_h *g, json_t *system);
 /* packages.c: when packages came, and what is installed beside the system's. */
 void packages_read(guestfs_h *g, json_t *system);
+/* licenses.c: of Debian's packages, into a list of applications that has nothing else yet. */
+void licenses_read_deb(guestfs_h *g, json_t *apps);
 /* rpmdb.c, packages.c: packages of RPM and Alpine, into a list of applications. -1: not all of RPM's
  * could be read. */
 int rpmdb_read(guestfs_h *g, json_t *apps);

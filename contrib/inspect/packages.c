@@ -256,8 +256,10 @@ void packages_read(guestfs_h *g, json_t *system)
 {
     json_t *apps = facts_list_of(system, "applications");
 
-    if (strcmp(facts_get(system, "package_format"), "deb") == 0)
+    if (strcmp(facts_get(system, "package_format"), "deb") == 0) {
         put_deb_dates(g, apps);
+        licenses_read_deb(g, apps);
+    }
     read_flatpak(g, apps);
     read_snaps(g, apps);
     read_pip(g, apps);

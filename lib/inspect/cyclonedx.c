@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A bill of materials as CycloneDX 1.5. */
 #include "inspect/bill.h"
+#include "inspect/licenseid.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,11 +33,13 @@ static void add_item(bool *good, json_t *list, const struct vmscm_bill_item *ite
         put(good, object, "version", item->version);
     if (*item->note)
         put(good, object, "description", item->note);
-    /* As a name: whether it is an expression of SPDX's is not known. */
     if (*item->license) {
         json_t *licenses = vmscm_bill_put(good, object, "licenses", json_array());
         json_t *choice = vmscm_bill_add(good, licenses, json_object());
-        put(good, vmscm_bill_put(good, choice, "license", json_object()), "name", item->license);
+        if (vmscm_licenseid_is_expression(item->license))
+            put(good, choice, "expression", item->license);
+        else
+            put(good, vmscm_bill_put(good, choice, "license", json_object()), "name", item->license);
     }
     if (item->cpe)
         put(good, object, "cpe", item->cpe);

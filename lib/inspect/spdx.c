@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A bill of materials as SPDX 2.3. */
 #include "inspect/bill.h"
+#include "inspect/licenseid.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,20 +46,46 @@ static void add_external(bool *good, json_t *list, const char *category, const c
     put(good, object, "referenceLocator", locator);
 }
 
-/* What is said of a licence is no expression that can be relied on: a licence of this document's own, once
- * for each text. */
+static void add_license(bool *good, json_t *licenses, json_t *id, const char *text)
+{
+    json_t *object = vmscm_bill_add(good, licenses, json_object());
+
+    vmscm_bill_put(good, object, "licenseId", id);
+    put(good, object, "extractedText", text);
+    put(good, object, "name", text);
+}
+
+/* What is of nobody's list within an expression is told once, with its name for a text. */
+static void add_refs(bool *good, json_t *licenses, json_t *known, const char *text)
+{
+    const char *ref;
+    size_t len;
+
+    while ((ref = vmscm_licenseid_next_ref(&text, &len))) {
+        json_t *id = json_stringn(ref, len);
+        const char *name = json_string_value(id);
+        if (!id || !json_object_get(known, name)) {
+            vmscm_bill_put(good, known, name ? name : "", json_true());
+            add_license(good, licenses, json_incref(id), name ? name : "");
+        }
+        json_decref(id);
+    }
+}
+
+/* What is no expression is a licence of this document's own, once for each text. Numbers are for these. */
 static json_t *declare(bool *good, json_t *licenses, json_t *known, const char *text)
 {
-    json_t *number = json_object_get(known, text), *object;
+    json_t *number = json_object_get(known, text);
 
+    if (vmscm_licenseid_is_expression(text)) {
+        add_refs(good, licenses, known, text);
+        return json_string(text);
+    }
     if (!number) {
         number = vmscm_bill_put(
             good, known, text, json_integer((json_int_t)json_object_size(known) + 1));
-        object = vmscm_bill_add(good, licenses, json_object());
-        vmscm_bill_put(good, object, "licenseId",
-            json_sprintf("LicenseRef-%lld", (long long)json_integer_value(number)));
-        put(good, object, "extractedText", text);
-        put(good, object, "name", text);
+        add_license(good, licenses,
+            json_sprintf("LicenseRef-%lld", (long long)json_integer_value(number)), text);
     }
     return json_sprintf("LicenseRef-%lld", (long long)json_integer_value(number));
 }

@@ -281,8 +281,22 @@ struct found {
     int bad;
 };
 
+static void add_one(struct found *f, const char *license, size_t len, int any_or)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (strlen(f->list[i]) == len && strncmp(f->list[i], license, len) == 0)
+            return;
+    if (f->bad || f->count == STANZAS_MAX || !(f->list[f->count] = strndup(license, len))) {
+        f->bad = 1;
+        return;
+    }
+    f->any_or[f->count++] = any_or;
+}
+
+/* All that are meant together are each for itself what all files are under. */
 static void add(struct found *f, char *line)
 {
+    static const char and[] = " AND ";
     struct text one = {.len = 0};
     struct words words;
     int any_or = 0;
@@ -291,14 +305,12 @@ static void add(struct found *f, char *line)
     if (!one.bad)
         put_line(&one, &words, &any_or);
     f->bad |= one.bad;
-    for (size_t i = 0; i < f->count; i++)
-        if (strcmp(f->list[i], one.bytes) == 0)
-            return;
-    if (f->bad || f->count == STANZAS_MAX || !(f->list[f->count] = strdup(one.bytes))) {
-        f->bad = 1;
-        return;
+    const char *at = one.bytes, *end = any_or || strchr(at, '(') ? NULL : strstr(at, and);
+    for (; end; end = strstr(at, and)) {
+        add_one(f, at, (size_t)(end - at), 0);
+        at = end + strlen(and);
     }
-    f->any_or[f->count++] = any_or;
+    add_one(f, at, strlen(at), any_or);
 }
 
 /* The value of a field if the line is of that; else NULL. */

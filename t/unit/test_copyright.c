@@ -146,6 +146,7 @@ static void files(void **state)
     check_text(HEAD "Files: *\nLicense: MIT or ISC\n\nFiles: a\n b\nLicense: Zlib\n\nFiles: c\n"
                     "License: MIT or ISC\n",
         "(MIT OR ISC) AND Zlib");
+    check_text(HEAD "Files: *\nLicense: MIT\n\nFiles: c\nLicense: MIT and ISC\n", "MIT AND ISC");
     check_text(HEAD "Files: *\nLicense: MIT\n\nFiles: c\nCopyright: x\n", NULL);
     check_text(HEAD "Files: *\nLicense: MIT\n\nFiles: c\nLicense: a b c\n", NULL);
     check_text(HEAD "Files: *\nComment: License: ISC\nLicense: MIT\n License: Zlib\nLicense: X11\n", "MIT");

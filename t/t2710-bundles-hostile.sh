@@ -126,6 +126,15 @@ import tarfile
 info = tarfile.TarInfo(\"box-disk1.vmdk\"); info.size = 1200 << 20
 import sys; sys.stdout.buffer.write(info.tobuf(tarfile.USTAR_FORMAT))"; head -c 1200M /dev/zero; } | xz -0 -T2 >bomb.ova
     [ $(stat -c %s bomb.ova) -lt 1000000 ]'
+check "made: a zstd frame whose window is of 2 GiB" '
+    python3 - <<"END"
+import tarfile
+head = tarfile.TarInfo("box.ovf").tobuf(tarfile.USTAR_FORMAT)
+open("window.ova", "wb").write(b"\x28\xb5\x2f\xfd\x00" + bytes([21 << 3]) + (len(head) << 3 | 1).to_bytes(3, "little") + head)
+open("small.ova", "wb").write(b"\x28\xb5\x2f\xfd\x00" + bytes([11 << 3]) + (len(head) << 3 | 1).to_bytes(3, "little") + head)
+END'
+refused window.ova "a zstd window that takes too much memory" 'window.ova: asks for too much memory'
+refused small.ova "and one that does not is looked into" 'box.ovf: OVF: is empty' 3
 refused bomb.ova "a compressed archive that becomes far too long" 'bomb.ova: becomes far too long'
 check "the scratch file went" '[ -z "$(ls repo/.vmscm/tmp)" ]'
 check "made: a gzip disk that is far longer than it says" '

@@ -66,6 +66,17 @@ check "another revision has another UUID" '
 check "as qcow2, to a file and to a pipe; and nothing is left in the repository" '
     vmscm -C repo export -q --format ext4-qcow2 ct "$PWD/ct.qcow2" && qemu-img compare -q -f qcow2 -F raw ct.qcow2 ct.ext4
     vmscm -C repo export --format ext4-qcow2 ct - | cmp - ct.qcow2 && test -z "$(ls -A repo/.vmscm/tmp)"'
+check "many files of no bytes, which take but inodes" '
+    python3 - <<"END"
+import tarfile
+with open("many.tar", "wb") as f:
+    for n in range(40000):
+        info = tarfile.TarInfo(("etc/%d" if n % 2 else "usr/%d") % n)
+        f.write(info.tobuf(tarfile.USTAR_FORMAT))
+    f.write(bytes(1024))
+END
+    vmscm -C repo checkin -q many "$PWD/many.tar" && vmscm -C repo export -q many "$PWD/many.ext4" && e2fsck -fn many.ext4 2>&1 | grep "40013/"
+    rc=0; vmscm -C repo export -q --size 8 many "$PWD/x.ext4" 2>log || rc=$?; [ $rc = 3 ] && grep "do not fit into 8 MiB: some" log && rm many.tar many.ext4'
 check "with a size that is asked for" '
     vmscm -C repo export -q --size 300 ct "$PWD/large.ext4" && test "$(stat -c %s large.ext4)" = $((300 << 20)) && e2fsck -fn large.ext4
     vmscm -C repo export -q --size 40 ct "$PWD/small.ext4" && test "$(stat -c %s small.ext4)" = $((40 << 20)) && e2fsck -fn small.ext4

@@ -120,7 +120,14 @@ static int try_size(ext2_filsys *out, int64_t *spare, const char *path, uint64_t
     if (truncate(path, 0) < 0 || truncate(path, (off_t)size) < 0)
         return vmscm_error_errno(err, errno, "%s", path);
     set_up(&super, size, needs);
-    if ((code = ext2fs_initialize(path, EXT2_FLAG_64BITS, &super, unix_io_manager, out)))
+    code = ext2fs_initialize(path, EXT2_FLAG_64BITS, &super, unix_io_manager, out);
+    /* The inodes alone take more. */
+    if (code == EXT2_ET_TOO_MANY_INODES || code == EXT2_ET_TOOSMALL) {
+        *out = NULL;
+        *spare = -(int64_t)(needs->blocks + needs->inodes / 12) - 256;
+        return 0;
+    }
+    if (code)
         return vmscm_ext4mk_failed(NULL, code, err);
     settle_super(*out, needs);
     code = lay_out(*out);
@@ -149,7 +156,7 @@ int vmscm_ext4mk_make(ext2_filsys *out, const char *path, const struct vmscm_ext
         needs->inodes > UINT32_MAX / 4)
         return vmscm_error_set(err, VMSCM_EUSAGE, "ext4: a file system has from 4 MiB to 1 PiB");
     if (!size)
-        size = round_up(need + room + UNIT);
+        size = round_up(need + needs->inodes * 320 + room + UNIT);
     /* What is missing grows with the size, by the tables, but far less. */
     for (unsigned turn = 0; turn < 16; turn++) {
         if ((rc = try_size(out, &spare, path, size, needs, err)))
@@ -157,7 +164,8 @@ int vmscm_ext4mk_make(ext2_filsys *out, const char *path, const struct vmscm_ext
         spare -= (int64_t)(room / BLOCK);
         if (spare >= 0)
             return 0;
-        ext2fs_free(*out);
+        if (*out)
+            ext2fs_free(*out);
         *out = NULL;
         if (needs->size) {
             rc = vmscm_error_set(err, VMSCM_EUNSUPPORTED,

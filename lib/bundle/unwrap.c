@@ -102,6 +102,9 @@ static int failed(struct archive *a, const char *path, struct vmscm_error *err)
 
     if (archive_errno(a) == ENOMEM)
         return vmscm_error_nomem(err);
+    /* Of zstd, a window of over 128 MiB; of xz, a dictionary. */
+    if (why && (strstr(why, "too much memory") || strstr(why, "memory limit")))
+        return vmscm_error_set(err, VMSCM_EREFUSED, "%s: asks for too much memory to be unpacked", path);
     return vmscm_error_set(err, VMSCM_EINPUT, "%s: %s", path, why ? why : "cannot be unpacked");
 }
 

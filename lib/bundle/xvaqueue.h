@@ -2,9 +2,9 @@
 /*
  * The blocks of a packed XVA's disks, which can be had only one after the other, for threads that read the
  * disks side by side: each a segment of its own, in which it begins at the start and reads each byte once,
- * and which were handed out in order. Who comes first has the blocks unpacked up to the end of his segment, and
- * those before it kept for who is to come. So a segment for each thread is in memory, and no thread waits for
- * another but while that unpacks. Who reads in another way is served too, from the beginning again.
+ * and which were handed out in order. Who comes first has the blocks unpacked up to the end of that segment,
+ * and those before it kept for who is to come. So a segment for each thread is in memory, and no thread waits
+ * for another but while that unpacks. Who reads in another way is served too, from the beginning again.
  * Thread-safe. Internal to lib/bundle.
  */
 #ifndef BUNDLE_XVAQUEUE_H

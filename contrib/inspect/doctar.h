@@ -6,7 +6,7 @@
 #include "facts.h"
 
 #define DOCTAR_FILE_MAX ((size_t)512 << 10) /* bytes of a copyright file; a larger one is passed over */
-#define DOCTAR_MAX ((size_t)128 << 20)      /* bytes of an archive, of some thousand packages; the rest is not read */
+#define DOCTAR_MAX ((size_t)128 << 20)      /* bytes of an archive that are read: some thousand packages */
 #define DOCTAR_PACKAGES_MAX 20000
 
 /* Into licenses, an object, as strings under names of packages; into links, the names of those that have

@@ -37,7 +37,7 @@ def run_all(base, attempt, tasks):
     command's name; says how many of each command were tried."""
     numbers = multiprocessing.Value("i", 0)
     # A worker makes a lab of its own first, and each command's base in it.
-    jobs = min(JOBS, 2 + len(tasks) // 100)
+    jobs = min(JOBS, 2 + len(tasks) // 1000)
     with multiprocessing.Pool(jobs, start, (base, attempt, numbers)) as pool:
         last, tried = None, 0
         for task, found in zip(tasks, pool.imap(work, tasks, 4)):

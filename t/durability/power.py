@@ -29,7 +29,6 @@ from model import DIRECTORY, Blobs, Model, read_log
 JOBS = 2  # processes
 REPO = labs.REPO
 IMAGE = "work/vda.img"
-DERIVED = "catalog.db"
 FLIP = """
 import os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -140,7 +139,12 @@ class Record:
                 state = self.acknowledged[-1][1].copy()
                 labs.damage(state, repo, labs.plain(env))
             else:
+                derived = os.path.join(repo, "catalog.db")
+                kept = os.path.exists(derived)
                 state = labs.read_state(repo, labs.plain(env))
+                # What that look, which is not recorded, has derived: commands do not find it.
+                if not kept and os.path.exists(derived):
+                    os.unlink(derived)
             self.acknowledged.append((os.path.getsize(self.log), state))
             image = os.path.join(self.root, IMAGE)
             self.images.append(labs.sha_file(image) if os.path.exists(image) else None)
@@ -286,16 +290,13 @@ def lose(record, top, number, options, out):
                 out.put("%s %s, in %s: %s" % (op, path[len(record.root) + 1:],
                                               name_of(min(n, len(SCENARIO) - 1)), why))
     if number == 0:
-        # What is derived from history is also written by who looks at it, which nobody records.
-        now = {p: blobs.contents[b] for p, b in model.tree({}).items()
-               if b != DIRECTORY and not os.path.basename(p).startswith(DERIVED)}
+        now = {p: blobs.contents[b] for p, b in model.tree({}).items() if b != DIRECTORY}
         real = {}
         for where, _, files in os.walk(record.root):
             for name in files:
                 full = os.path.join(where, name)
-                if not name.startswith(DERIVED):
-                    with open(full, "rb") as f:
-                        real[os.path.relpath(full, record.root)] = f.read()
+                with open(full, "rb") as f:
+                    real[os.path.relpath(full, record.root)] = f.read()
         if now != real:
             bad += 1
             out.put("the model is not what was done: %s" %

@@ -6,6 +6,7 @@
 #include "bundle/containerread.h"
 #include "format/tarhead.h"
 #include "memfile.h"
+#include "tarcopy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -95,29 +96,10 @@ static void pack(const uint8_t *tar, size_t size)
     free(disk);
 }
 
-static void fix_sum(uint8_t *block)
-{
-    unsigned sum = 8 * ' ';
-    char digits[16];
-
-    for (size_t i = 0; i < VMSCM_TARHEAD_BLOCK; i++)
-        sum += i >= VMSCM_TARHEAD_SUM && i < VMSCM_TARHEAD_SUM + 8 ? 0 : block[i];
-    snprintf(digits, sizeof digits, "%06o", sum);
-    memcpy(block + VMSCM_TARHEAD_SUM, digits, 7);
-    block[VMSCM_TARHEAD_SUM + 7] = ' ';
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = malloc(size + 1);
+    uint8_t *copy = tarcopy_make(data, size);
 
-    if (!copy)
-        abort();
-    if (size)
-        memcpy(copy, data, size);
-    for (size_t at = 0; size - at >= VMSCM_TARHEAD_BLOCK; at += VMSCM_TARHEAD_BLOCK)
-        if (memcmp(copy + at + VMSCM_TARHEAD_MAGIC, "ustar", 5) == 0)
-            fix_sum(copy + at);
     pack(copy, size);
     unpack(copy, size, NULL, 0);
     free(copy);
